@@ -1,0 +1,147 @@
+// Embeddings and positions, contractions, attention.
+#ifndef WEFT_TRANSFORMER_OPS_TD
+#define WEFT_TRANSFORMER_OPS_TD
+
+include "WeftBase.td"
+
+//===-- embeddings and positions -------------------------------------------------------------------------------------===//
+
+def Weft_EmbeddingOp : Weft_InferredOp<"embedding"> {
+  let summary = "rows of a table";
+  let description = [{
+    `y[…, :] = table[ids[…], :]`. An id outside the table is an error of the call that names the element.
+
+    ```mlir
+    %y = weft.embedding %ids, %table : (tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<512x64xf32>) -> tensor<?x?x64xf32, #weft.dims<"B", "T">>
+    ```
+  }];
+  let arguments = (ins Weft_IndexTensor:$ids, Weft_FloatTensor:$table);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, results)";
+}
+
+def Weft_PositionsOp : Weft_Op<"positions", [Pure, Weft_Movement]> {
+  let summary = "the positions of a call's tokens";
+  let description = [{
+    `y[t] = offset + t`; with a `state`, whose B sequences have lengths of their own: `y[b, t] = length[b] + t`.
+
+    ```mlir
+    %p = weft.positions {offset = "0"} : tensor<?xi32, #weft.dims<"T">>
+    %q = weft.positions {offset = "0", state = @kv} : tensor<?x?xi32, #weft.dims<"B", "T">>
+    ```
+  }];
+  let arguments = (ins StrAttr:$offset, OptionalAttr<FlatSymbolRefAttr>:$state);
+  let results = (outs Weft_IndexTensor:$y);
+  let assemblyFormat = "attr-dict `:` type($y)";
+  let hasVerifier = 1;
+}
+
+def Weft_SinusoidOp : Weft_InferredOp<"sinusoid"> {
+  let summary = "sinusoidal position table";
+  let description = [{
+    `y[…, 2i] = sin(p / base^(2i/features))`, `y[…, 2i+1] = cos(same)` for positions p (Vaswani et al. 2017, 3.5).
+
+    ```mlir
+    %y = weft.sinusoid %p {features = 64 : i64, base = 1.0e4 : f64} : (tensor<?xi32, #weft.dims<"T">>) -> tensor<?x64xf32, #weft.dims<"T">>
+    ```
+  }];
+  let arguments = (ins Weft_IndexTensor:$positions, I64Attr:$features, F64Attr:$base, TypeAttr:$element_type);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$positions attr-dict `:` functional-type(operands, results)";
+}
+
+def Weft_RopeOp : Weft_InferredOp<"rope"> {
+  let summary = "rotary position embedding";
+  let description = [{
+    x `[B, T, heads · dh]`, positions `[T]` or `[B, T]`. Of each head the first `rotary_dim` elements are rotated in pairs
+    (a, c) by the angle p · theta^(-2i/rotary_dim): `(a cos - c sin, a sin + c cos)`. Pair i is (i, i + rotary_dim/2), or
+    (2i, 2i+1) with `interleaved` (Su et al. 2021).
+
+    ```mlir
+    %y = weft.rope %x, %p {heads = 8 : i64, theta = 1.0e4 : f64, rotary_dim = 8 : i64, interleaved} : (tensor<?x?x64xf32, #weft.dims<"B", "T">>, tensor<?x?xi32, #weft.dims<"B", "T">>) -> tensor<?x?x64xf32, #weft.dims<"B", "T">>
+    ```
+  }];
+  let arguments = (ins Weft_FloatTensor:$x, Weft_IndexTensor:$positions, I64Attr:$heads, F64Attr:$theta, I64Attr:$rotary_dim, UnitAttr:$interleaved);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$x `,` $positions attr-dict `:` functional-type(operands, results)";
+}
+
+def Weft_CausalMaskOp : Weft_Op<"causal_mask", [Pure, Weft_Movement]> {
+  let summary = "lower triangle";
+  let description = [{
+    `y[i, j] = (j <= i)`.
+
+    ```mlir
+    %m = weft.causal_mask : tensor<?x?xi1, #weft.dims<"T", "T">>
+    ```
+  }];
+  let results = (outs Weft_BoolTensor:$y);
+  let assemblyFormat = "attr-dict `:` type($y)";
+  let hasVerifier = 1;
+}
+
+//===-- contractions -------------------------------------------------------------------------------------------------===//
+
+def Weft_EinsumOp : Weft_InferredOp<"einsum"> {
+  let summary = "sum of products by an equation";
+  let description = [{
+    NumPy's einsum with an explicit `->` for one or two operands.
+
+    ```mlir
+    %y = weft.einsum %a, %b {equation = "nqhd,nkhd->nhqk"} : (tensor<2x3x4x8xf32>, tensor<2x5x4x8xf32>) -> tensor<2x4x3x5xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Weft_FloatTensor>:$xs, StrAttr:$equation);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$xs attr-dict `:` functional-type(operands, results)";
+}
+
+def Weft_MatmulOp : Weft_InferredOp<"matmul"> {
+  let summary = "matrix product";
+  let description = [{
+    `y[…, i, j] = Σ_k a[…, i, k] b[…, k, j]`; leading axes broadcast. `transpose_a` / `transpose_b` swap the last two axes
+    of an operand first. A linear layer is `matmul x, W {transpose_b}` with W `[features, in]`.
+
+    ```mlir
+    %y = weft.matmul %x, %w {transpose_b} : (tensor<?x?x64xf32, #weft.dims<"B", "T">>, tensor<512x64xf32>) -> tensor<?x?x512xf32, #weft.dims<"B", "T">>
+    ```
+  }];
+  let arguments = (ins Weft_FloatTensor:$a, Weft_FloatTensor:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$a `,` $b attr-dict `:` functional-type(operands, results)";
+}
+
+//===-- attention ----------------------------------------------------------------------------------------------------===//
+
+def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "scaled dot-product attention over heads";
+  let description = [{
+    q `[B, Tq, heads·dh]`, k `[B, Tk, kv_heads·dh]`, v `[B, Tk, kv_heads·dv]` → `[B, Tq, heads·dv]`. For every head h with
+    its group g = h / (heads/kv_heads): `s = q_h k_gᵀ · scale`; `s = softcap · tanh(s / softcap)`; `s += bias`; masked
+    keys (key_mask, mask, causal: j > i, window: j ≤ i - window) become -inf; `p = softmax(s)`, a row with every key masked
+    is zero; `y_h = dropout(p) v_g`. key_mask `[B, Tk]`, mask and bias broadcast to `[B, heads, Tq, Tk]`.
+
+    With `cache` the call's keys and values are appended to layer `layer` of that state and queries see all stored
+    positions; i and j are absolute positions then. `weights` asks for a second result: the map p, `per_head`
+    `[B, heads, Tq, Tk]` or `mean` over heads `[B, Tq, Tk]`.
+
+    Never materialises s: kernels stream over key blocks with an online softmax (Milakov & Gimelshein 2018; Dao 2022).
+
+    ```mlir
+    %y = weft.attention %q, %k, %v {heads = 8 : i64, kv_heads = 8 : i64, scale = 0.125 : f64, causal} : (tensor<?x?x512xf32, #weft.dims<"B", "T">>, tensor<?x?x512xf32, #weft.dims<"B", "T">>, tensor<?x?x512xf32, #weft.dims<"B", "T">>) -> tensor<?x?x512xf32, #weft.dims<"B", "T">>
+    ```
+  }];
+  let arguments = (ins Weft_FloatTensor:$q, Weft_FloatTensor:$k, Weft_FloatTensor:$v, Optional<Weft_BoolTensor>:$key_mask,
+      Optional<Weft_BoolTensor>:$mask, Optional<Weft_FloatTensor>:$bias, Optional<Index>:$layer,
+      I64Attr:$heads, I64Attr:$kv_heads, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
+      OptionalAttr<F64Attr>:$softcap, DefaultValuedAttr<F64Attr, "0.0">:$dropout, OptionalAttr<FlatSymbolRefAttr>:$cache,
+      OptionalAttr<StrAttr>:$weights);
+  let results = (outs Weft_FloatTensor:$y, Optional<Weft_FloatTensor>:$map);
+  let assemblyFormat = [{
+    $q `,` $k `,` $v (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)? (`layer` `(` $layer^ `)`)?
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // WEFT_TRANSFORMER_OPS_TD

@@ -1,0 +1,277 @@
+// Rules that result types alone don't state: attribute ranges, written result shapes, regions, declarations.
+// Messages: "expected X but got Y".
+#include "dialect/Weft.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace weft {
+namespace {
+
+std::string text(ArrayRef<DimExpr> shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    out += (i ? ", " : "") + shape[i].str();
+  return out + "]";
+}
+
+Type elementOf(Value v) { return cast<RankedTensorType>(v.getType()).getElementType(); }
+
+LogicalResult sameElement(Operation *op, Value x, Value y) {
+  if (elementOf(x) != elementOf(y))
+    return op->emitOpError() << "expected element type " << elementOf(x) << " but got " << elementOf(y);
+  return success();
+}
+
+LogicalResult axisInRange(Operation *op, int64_t axis, Value x) {
+  int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
+  if (axis < 0 || axis >= rank)
+    return op->emitOpError() << "expected an axis in 0.." << rank - 1 << " but got " << axis;
+  return success();
+}
+
+}  // namespace
+
+LogicalResult DropoutOp::verify() {
+  double p = getP().convertToDouble();
+  if (!(p >= 0 && p < 1))
+    return emitOpError() << "expected p in [0, 1) but got " << p;
+  return success();
+}
+
+LogicalResult CastOp::verify() {
+  if (shapeOf(getX()) != shapeOf(getY()))
+    return emitOpError() << "expected shape " << text(shapeOf(getX())) << " but got " << text(shapeOf(getY()));
+  return success();
+}
+
+LogicalResult ConstantOp::verify() {
+  if (!isa<DenseElementsAttr>(getValue()))
+    return emitOpError() << "expected dense values but got " << getValue();
+  return success();
+}
+
+LogicalResult ExpandOp::verify() {
+  if (failed(sameElement(*this, getX(), getY())))
+    return failure();
+  Shape x = shapeOf(getX()), y = shapeOf(getY());
+  std::optional<Shape> joined = broadcast(x, y);
+  if (x.size() > y.size() || !joined || *joined != y)
+    return emitOpError() << "expected a shape that broadcasts to " << text(y) << " but got " << text(x);
+  return success();
+}
+
+LogicalResult IotaOp::verify() {
+  if (getY().getType().getRank() != 1 || elementOf(getY()).isInteger(1))
+    return emitOpError() << "expected a numeric result of rank 1";
+  return success();
+}
+
+LogicalResult ReshapeOp::verify() {
+  if (failed(sameElement(*this, getX(), getY())))
+    return failure();
+  DimExpr x = elementCount(shapeOf(getX())), y = elementCount(shapeOf(getY()));
+  if (!(x.isValid() && y.isValid() && x == y))
+    return emitOpError() << "expected " << x.str() << " elements but got " << y.str();
+  return success();
+}
+
+LogicalResult SliceOp::verify() {
+  if (failed(sameElement(*this, getX(), getY())) || failed(axisInRange(*this, getAxis(), getX())))
+    return failure();
+  int64_t step = getStep();
+  if (step < 1)
+    return emitOpError() << "expected a step of at least 1 but got " << step;
+  std::optional<DimExpr> start = DimExpr::parse(getStart().str());
+  if (!start || !start->isValid())
+    return emitOpError() << "expected an expression of dims as start but got '" << getStart() << "'";
+  Shape x = shapeOf(getX()), y = shapeOf(getY());
+  bool fits = x.size() == y.size();
+  for (size_t i = 0; fits && i < x.size(); ++i)
+    fits = i == getAxis() || x[i] == y[i];
+  if (!fits)
+    return emitOpError() << "expected shapes equal outside axis " << getAxis() << " but got " << text(x) << " and " << text(y);
+  // The last element read, start + (n - 1) · step, lies inside when all are constants; symbolic bounds are the importer's.
+  std::optional<int64_t> s = start->constant(), n = y[getAxis()].constant(), size = x[getAxis()].constant();
+  if ((s && *s < 0) || (s && n && size && *n > 0 && *s + (*n - 1) * step >= *size))
+    return emitOpError() << "expected elements inside 0.." << x[getAxis()].str() << " but got start " << getStart() << ", step "
+                         << step << ", size " << y[getAxis()].str();
+  return success();
+}
+
+#define WEFT_VERIFY_AXIS(Op) \
+  LogicalResult Op::verify() { return axisInRange(*this, getAxis(), getX()); }
+WEFT_VERIFY_AXIS(SoftmaxOp)
+WEFT_VERIFY_AXIS(LogSoftmaxOp)
+WEFT_VERIFY_AXIS(L2NormalizeOp)
+
+LogicalResult PositionsOp::verify() {
+  std::optional<DimExpr> offset = DimExpr::parse(getOffset().str());
+  if (!offset || !offset->isValid())
+    return emitOpError() << "expected an expression as offset but got '" << getOffset() << "'";
+  int64_t rank = getY().getType().getRank(), expected = getState() ? 2 : 1;
+  if (rank != expected)
+    return emitOpError() << "expected a result of rank " << expected << " but got rank " << rank;
+  return success();
+}
+
+LogicalResult CausalMaskOp::verify() {
+  if (getY().getType().getRank() != 2)
+    return emitOpError() << "expected a result of rank 2 but got rank " << getY().getType().getRank();
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  Shape q = shapeOf(getQ()), k = shapeOf(getK()), v = shapeOf(getV()), y = shapeOf(getY());
+  int64_t heads = getHeads(), kvHeads = getKvHeads();
+  if (q.size() != 3 || k.size() != 3 || v.size() != 3)
+    return emitOpError() << "expected q, k, v of rank 3 but got " << text(q) << ", " << text(k) << ", " << text(v);
+  if (heads < 1 || kvHeads < 1 || heads % kvHeads)
+    return emitOpError() << "expected kv_heads that divide heads = " << heads << " but got " << kvHeads;
+  std::optional<int64_t> qe = q[2].constant(), ke = k[2].constant(), ve = v[2].constant();
+  if (!qe || !ke || !ve || *qe % heads || *ke % kvHeads || *ve % kvHeads)
+    return emitOpError() << "expected feature counts divisible by heads = " << heads << " and kv_heads = " << kvHeads << " but got "
+                         << q[2].str() << ", " << k[2].str() << ", " << v[2].str();
+  if (*qe / heads != *ke / kvHeads)
+    return emitOpError() << "expected k heads of size " << *qe / heads << " but got " << *ke / kvHeads;
+  if (k[0] != q[0] || v[0] != q[0] || k[1] != v[1])
+    return emitOpError() << "expected one batch and one key count but got " << text(q) << ", " << text(k) << ", " << text(v);
+  if (y != Shape{q[0], q[1], DimExpr(*ve / kvHeads * heads)})
+    return emitOpError() << "expected result shape " << text({q[0], q[1], DimExpr(*ve / kvHeads * heads)}) << " but got " << text(y);
+  if (getKeyMask() && shapeOf(getKeyMask()) != Shape{k[0], k[1]})
+    return emitOpError() << "expected key_mask of shape " << text({k[0], k[1]}) << " but got " << text(shapeOf(getKeyMask()));
+  Shape scores{q[0], DimExpr(heads), q[1], k[1]};
+  for (Value extra : {Value(getMask()), Value(getBias())}) {
+    if (!extra)
+      continue;
+    std::optional<Shape> joined = broadcast(shapeOf(extra), scores);
+    if (!joined || *joined != scores)
+      return emitOpError() << "expected a mask or bias that broadcasts to " << text(scores) << " but got " << text(shapeOf(extra));
+  }
+  if (getWindow() && (!getCausal() || int64_t(*getWindow()) < 1))
+    return emitOpError() << "expected a positive window together with causal";
+  if (bool(getCache()) != bool(getLayer()))
+    return emitOpError() << "expected cache and layer together";
+  if (getCache() && (getKeyMask() || getMask() || getBias()))
+    return emitOpError() << "expected no key_mask, mask or bias with a cache";
+  if (bool(getWeights()) != bool(getMap()))
+    return emitOpError() << "expected a map result exactly when weights are asked for";
+  if (getWeights()) {
+    bool perHead = *getWeights() == "per_head";
+    if (!perHead && *getWeights() != "mean")
+      return emitOpError() << "expected weights 'per_head' or 'mean' but got '" << *getWeights() << "'";
+    if (getCache())
+      return emitOpError() << "expected no weights with a cache";
+    Shape map = perHead ? scores : Shape{q[0], q[1], k[1]};
+    if (shapeOf(getMap()) != map)
+      return emitOpError() << "expected a map of shape " << text(map) << " but got " << text(shapeOf(getMap()));
+  }
+  return success();
+}
+
+void AttentionOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  if (getCache()) {
+    effects.emplace_back(MemoryEffects::Read::get());
+    effects.emplace_back(MemoryEffects::Write::get());
+  }
+}
+
+LogicalResult DimOp::verify() {
+  int64_t min = getMin(), max = getMax(), hint = getHint();
+  if (min < 0 || max < min || hint < min || hint > max || int64_t(getMultipleOf()) < 1)
+    return emitOpError() << "expected 0 <= min <= hint <= max and multiple_of >= 1 but got " << min << ", " << hint << ", " << max
+                         << ", " << int64_t(getMultipleOf());
+  return success();
+}
+
+LogicalResult ParamOp::verify() {
+  if (getTensors().empty())
+    return emitOpError() << "expected at least one tensor";
+  if (!cast<RankedTensorType>(getType()).hasStaticShape())
+    return emitOpError() << "expected a static shape but got " << getType();
+  return success();
+}
+
+LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  if (!param)
+    return emitOpError() << "expected a declared param but got '" << getParam() << "'";
+  if (param.getType() != getY().getType())
+    return emitOpError() << "expected type " << param.getType() << " but got " << getY().getType();
+  return success();
+}
+
+void RepeatOp::build(OpBuilder &b, OperationState &state, int64_t count, StringRef index, ValueRange init) {
+  state.addOperands(init);
+  state.addAttribute("count", b.getI64IntegerAttr(count));
+  state.addAttribute("index", b.getStringAttr(index));
+  state.addTypes(init.getTypes());
+  Block &block = state.addRegion()->emplaceBlock();
+  block.addArgument(b.getIndexType(), state.location);
+  for (Value v : init)
+    block.addArgument(v.getType(), v.getLoc());
+}
+
+LogicalResult RepeatOp::verify() {
+  if (int64_t(getCount()) < 1)
+    return emitOpError() << "expected a count of at least 1 but got " << int64_t(getCount());
+  Block &block = getBody().front();
+  if (block.getNumArguments() != getInit().size() + 1 || !block.getArgument(0).getType().isIndex())
+    return emitOpError() << "expected block arguments (index, carried values)";
+  auto yield = cast<YieldOp>(block.getTerminator());
+  for (auto [init, argument, result] : llvm::zip(getInit(), getCarried(), getResults()))
+    if (init.getType() != argument.getType() || init.getType() != result.getType())
+      return emitOpError() << "expected carried type " << init.getType() << " but got " << argument.getType();
+  if (!llvm::equal(yield.getOperandTypes(), getInit().getTypes()))
+    return emitOpError() << "expected to yield the carried types";
+  return success();
+}
+
+LogicalResult FusedOp::verify() {
+  Block &block = getBody().front();
+  if (!llvm::equal(block.getArgumentTypes(), getOperandTypes()))
+    return emitOpError() << "expected block arguments of the operands' types";
+  if (!llvm::equal(cast<YieldOp>(block.getTerminator()).getOperandTypes(), getResultTypes()))
+    return emitOpError() << "expected to yield the results' types";
+  return success();
+}
+
+LogicalResult ContractOp::verify() {
+  Block &block = getEpilogue().front();
+  Shape a = shapeOf(getA()), b = shapeOf(getB());
+  if (a.size() < 2 || b.size() < 2)
+    return emitOpError() << "expected operands of rank 2 or more but got " << text(a) << " and " << text(b);
+  if (getTransposeA())
+    std::swap(a[a.size() - 1], a[a.size() - 2]);
+  if (getTransposeB())
+    std::swap(b[b.size() - 1], b[b.size() - 2]);
+  if (a.back() != b[b.size() - 2])
+    return emitOpError() << "expected one inner size but got " << a.back().str() << " and " << b[b.size() - 2].str();
+  std::optional<Shape> out = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+  if (!out)
+    return emitOpError() << "expected leading axes that broadcast but got " << text(a) << " and " << text(b);
+  out->push_back(a[a.size() - 2]);
+  out->push_back(b.back());
+  if (block.getNumArguments() != getExtras().size() + 1 || shapeOf(block.getArgument(0)) != *out)
+    return emitOpError() << "expected block arguments (acc of shape " << text(*out) << ", extras)";
+  for (auto [argument, extra] : llvm::zip(block.getArguments().drop_front(), getExtras())) {
+    Shape shape = shapeOf(extra);
+    if (argument.getType() != extra.getType())
+      return emitOpError() << "expected block argument of type " << extra.getType() << " but got " << argument.getType();
+    if (!shape.empty() && shape != Shape{out->back()} && shape != *out)
+      return emitOpError() << "expected a scalar, " << text({out->back()}) << " or " << text(*out) << " as extra but got " << text(shape);
+  }
+  for (Operation &op : block.without_terminator())
+    if (!isPointwise(&op) && !isa<ConstantOp>(op))
+      return op.emitOpError() << "expected only pointwise ops in an epilogue";
+  auto yield = cast<YieldOp>(block.getTerminator());
+  if (!llvm::equal(yield.getOperandTypes(), getResultTypes()))
+    return emitOpError() << "expected to yield the results' types";
+  for (Value result : getResults())
+    if (shapeOf(result) != *out)
+      return emitOpError() << "expected results of shape " << text(*out) << " but got " << text(shapeOf(result));
+  return success();
+}
+
+}  // namespace weft
