@@ -7,6 +7,7 @@ include(TableGen)
 include(AddLLVM)
 include(AddMLIR)
 find_package(Threads REQUIRED)
+include_directories(SYSTEM ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS}) # mlir-tblgen searches these
 set(WEFT_COMPILER_DIR ${CMAKE_SOURCE_DIR}/compiler)
 set(WEFT_GENERATED_DIR ${CMAKE_BINARY_DIR}/compiler)
 

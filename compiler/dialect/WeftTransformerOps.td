@@ -121,7 +121,8 @@ def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOp
     keys (key_mask, mask, causal: j > i, window: j ≤ i - window) become -inf; `p = softmax(s)`, a row with every key masked
     is zero; `y_h = dropout(p) v_g`. key_mask `[B, Tk]`, mask and bias broadcast to `[B, heads, Tq, Tk]`.
 
-    With `cache` the call's keys and values are appended to layer `layer` of that state and queries see all stored
+    With `cache` the call's keys and values are appended to that state's layer `layer` (an expression over the repeat's
+    index, as in #weft.dims) and queries see all stored
     positions; i and j are absolute positions then. `weights` asks for a second result: the map p, `per_head`
     `[B, heads, Tq, Tk]` or `mean` over heads `[B, Tq, Tk]`.
 
@@ -132,13 +133,13 @@ def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOp
     ```
   }];
   let arguments = (ins Weft_FloatTensor:$q, Weft_FloatTensor:$k, Weft_FloatTensor:$v, Optional<Weft_BoolTensor>:$key_mask,
-      Optional<Weft_BoolTensor>:$mask, Optional<Weft_FloatTensor>:$bias, Optional<Index>:$layer,
+      Optional<Weft_BoolTensor>:$mask, Optional<Weft_FloatTensor>:$bias,
       I64Attr:$heads, I64Attr:$kv_heads, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
-      OptionalAttr<F64Attr>:$softcap, DefaultValuedAttr<F64Attr, "0.0">:$dropout, OptionalAttr<FlatSymbolRefAttr>:$cache,
+      OptionalAttr<F64Attr>:$softcap, DefaultValuedAttr<F64Attr, "0.0">:$dropout, OptionalAttr<FlatSymbolRefAttr>:$cache, OptionalAttr<StrAttr>:$layer,
       OptionalAttr<StrAttr>:$weights);
   let results = (outs Weft_FloatTensor:$y, Optional<Weft_FloatTensor>:$map);
   let assemblyFormat = [{
-    $q `,` $k `,` $v (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)? (`layer` `(` $layer^ `)`)?
+    $q `,` $k `,` $v (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

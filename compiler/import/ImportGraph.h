@@ -1,0 +1,24 @@
+// ModelDesc → a module of weft ops: declarations of dims, parameters and states, and one function for each entry.
+// Sugar is spelled out here (linear, mha, split, select, …); every op carries the place of its node in the file.
+#ifndef WEFT_IMPORT_IMPORTGRAPH_H
+#define WEFT_IMPORT_IMPORTGRAPH_H
+
+#include "import/Diagnostics.h"
+#include "import/ModelDesc.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace weft {
+
+/// Entries to import by name; each must exist and have mode infer. `probes` are node paths (as Node::path): an entry that
+/// computes such a node gets its first result as an extra output "probe.PATH". Returns null after diagnostics.error.
+/// Functions have arguments named `weft.name` (inputs that the entry needs, in the model's order), results likewise,
+/// and the attributes `weft.entry` (unit), `weft.states` (symbols bound), `weft.fixed` (dim → size).
+mlir::OwningOpRef<mlir::ModuleOp> importGraph(const ModelDesc &model, const std::vector<std::string> &entries,
+                                              const std::vector<std::string> &probes, mlir::MLIRContext &context,
+                                              Diagnostics &diagnostics);
+
+}  // namespace weft
+
+#endif  // WEFT_IMPORT_IMPORTGRAPH_H
