@@ -17,6 +17,11 @@ mlir::Value loadScalar(KernelBuilder &k, mlir::Value ptr, ElementType type);
 /// `lanes` elements as f32. `mask` may be null; lanes that are off read as zero and are not touched.
 mlir::Value loadVector(KernelBuilder &k, mlir::Value ptr, ElementType type, mlir::Value mask = nullptr);
 void storeVector(KernelBuilder &k, mlir::Value value, mlir::Value ptr, ElementType type, mlir::Value mask = nullptr);
+/// As above, with `stride` elements between lanes.
+mlir::Value gatherVector(KernelBuilder &k, mlir::Value ptr, mlir::Value stride, ElementType type,
+                         mlir::Value mask = nullptr);
+void scatterVector(KernelBuilder &k, mlir::Value value, mlir::Value ptr, mlir::Value stride, ElementType type,
+                   mlir::Value mask = nullptr);
 void storeScalar(KernelBuilder &k, mlir::Value value, mlir::Value ptr, ElementType type);
 
 } // namespace weft

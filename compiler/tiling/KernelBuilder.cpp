@@ -198,8 +198,13 @@ Value KernelBuilder::constVec(double v) {
   return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vecF32(), static_cast<float>(v)));
 }
 
-// llvm.intr.fma and not vector.fma: the latter lowers to fmuladd, which may be split into two roundings.
-Value KernelBuilder::fma(Value x, Value y, Value z) { return LLVM::FMAOp::create(b, loc, x, y, z); }
+// llvm.intr.fma and not vector.fma: the latter lowers to fmuladd, which may be split into two roundings. Below AVX2,
+// x86 has no such instruction and every fma would be a call.
+Value KernelBuilder::fma(Value x, Value y, Value z) {
+  if (target.lanes < 8 && llvm::StringRef(target.triple).starts_with("x86"))
+    return arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, x, y), z);
+  return LLVM::FMAOp::create(b, loc, x, y, z);
+}
 
 // ---- Control flow
 
