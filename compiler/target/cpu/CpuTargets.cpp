@@ -116,9 +116,15 @@ llvm::Expected<CpuTarget> cpuTarget(llvm::StringRef name) {
   if (llvm::X86::parseArchX86(name, /*Only64Bit=*/true) != llvm::X86::CK_None) {
     llvm::SmallVector<llvm::StringRef> list;
     llvm::X86::getFeaturesForCPU(name, list);
+    llvm::StringMap<bool> all;
+    for (llvm::StringRef feature : list) {
+      all[feature.ltrim('+')] = true;
+      llvm::X86::updateImpliedFeatures(feature.ltrim('+'), true, all);
+    }
     llvm::StringSet<> features;
-    for (llvm::StringRef feature : list)
-      features.insert(feature.ltrim('+'));
+    for (const auto &feature : all)
+      if (feature.getValue())
+        features.insert(feature.getKey());
     return x86Target(name, features);
   }
   if (name == "aarch64" || name == "generic" || llvm::AArch64::parseCpu(name)) {
