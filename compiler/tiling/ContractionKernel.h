@@ -68,6 +68,7 @@ struct PackSpec {
   MatrixOperand source;               ///< rows are k, columns are n, any strides
   int panels = -1;                    ///< pointer to the result [batch…][ceil(n / nr)][k][nr]; columns past n are zero
   ElementType panelType = ElementType::F32;
+  Size matrixStride = Size::constant(0); ///< elements from one matrix of the batch to the next; 0: without a gap
 };
 
 /// Task = (batch, panel).

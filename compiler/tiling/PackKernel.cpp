@@ -26,7 +26,7 @@ public:
     Value panels = k.ceilDiv(n, k.i64(panel));
     k.loop(k.begin, k.end, k.i64(1), [&](Value task) {
       Value index = k.udiv(task, panels), column = k.mul(k.urem(task, panels), k.i64(panel));
-      Value offset = k.i64(0);
+      Value offset = k.i64(0), matrix = index;
       for (size_t a = spec.batch.size(); a-- > 0;) {
         Value size = k.size(spec.batch[a]);
         if (a < spec.source.batch.size())
@@ -34,7 +34,10 @@ public:
         index = k.udiv(index, size);
       }
       source = elementAt(k, k.ptrSlot(spec.source.pointer), offset, spec.source.type);
-      target = elementAt(k, k.ptrSlot(spec.panels), k.mul(task, k.mul(depth, k.i64(panel))), spec.panelType);
+      bool dense = spec.matrixStride.isConstant() && spec.matrixStride.value == 0;
+      Value place = dense ? k.mul(task, k.mul(depth, k.i64(panel)))
+                          : k.add(k.mul(matrix, k.size(spec.matrixStride)), k.mul(column, depth));
+      target = elementAt(k, k.ptrSlot(spec.panels), place, spec.panelType);
       k.loop(k.i64(0), k.i64(panel), k.i64(lanes), [&](Value c) { emitColumns(k.add(column, c), c); });
     });
     EmittedKernel kernel;
