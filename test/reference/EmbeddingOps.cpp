@@ -1,0 +1,105 @@
+// Embeddings and positions. B: sequences, T: positions, dh: size of a head.
+// Angles are computed in double in both arithmetics, as every table of sines is.
+#include "Ops.h"
+
+#include <cmath>
+
+namespace weft::reference {
+namespace {
+
+int64_t row(const Tensor &table, int64_t id) {
+  if (id < 0 || id >= table.shape[0])
+    fail("index ", id, " is outside 0..", table.shape[0] - 1);
+  return id;
+}
+
+// y[…, :] = weight[ids[…], :]
+template <class T> Results embedding(Call &c) {
+  const Tensor &ids = needIndex(c.operand(0)), &weight = c.param("weight");
+  int64_t features = weight.shape.at(1);
+  Shape shape = ids.shape;
+  shape.push_back(features);
+  Tensor y = make(weight.dtype, shape);
+  for (int64_t i = 0; i < ids.count(); ++i)
+    for (int64_t f = 0; f < features; ++f)
+      y.reals[i * features + f] = weight.reals[row(weight, ids.integers[i]) * features + f];
+  return {y};
+}
+
+// Positions [T], p[t] = offset + t; with a state [B, T], p[b, t] = length[b] + t.
+Tensor positions(Call &c, int64_t batch, int64_t tokens) {
+  if (!c.given("offset_state")) {
+    Tensor p = make(DType::i64, {tokens});
+    for (int64_t t = 0; t < tokens; ++t)
+      p.integers[t] = c.integer("offset", 0) + t;
+    return p;
+  }
+  Tensor p = make(DType::i64, {batch, tokens});
+  KvCache *cache = c.cache(c.word("offset_state"));
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < tokens; ++t)
+      p.integers[b * tokens + t] = (cache ? cache->lengths.at(b) : 0) + t;
+  return p;
+}
+
+// learned: y[p, :] = weight[p, :]; sinusoidal: y[p, 2i] = sin(p / base^(2i/features)), y[p, 2i+1] = cos(same)
+template <class T> Results positionEmbedding(Call &c) {
+  const Tensor &x = c.operand(0);
+  int64_t features = c.integer("features");
+  Tensor p = positions(c, x.rank() ? x.shape[0] : 1, x.shape.at(c.axis(x.rank(), 1)));
+  bool learned = c.word("kind") == "learned";
+  Shape shape = p.shape;
+  shape.push_back(features);
+  Tensor y = make(learned ? c.param("weight").dtype : c.floatType(), shape);
+  for (int64_t i = 0; i < p.count(); ++i)
+    for (int64_t f = 0; f < features; ++f) {
+      if (learned) {
+        const Tensor &weight = c.param("weight");
+        y.reals[i * features + f] = weight.reals[row(weight, p.integers[i]) * features + f];
+      } else {
+        double angle = static_cast<double>(p.integers[i]) / std::pow(c.real("base", 10000), 2.0 * static_cast<double>(f / 2) / static_cast<double>(features));
+        y.reals[i * features + f] = static_cast<T>(f % 2 == 0 ? std::sin(angle) : std::cos(angle));
+      }
+    }
+  return {y};
+}
+
+// pair (a, b) of a head → (a cos φ - b sin φ, a sin φ + b cos φ), φ = p · theta^(-2i/rotary_dim)
+template <class T> Results rope(Call &c) {
+  const Tensor &x = needReal(c.operand(0));
+  if (x.rank() != 3)
+    fail("expected x of rank 3 but got ", shapeText(x.shape));
+  int64_t batch = x.shape[0], tokens = x.shape[1], heads = c.integer("heads");
+  if (heads < 1 || x.shape[2] % heads)
+    fail(x.shape[2], " features are not divisible by heads = ", heads);
+  int64_t dh = x.shape[2] / heads, rotary = c.integer("rotary_dim", dh);
+  if (rotary % 2 || rotary > dh)
+    fail("expected an even rotary_dim of at most ", dh, " but got ", rotary);
+  bool interleaved = c.flag("interleaved");
+  Tensor p = positions(c, batch, tokens), y = x;
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t i = 0; i < rotary / 2; ++i) {
+        double position = static_cast<double>(p.integers[p.rank() == 2 ? b * tokens + t : t]);
+        double angle = position * std::pow(c.real("theta", 10000), -2.0 * static_cast<double>(i) / static_cast<double>(rotary));
+        T cosine = static_cast<T>(std::cos(angle)), sine = static_cast<T>(std::sin(angle));
+        for (int64_t h = 0; h < heads; ++h) {
+          int64_t head = ((b * tokens + t) * heads + h) * dh;
+          int64_t first = head + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + rotary / 2;
+          T a = static_cast<T>(x.reals[first]), z = static_cast<T>(x.reals[second]);
+          y.reals[first] = a * cosine - z * sine;
+          y.reals[second] = a * sine + z * cosine;
+        }
+      }
+  return {y};
+}
+
+}  // namespace
+
+void addEmbeddingOps(OpTable &table) {
+  table["embedding"] = {embedding<float>, embedding<double>};
+  table["position_embedding"] = {positionEmbedding<float>, positionEmbedding<double>};
+  table["rope"] = {rope<float>, rope<double>};
+}
+
+}  // namespace weft::reference

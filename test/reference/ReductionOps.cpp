@@ -1,0 +1,182 @@
+// Reductions over axes, softmax, and pools over positions.
+// Sums have one accumulator and ascending order. No elements: sum 0, max -inf (the least integer), min +inf.
+#include "Ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace weft::reference {
+namespace {
+
+enum class Kind { sum, mean, max, min, var };
+
+// The reduced axes of a node: `axis`, or all.
+std::vector<bool> reducedAxes(Call &c, const Tensor &x) {
+  std::vector<bool> reduced(x.shape.size(), !c.given("axis"));
+  if (c.given("axis"))
+    for (int64_t axis : c.integers("axis"))
+      reduced.at(axis < 0 ? axis + x.rank() : axis) = true;
+  return reduced;
+}
+
+template <class T> T reduceReal(Kind kind, const std::vector<T> &row, bool unbiased) {
+  T n = static_cast<T>(row.size()), sum = 0, squares = 0;
+  T best = (kind == Kind::max ? -1 : 1) * std::numeric_limits<T>::infinity();
+  for (T v : row) {
+    sum += v;
+    if (std::isnan(v) || (kind == Kind::max ? v > best : v < best))
+      best = v;
+  }
+  if (kind == Kind::max || kind == Kind::min)
+    return best;
+  if (kind == Kind::sum)
+    return sum;
+  if (kind == Kind::mean)
+    return sum / n;
+  for (T v : row)
+    squares += (v - sum / n) * (v - sum / n);
+  return squares / (unbiased ? n - 1 : n);
+}
+
+int64_t reduceInteger(Kind kind, DType dtype, const std::vector<int64_t> &row) {
+  if (kind == Kind::sum) {
+    uint64_t sum = 0;
+    for (int64_t v : row)
+      sum += static_cast<uint64_t>(v);
+    return wrapTo(dtype, static_cast<int64_t>(sum));
+  }
+  if (kind == Kind::mean || kind == Kind::var)
+    fail("expected a float operand but got ", dtypeText(dtype));
+  if (row.empty())
+    fail(kind == Kind::max ? "max" : "min", " of no integers");
+  return kind == Kind::max ? *std::max_element(row.begin(), row.end()) : *std::min_element(row.begin(), row.end());
+}
+
+// y = Σ x, Σ x / n, max x, min x, Σ (x - μ)² / n (or n - 1) over the reduced axes
+template <class T, Kind kind> Results reduce(Call &c) {
+  const Tensor &x = c.operand(0);
+  if (x.dtype == DType::boolean)
+    fail("expected a numeric operand but got bool");
+  std::vector<bool> reduced = reducedAxes(c, x);
+  Shape kept, inner, result;
+  for (size_t i = 0; i < reduced.size(); ++i) {
+    kept.push_back(reduced[i] ? 1 : x.shape[i]);
+    inner.push_back(reduced[i] ? x.shape[i] : 1);
+    if (!reduced[i] || c.flag("keepdim"))
+      result.push_back(reduced[i] ? 1 : x.shape[i]);
+  }
+  Tensor y = make(x.dtype, kept);
+  int64_t at = 0;
+  forEach(kept, [&](const Shape &index) {
+    std::vector<T> row;
+    std::vector<int64_t> integers;
+    Shape from = index;
+    forEach(inner, [&](const Shape &along) {
+      for (size_t i = 0; i < from.size(); ++i)
+        from[i] = index[i] + along[i];
+      if (x.real())
+        row.push_back(static_cast<T>(x.reals[place(x.shape, from)]));
+      else
+        integers.push_back(x.integers[place(x.shape, from)]);
+    });
+    if (x.real())
+      y.reals[at++] = reduceReal<T>(kind, row, c.flag("unbiased"));
+    else
+      y.integers[at++] = reduceInteger(kind, x.dtype, integers);
+  });
+  return {withShape(y, result)};
+}
+
+// Place of the largest element, the lowest of equals
+Results argmax(Call &c) {
+  const Tensor &x = c.operand(0);
+  int64_t axis = c.axis(x.rank());
+  AxisView v = axisView(x.shape, axis);
+  Shape shape = x.shape;
+  shape[axis] = 1;
+  if (!c.flag("keepdim"))
+    shape.erase(shape.begin() + axis);
+  Tensor y = make(DType::i32, shape);
+  for (int64_t o = 0; o < v.outer; ++o)
+    for (int64_t k = 0; k < v.inner; ++k) {
+      int64_t best = 0;
+      for (int64_t i = 1; i < v.size; ++i) {
+        int64_t a = v.at(o, i, k), b = v.at(o, best, k);
+        if (x.real() ? x.reals[a] > x.reals[b] : x.integers[a] > x.integers[b])
+          best = i;
+      }
+      y.integers[o * v.inner + k] = best;
+    }
+  return {y};
+}
+
+// softmax: eˣ⁻ᵐ / Σ eˣ⁻ᵐ, zeros for a row of only -inf; log_softmax: x - m - ln Σ eˣ⁻ᵐ; m = max x
+template <class T, bool isLog> Results softmax(Call &c) {
+  const Tensor &x = needReal(c.operand(0));
+  AxisView v = axisView(x.shape, c.axis(x.rank()));
+  Tensor y = make(x.dtype, x.shape);
+  const T nothing = -std::numeric_limits<T>::infinity();
+  for (int64_t o = 0; o < v.outer; ++o)
+    for (int64_t k = 0; k < v.inner; ++k) {
+      T top = nothing, sum = 0;
+      for (int64_t i = 0; i < v.size; ++i) {
+        T a = static_cast<T>(x.reals[v.at(o, i, k)]);
+        top = a > top || std::isnan(a) ? a : top;
+      }
+      for (int64_t i = 0; i < v.size; ++i)
+        sum += std::exp(static_cast<T>(x.reals[v.at(o, i, k)]) - top);
+      for (int64_t i = 0; i < v.size; ++i) {
+        T d = static_cast<T>(x.reals[v.at(o, i, k)]) - top;
+        y.reals[v.at(o, i, k)] = isLog ? d - std::log(sum) : top == nothing ? T(0) : std::exp(d) / sum;
+      }
+    }
+  return {y};
+}
+
+// Mean or maximum over the positions of axis 1 of x [B, T, D] that the mask [B, T] allows; zeros if there are none
+template <class T, bool isMax> Results pool(Call &c) {
+  const Tensor &x = needReal(c.operand(0));
+  if (x.rank() != 3 || c.axis(3, 1) != 1)
+    fail("expected x of rank 3 and axis 1 but got ", shapeText(x.shape));
+  int64_t batch = x.shape[0], positions = x.shape[1], features = x.shape[2];
+  if (c.has(1))
+    needShape(needBool(c.operand(1)), {batch, positions}, "a mask");
+  Tensor y = make(x.dtype, {batch, features});
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t d = 0; d < features; ++d) {
+      T sum = 0, best = -std::numeric_limits<T>::infinity(), n = 0;
+      for (int64_t t = 0; t < positions; ++t) {
+        if (c.has(1) && !c.operand(1).integers[b * positions + t])
+          continue;
+        T v = static_cast<T>(x.reals[(b * positions + t) * features + d]);
+        sum += v;
+        best = v > best || std::isnan(v) ? v : best;
+        n += 1;
+      }
+      y.reals[b * features + d] = n == 0 ? T(0) : isMax ? best : sum / n;
+    }
+  return {y};
+}
+
+template <class T> void addFor(OpTable &table, OpFn OpPair::*slot) {
+  table["sum"].*slot = reduce<T, Kind::sum>;
+  table["mean"].*slot = reduce<T, Kind::mean>;
+  table["max"].*slot = reduce<T, Kind::max>;
+  table["min"].*slot = reduce<T, Kind::min>;
+  table["var"].*slot = reduce<T, Kind::var>;
+  table["argmax"].*slot = argmax;
+  table["softmax"].*slot = softmax<T, false>;
+  table["log_softmax"].*slot = softmax<T, true>;
+  table["mean_pool"].*slot = pool<T, false>;
+  table["max_pool"].*slot = pool<T, true>;
+}
+
+}  // namespace
+
+void addReductionOps(OpTable &table) {
+  addFor<float>(table, &OpPair::f32);
+  addFor<double>(table, &OpPair::f64);
+}
+
+}  // namespace weft::reference
