@@ -108,7 +108,7 @@ def Weft_YieldOp : Weft_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<[
   }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }
 
 //===-- fused ops ----------------------------------------------------------------------------------------------------===//

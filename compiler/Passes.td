@@ -1,0 +1,152 @@
+// All passes in pipeline order: a table of contents of the compiler.
+// `--canonicalize` and `--cse` run between those of one room.
+#ifndef WEFT_PASSES_TD
+#define WEFT_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===-- fusion: fewer, larger weft ops --------------------------------------------------------------------------------===//
+
+def NormalizeEinsumPass : Pass<"weft-normalize-einsum"> {
+  let summary = "write einsum as transposes, reshapes and one product";
+  let description = [{
+    Before:
+    ```mlir
+    %s = weft.einsum %q, %k {equation = "nqhd,nkhd->nhqk"} : …
+    ```
+    After:
+    ```mlir
+    %a = weft.transpose %q {perm = array<i64: 0, 2, 1, 3>} : …
+    %b = weft.transpose %k {perm = array<i64: 0, 2, 1, 3>} : …
+    %s = weft.matmul %a, %b {transpose_b} : …
+    ```
+    Precondition: none. Postcondition: no `weft.einsum` is left.
+  }];
+}
+
+def FuseAttentionPass : Pass<"weft-fuse-attention"> {
+  let summary = "recognise attention written as product, softmax, product";
+  let description = [{
+    Before (scale, bias and masks in any order between product and softmax):
+    ```mlir
+    %s = weft.matmul %q, %k {transpose_b} : …
+    %t = weft.mul %s, %scale : …
+    %p = weft.softmax %t {axis = 3 : i64} : …
+    %y = weft.matmul %p, %v : …
+    ```
+    After (and `--canonicalize`, which cancels the split into heads):
+    ```mlir
+    %y = weft.attention %q, %k, %v {heads = 8 : i64, kv_heads = 8 : i64, scale = 1.250000e-01 : f64} : …
+    ```
+    Precondition: no `weft.einsum`; operands in canonical form. Postcondition: no score matrix of a recognised attention
+    is a value of the graph.
+  }];
+}
+
+def SinkSlicePass : Pass<"weft-sink-slice"> {
+  let summary = "compute only the positions that are read";
+  let description = [{
+    Before:
+    ```mlir
+    %y = weft.matmul %x, %w {transpose_b} : …
+    %z = weft.slice %y {axis = 1 : i64, start = "T - 1", step = 1 : i64} : …
+    ```
+    After:
+    ```mlir
+    %z' = weft.slice %x {axis = 1 : i64, start = "T - 1", step = 1 : i64} : …
+    %z = weft.matmul %z', %w {transpose_b} : …
+    ```
+    Precondition: no fused ops. Postcondition: a slice of an axis other than the last follows an op that mixes positions
+    of that axis, a value with other users, or an argument.
+  }];
+}
+
+def FuseProjectionsPass : Pass<"weft-fuse-projections"> {
+  let summary = "one product for all projections of a value";
+  let description = [{
+    Before:
+    ```mlir
+    %q = weft.matmul %x, %wq {transpose_b} : …
+    %k = weft.matmul %x, %wk {transpose_b} : …
+    ```
+    After:
+    ```mlir
+    %w = weft.concat %wq, %wk {axis = 0 : i64} : …
+    %qk = weft.matmul %x, %w {transpose_b} : …
+    %q = weft.slice %qk {axis = 1 : i64, start = "0", step = 1 : i64} : …
+    %k = weft.slice %qk {axis = 1 : i64, start = "64", step = 1 : i64} : …
+    ```
+    Precondition: no fused ops. Postcondition: products of one value with parameters, in one round of a repeat, are one.
+  }];
+}
+
+def FuseContractionPass : Pass<"weft-fuse-contraction"> {
+  let summary = "turn products into contractions with an epilogue";
+  let description = [{
+    Before:
+    ```mlir
+    %y = weft.matmul %x, %w {transpose_b} : …
+    %z = weft.add %y, %bias : …
+    %g = weft.gelu %z : …
+    ```
+    After:
+    ```mlir
+    %g = weft.contract %x, %w extras(%bias) {transpose_b} : … {
+    ^bb0(%acc: …, %b: …):
+      %z = weft.add %acc, %b : …
+      %g = weft.gelu %z : …
+      weft.yield %g : …
+    }
+    ```
+    Precondition: none. Postcondition: no `weft.matmul` is left.
+  }];
+}
+
+def FuseRowsPass : Pass<"weft-fuse-rows"> {
+  let summary = "group what is left into row kernels";
+  let description = [{
+    Before:
+    ```mlir
+    %s = weft.add %x, %r : …
+    %y = weft.rms_norm %s, %g {eps = 1.0e-5 : f64} : …
+    ```
+    After:
+    ```mlir
+    %y = weft.fused(%x, %r, %g) : … {
+    ^bb0(%a: …, %b: …, %c: …):
+      %s = weft.add %a, %b : …
+      %n = weft.rms_norm %s, %c {eps = 1.0e-5 : f64} : …
+      weft.yield %n : …
+    }
+    ```
+    Precondition: products are contractions. Postcondition: outside fused regions are only contractions, attention,
+    repeats, parameters, reshapes, and slices, transposes and concatenations that become views of memory or of packed
+    parameters.
+  }];
+}
+
+//===-- lowering: kernels and views -----------------------------------------------------------------------------------===//
+
+def LowerToKernelsPass : Pass<"weft-lower-to-kernels", "::mlir::ModuleOp"> {
+  let summary = "leave only kernels, views, parameters and repeats";
+  let description = [{
+    Before:
+    ```mlir
+    %y = weft.embedding %ids, %table : …
+    %c = weft.slice %y {axis = 1 : i64, start = "0", step = 1 : i64} : …
+    return %c : …
+    ```
+    After (the slice is a view; a result needs memory of its own):
+    ```mlir
+    %y = weft.fused(%ids, %table) : … { … weft.embedding … }
+    %c = weft.slice %y {axis = 1 : i64, start = "0", step = 1 : i64} : …
+    %r = weft.fused(%c) : … { … weft.yield … }
+    return %r : …
+    ```
+    Precondition: no `weft.matmul`, no `weft.einsum`. Postcondition: every op is a `contract`, `attention` or `fused`, a
+    parameter, a movement op that strides express, a repeat, or a terminator; results and yields are kernel results.
+  }];
+  let dependentDialects = ["::weft::WeftDialect"];
+}
+
+#endif // WEFT_PASSES_TD
