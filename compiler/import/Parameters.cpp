@@ -1,0 +1,152 @@
+// Parameter names, tied tensors, and the families that a repeat makes of one name.
+// The same full name twice is one tensor, so its shapes must agree.
+#include "import/ModelReader.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace weft {
+namespace {
+
+/// The full name of a node's parameter, indices as "{i}"; nullopt after an error.
+std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &json, const Frame &frame, const Node &node, std::string_view role) {
+  std::string base = node.id + (role.empty() ? "" : ".") + std::string(role);
+  const JsonValue *given = json.find("param"), *at = given;
+  if (given && given->isObject()) {
+    const JsonValue *own = given->find(role);
+    at = own;
+    if (own && !reader.readText(*own, base))
+      return std::nullopt;
+  } else if (given) {
+    if (!reader.readText(*given, base))
+      return std::nullopt;
+    base += (role.empty() ? "" : ".") + std::string(role);
+  }
+  bool atRoot = !base.empty() && base[0] == '/';
+  if (atRoot)
+    base.erase(0, 1);
+  if (!isParameterName(base) || base.back() == '.') {
+    reader.error(at ? *at : json, quote(base) + " is not a parameter name", "letters, digits, _ and dots; '/' in front leaves the scope");
+    return std::nullopt;
+  }
+  std::string full = atRoot ? base : frame.scope + base;
+  if (full.size() > reader.limits.nameBytes) {
+    reader.error(at ? *at : json, "parameter name of " + std::to_string(full.size()) + " bytes, the limit is " + std::to_string(reader.limits.nameBytes), {}, Failure::limit);
+    return std::nullopt;
+  }
+  return full;
+}
+
+std::string listShape(const std::vector<int64_t> &shape) { return shapeText(Shape(shape.begin(), shape.end())); }
+
+} // namespace
+
+bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape, const InitRule &rule, int64_t zeroRow) {
+  const JsonValue *param = json.find("param");
+  if (param && param->isObject()) {
+    std::vector<std::string> roles;
+    for (const ParamInfo &info : findOp(node.op)->params)
+      roles.emplace_back(info.role);
+    for (const JsonMember &member : param->members)
+      if (std::find(roles.begin(), roles.end(), member.key) == roles.end())
+        return keyError(member, "op " + quote(node.op) + " has no parameter " + quote(member.key), didYouMean(member.key, roles));
+  } else if (param && !param->isString()) {
+    return error(*param, "expected a name or an object of names but got " + param->describe());
+  }
+  auto full = parameterName(*this, json, frame, node, role);
+  if (!full)
+    return false;
+  std::vector<int64_t> sizes;
+  double elements = 1;
+  for (const DimExpr &size : shape) {
+    sizes.push_back(size.constant().value_or(0));
+    elements *= static_cast<double>(sizes.back());
+    if (sizes.back() < 1)
+      return error(json, "parameter " + quote(*full) + " has the shape " + shapeText(shape));
+  }
+  if (sizes.size() > limits.rank || elements > static_cast<double>(limits.elements))
+    return error(json, "parameter " + quote(*full) + " of shape " + shapeText(shape) + " is beyond the limits", {}, Failure::limit);
+
+  ParamUse use;
+  use.role = std::string(role);
+  use.name = *full;
+  std::vector<const Loop *> inside;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < loops.size(); ++i)
+    if (full->find("{" + loops[i].index + "}") != std::string::npos) {
+      use.indices.push_back(loops[i].index);
+      inside.push_back(&loops[i]);
+      places.push_back(loopOrder[i]);
+    }
+  std::vector<int64_t> round(inside.size(), 0);
+  while (true) {
+    std::string name = *full;
+    std::vector<uint32_t> key = order;
+    for (size_t i = 0; i < inside.size(); ++i) {
+      std::string place = "{" + inside[i]->index + "}";
+      for (size_t at = name.find(place); at != std::string::npos; at = name.find(place))
+        name.replace(at, place.size(), std::to_string(round[i]));
+      key[places[i]] = static_cast<uint32_t>(round[i]);
+    }
+    key.push_back(static_cast<uint32_t>(node.params.size()));
+    auto [found, added] = tensorIndex.emplace(name, static_cast<int32_t>(model.tensors.size()));
+    if (added) {
+      if (model.tensors.size() >= limits.tensors)
+        return error(json, "more than " + std::to_string(limits.tensors) + " parameters", {}, Failure::limit);
+      ParamTensor tensor;
+      tensor.name = name;
+      tensor.dtype = model.precision.params;
+      tensor.shape = sizes;
+      tensor.zeroRow = zeroRow;
+      tensor.pos = json.position();
+      model.tensors.push_back(std::move(tensor));
+      tensorInfo.push_back({rule, key});
+    } else {
+      const ParamTensor &first = model.tensors[found->second];
+      if (first.shape != sizes)
+        return error(json, "parameter " + quote(name) + " is " + listShape(sizes) + " here and " + listShape(first.shape) + " at " + std::to_string(first.pos.line) + ":" +
+                               std::to_string(first.pos.column),
+                     "the same name is the same tensor; give one of them another 'param' or a 'scope'");
+      tensorInfo[found->second].order = std::min(tensorInfo[found->second].order, key);
+    }
+    use.tensors.push_back(found->second);
+    size_t digit = inside.size();
+    while (digit > 0 && ++round[digit - 1] == inside[digit - 1]->count)
+      round[--digit] = 0;
+    if (digit == 0)
+      break;
+  }
+  node.params.push_back(std::move(use));
+  return true;
+}
+
+static void renumber(std::vector<Node> &nodes, const std::vector<int32_t> &place) {
+  for (Node &node : nodes) {
+    for (ParamUse &use : node.params)
+      for (int32_t &tensor : use.tensors)
+        tensor = place[tensor];
+    if (node.body)
+      renumber(node.body->nodes, place);
+  }
+}
+
+void ModelReader::orderParameters() {
+  std::vector<int32_t> sorted(model.tensors.size()), place(model.tensors.size());
+  std::iota(sorted.begin(), sorted.end(), 0);
+  std::sort(sorted.begin(), sorted.end(), [&](int32_t a, int32_t b) { return std::tie(tensorInfo[a].order, a) < std::tie(tensorInfo[b].order, b); });
+  std::vector<ParamTensor> tensors;
+  std::vector<TensorInfo> info;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    place[sorted[i]] = static_cast<int32_t>(i);
+    tensors.push_back(std::move(model.tensors[sorted[i]]));
+    info.push_back(std::move(tensorInfo[sorted[i]]));
+    tensorIndex[tensors.back().name] = static_cast<int32_t>(i);
+  }
+  model.tensors = std::move(tensors);
+  tensorInfo = std::move(info);
+  renumber(model.graph.nodes, place);
+  if (model.train)
+    renumber(model.train->nodes, place);
+}
+
+} // namespace weft

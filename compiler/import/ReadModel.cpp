@@ -1,0 +1,332 @@
+// The top level of a model file, section by section, and the order in which sections are read.
+// Config, dims, precision, inputs and states come first because everything else refers to them.
+#include "import/ReadModel.h"
+
+#include "import/ModelReader.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weft {
+
+std::optional<ModelDesc> readModel(SourceText source, const ReadOptions &options, Diagnostics &diagnostics) {
+  auto text = std::make_shared<const SourceText>(std::move(source));
+  diagnostics.setFile(text->file);
+  diagnostics.setSource(text);
+  auto document = readJson(*text, options.limits, diagnostics);
+  if (!document)
+    return std::nullopt;
+  const JsonValue &root = *document->root();
+  if (!root.isObject()) {
+    diagnostics.error(root.position(), "expected an object but got " + root.describe());
+    return std::nullopt;
+  }
+  ModelReader reader(root, options, diagnostics);
+  ModelDesc model = reader.read();
+  if (diagnostics.hasErrors())
+    return std::nullopt;
+  model.file = text->file;
+  return model;
+}
+
+std::optional<ModelDesc> readModelFile(const std::string &path, const ReadOptions &options, Diagnostics &diagnostics) {
+  auto source = readTextFile(path, options.limits, diagnostics);
+  if (!source)
+    return std::nullopt;
+  return readModel(std::move(*source), options, diagnostics);
+}
+
+ModelDesc ModelReader::read() {
+  readHead();
+  readConfig();
+  readDims();
+  readPrecision();
+  readInputs(root.find("inputs"), model.inputs, top, "input");
+  readStates();
+  readBlocks();
+  top.isTrain = false;
+  if (const JsonValue *graph = root.find("graph")) {
+    if (graph->isArray() && graph->items.empty())
+      error(*graph, "the graph has no nodes");
+    readNodes(*graph, top, model.graph.nodes);
+  }
+  readOutputs();
+  readTrain();
+  checkUnusedInputs(model.inputs);
+  if (model.train)
+    checkUnusedInputs(model.train->inputs);
+  checkUnusedBlocks();
+  orderParameters();
+  readInit();
+  readWeights();
+  readEntries();
+  if (!diagnostics.hasErrors())
+    warnDeadNodes();
+  model.config = config.values();
+  return std::move(model);
+}
+
+void ModelReader::readHead() {
+  checkKeys(root, {"$schema", "format", "name", "config", "dims", "precision", "inputs", "state", "blocks", "graph", "outputs", "init", "weights", "train", "entries"},
+            "the model");
+  for (const char *key : {"inputs", "graph", "outputs"})
+    require(root, key, "the model");
+  if (const JsonValue *format = require(root, "format", "the model")) {
+    std::string version;
+    if (readText(*format, version) && version != "1.0")
+      error(*format, "format " + quote(version) + " is not supported", "this compiler reads format '1.0'");
+  }
+  if (const JsonValue *name = require(root, "name", "the model"); name && readText(*name, model.name) && !isName(model.name))
+    error(*name, "model name " + quote(model.name) + " is not a name", "letters, digits and _; it becomes the prefix of the C functions");
+  if (model.name.size() > limits.nameBytes)
+    error(*root.find("name"), "model name of " + std::to_string(model.name.size()) + " bytes", {}, Failure::limit);
+  if (const JsonValue *schema = root.find("$schema")) {
+    std::string text;
+    readText(*schema, text);
+  }
+  if (const JsonValue *doc = root.find("doc"); doc && doc->isString())
+    model.doc = doc->text;
+}
+
+void ModelReader::readConfig() {
+  const JsonValue *json = root.find("config");
+  if (json && !json->isObject())
+    error(*json, "config: expected an object but got " + json->describe());
+  for (const JsonMember &member : membersOf(json)) {
+    if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
+      continue;
+    checkDeclaredName(member, "config value");
+    config.add(member);
+  }
+  for (const auto &[key, value] : options.sets)
+    config.replace(key, value);
+  config.evaluateAll();
+}
+
+void ModelReader::readDims() {
+  const JsonValue *json = root.find("dims");
+  if (json && !json->isObject())
+    error(*json, "dims: expected an object but got " + json->describe());
+  for (const JsonMember &member : membersOf(json)) {
+    if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
+      continue;
+    const std::string what = "dim " + quote(member.key);
+    DimDesc dim;
+    dim.name = member.key;
+    dim.pos = member.position();
+    bool good = checkDeclaredName(member, "dim");
+    if (config.has(member.key))
+      keyError(member, quote(member.key) + " is also a config value");
+    const JsonValue &value = *member.value;
+    if (checkKeys(value, {"min", "max", "hint", "multiple_of", "specialize"}, what)) {
+      const JsonValue *min = value.find("min"), *max = require(value, "max", what), *hint = value.find("hint"), *multiple = value.find("multiple_of");
+      good = (!min || readWhole(*min, config, dim.min)) && good;
+      good = max && readWhole(*max, config, dim.max) && good;
+      good = (!multiple || readWhole(*multiple, config, dim.multipleOf)) && good;
+      if (good && dim.min < 0)
+        good = error(*min, "min: expected 0 or more but got " + std::to_string(dim.min));
+      if (good && (dim.max < dim.min || dim.max < 1))
+        good = error(*max, "max " + std::to_string(dim.max) + " is below " + std::to_string(std::max<int64_t>(dim.min, 1)));
+      if (good && dim.multipleOf < 1)
+        good = error(*multiple, "multiple_of: expected 1 or more but got " + std::to_string(dim.multipleOf));
+      if (good && dim.max / dim.multipleOf * dim.multipleOf < dim.min)
+        good = error(*multiple, "no multiple of " + std::to_string(dim.multipleOf) + " lies in " + std::to_string(dim.min) + ".." + std::to_string(dim.max));
+      dim.hint = dim.max;
+      if (hint && readWhole(*hint, config, dim.hint) && good && (dim.hint < dim.min || dim.hint > dim.max)) {
+        diagnostics.warning(hint->position(), "hint " + std::to_string(dim.hint) + " is outside " + std::to_string(dim.min) + ".." + std::to_string(dim.max));
+        dim.hint = std::clamp(dim.hint, dim.min, dim.max);
+      }
+      const JsonValue *specialize = value.find("specialize");
+      if (specialize && !specialize->isArray())
+        error(*specialize, "specialize: expected a list but got " + specialize->describe());
+      for (const JsonValue *item : itemsOf(specialize)) {
+        int64_t size = 0;
+        if (!readWhole(*item, config, size) || !good)
+          continue;
+        if (size < dim.min || size > dim.max || size % dim.multipleOf)
+          diagnostics.warning(item->position(), "specialize " + std::to_string(size) + " is no size of " + what);
+        else
+          dim.specialize.push_back(size);
+      }
+    }
+    if (!good)
+      dim.min = dim.max = dim.hint = dim.multipleOf = 1;
+    ranges[dim.name] = {dim.min, dim.max, dim.multipleOf};
+    hints[dim.name] = dim.hint;
+    model.dims.push_back(std::move(dim));
+  }
+}
+
+void ModelReader::readPrecision() {
+  const JsonValue *json = root.find("precision");
+  if (!json || !checkKeys(*json, {"params", "compute", "accumulate", "keep_f32"}, "precision"))
+    return;
+  Precision &precision = model.precision;
+  for (auto [key, dtype] : {std::pair("params", &precision.params), std::pair("compute", &precision.compute), std::pair("accumulate", &precision.accumulate)})
+    if (const JsonValue *value = json->find(key))
+      readDtype(*value, *dtype, true);
+  const JsonValue *keep = json->find("keep_f32");
+  if (!keep || !readTexts(*keep, precision.keepF32))
+    return;
+  std::vector<std::string> known = opNames();
+  known.push_back("loss");
+  for (size_t i = 0; i < precision.keepF32.size(); ++i)
+    if (std::find(known.begin(), known.end(), precision.keepF32[i]) == known.end())
+      error(keep->isArray() ? *keep->items[i] : *keep, "keep_f32: no op " + quote(precision.keepF32[i]), didYouMean(precision.keepF32[i], known));
+}
+
+void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &list, Frame &frame, const char *what) {
+  if (!inputs)
+    return;
+  if (!inputs->isObject()) {
+    error(*inputs, "inputs: expected an object but got " + inputs->describe());
+    return;
+  }
+  for (const JsonMember &member : inputs->members) {
+    if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
+      continue;
+    const std::string named = std::string(what) + " " + quote(member.key);
+    const JsonValue &value = *member.value;
+    InputDesc input;
+    input.name = member.key;
+    input.pos = member.position();
+    input.type = unknownType();
+    checkDeclaredName(member, what);
+    bool good = checkKeys(value, {"dtype", "shape", "optional", "range"}, named);
+    if (good) {
+      const JsonValue *dtype = require(value, "dtype", named), *shape = require(value, "shape", named);
+      TensorType type;
+      good = dtype && readDtype(*dtype, type.dtype);
+      if (shape && !shape->isArray())
+        good = error(*shape, "shape: expected a list but got " + shape->describe());
+      for (const JsonValue *item : itemsOf(shape)) {
+        DimExpr size;
+        auto low = readSize(*item, frame, size) ? lowestValue(size, ranges) : std::nullopt;
+        if (!low)
+          good = false;
+        else if (size.constant() ? *low < 1 : *low < 0)
+          good = error(*item, "expected a size of at least 1 but got " + size.str());
+        type.shape.push_back(size);
+      }
+      if (good && shape) {
+        input.type = type;
+        checkSizes(*shape, type);
+      }
+    }
+    if (good) {
+      if (const JsonValue *range = value.find("range")) {
+        if (isFloat(input.type.dtype) || input.type.dtype == DType::boolean)
+          error(*range, "range: expected an integer input but got dtype " + std::string(dtypeName(input.type.dtype)));
+        else if (!range->isArray() || range->items.size() != 2)
+          error(*range, "range: expected [lowest, highest] but got " + range->describe());
+        else if (readWhole(*range->items[0], config, input.low) && readWhole(*range->items[1], config, input.high)) {
+          input.hasRange = true;
+          if (input.low > input.high)
+            error(*range, "range: lowest " + std::to_string(input.low) + " is above highest " + std::to_string(input.high));
+        }
+      }
+      if (const JsonValue *optional = value.find("optional")) {
+        Number number;
+        input.optional = readNumber(*optional, config, number);
+        input.fill = number.asReal();
+        bool isBool = input.type.dtype == DType::boolean;
+        if (input.optional && !isFloat(input.type.dtype) && (input.fill != std::floor(input.fill) || (isBool && input.fill != 0 && input.fill != 1)))
+          error(*optional, "optional: expected a value of dtype " + std::string(dtypeName(input.type.dtype)) + " but got " + number.str());
+        if (input.optional && input.hasRange && (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
+          error(*optional, "optional: " + number.str() + " is outside the input's range");
+      }
+    }
+    input.value = defineValue(frame, input.name, input.type, input.pos);
+    auto [found, added] = frame.defined.emplace(input.name, input.pos);
+    if (!added)
+      keyError(member, quote(input.name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" + std::to_string(found->second.column));
+    else
+      frame.values[input.name] = input.value;
+    if (frame.graph == &model.graph && &list == &model.inputs)
+      model.graph.inputs.push_back(input.value);
+    list.push_back(std::move(input));
+  }
+}
+
+void ModelReader::readStates() {
+  const JsonValue *json = root.find("state");
+  if (json && !json->isObject())
+    error(*json, "state: expected an object but got " + json->describe());
+  for (const JsonMember &member : membersOf(json)) {
+    if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
+      continue;
+    const std::string what = "state " + quote(member.key);
+    StateDesc state;
+    state.name = member.key;
+    state.pos = member.position();
+    bool good = checkDeclaredName(member, "state");
+    const JsonValue &value = *member.value;
+    if (!checkKeys(value, {"kind", "layers", "kv_heads", "head_dim", "capacity", "dtype"}, what))
+      continue;
+    std::string kind;
+    const JsonValue *kindJson = require(value, "kind", what);
+    good = kindJson && readWord(*kindJson, {"kv_cache"}, kind) && good;
+    for (auto [key, number] : {std::pair("layers", &state.layers), std::pair("kv_heads", &state.kvHeads), std::pair("head_dim", &state.headDim), std::pair("capacity", &state.capacity)}) {
+      const JsonValue *given = require(value, key, what);
+      bool read = given && readWhole(*given, config, *number);
+      if (read && *number < 1)
+        read = error(*given, std::string(key) + ": expected at least 1 but got " + std::to_string(*number));
+      good &= read;
+    }
+    if (const JsonValue *dtype = value.find("dtype"))
+      good &= readDtype(*dtype, state.dtype, true);
+    if (good)
+      model.states.push_back(std::move(state));
+  }
+}
+
+void ModelReader::readOutputs() {
+  const JsonValue *json = root.find("outputs");
+  if (!json)
+    return;
+  if (!json->isObject()) {
+    error(*json, "outputs: expected an object but got " + json->describe());
+    return;
+  }
+  if (json->members.empty())
+    error(*json, "the model has no outputs");
+  top.list = nullptr;
+  for (const JsonMember &member : json->members) {
+    if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
+      continue;
+    checkDeclaredName(member, "output");
+    OutputDesc output;
+    output.name = member.key;
+    output.pos = member.position();
+    output.value = lookUp(*member.value, top);
+    model.outputs.push_back(std::move(output));
+  }
+}
+
+void ModelReader::checkUnusedInputs(const std::vector<InputDesc> &inputs) {
+  for (const InputDesc &input : inputs)
+    if (!usedValues.count(input.value) && !nodeLimit)
+      diagnostics.error(input.pos, "nothing uses input " + quote(input.name), "remove it, or use it in a node");
+}
+
+void ModelReader::warnDeadNodes() {
+  std::unordered_set<ValueId> needed;
+  for (const OutputDesc &output : model.outputs)
+    needed.insert(output.value);
+  auto walk = [&](const std::vector<Node> &nodes, bool warn) {
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      bool alive = std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return needed.count(id) != 0; });
+      if (alive)
+        needed.insert(node->operands.begin(), node->operands.end());
+      else if (warn)
+        diagnostics.warning(node->pos, "no output depends on node " + quote(node->path));
+    }
+  };
+  if (model.train) {
+    needed.insert(model.train->loss);
+    walk(model.train->nodes, true);
+  }
+  walk(model.graph.nodes, true);
+}
+
+} // namespace weft

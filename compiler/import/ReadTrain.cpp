@@ -1,0 +1,178 @@
+// The `train` section: extra inputs, loss nodes, optimizer, schedule and the options of a training step.
+// Its nodes continue the graph: they see every value of it.
+#include "import/ModelReader.h"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+/// Everything that needs another key to make sense.
+struct ScheduleKind {
+  const char *name;
+  std::vector<std::string> required, optional;
+};
+
+const std::vector<ScheduleKind> &scheduleKinds() {
+  static const std::vector<ScheduleKind> kinds = {
+      {"constant", {}, {"warmup_steps"}},
+      {"linear", {"total_steps"}, {"warmup_steps", "min_lr_ratio"}},
+      {"cosine", {"total_steps"}, {"warmup_steps", "min_lr_ratio"}},
+      {"noam", {"d_model", "warmup_steps"}, {"factor"}},
+      {"inverse_sqrt", {}, {"warmup_steps"}},
+      {"step", {"step_size"}, {"warmup_steps", "gamma"}},
+      {"wsd", {"total_steps"}, {"warmup_steps", "min_lr_ratio", "decay_steps"}},
+  };
+  return kinds;
+}
+
+} // namespace
+
+void ModelReader::readTrain() {
+  const JsonValue *json = root.find("train");
+  if (!json || !checkKeys(*json, {"inputs", "nodes", "loss", "optimizer", "schedule", "clip_grad_norm", "accumulate", "freeze", "recompute", "loss_scale"}, "train"))
+    return;
+  model.train.emplace();
+  TrainDesc &train = *model.train;
+  readInputs(json->find("inputs"), train.inputs, top, "train input");
+  top.isTrain = true;
+  if (const JsonValue *nodes = require(*json, "nodes", "train"))
+    readNodes(*nodes, top, train.nodes);
+  top.list = nullptr;
+  if (const JsonValue *loss = require(*json, "loss", "train")) {
+    train.loss = lookUp(*loss, top);
+    if (train.loss != kNoValue) {
+      const TensorType &type = valueOf(top, train.loss).type;
+      if (isKnown(type) && (!type.shape.empty() || !isFloat(type.dtype)))
+        error(*loss, std::string("expected a loss that is one float but got ") + dtypeName(type.dtype) + " " + shapeText(type.shape),
+              type.shape.empty() ? "" : "use a reduction, or op 'mean'");
+    }
+  }
+  if (model.tensors.empty() && !diagnostics.hasErrors())
+    error(*json, "train: the model has no parameters");
+  if (const JsonValue *optimizer = json->find("optimizer"))
+    readOptimizer(*optimizer, train.optimizer);
+  if (const JsonValue *schedule = json->find("schedule"))
+    readSchedule(*schedule, train.schedule);
+  if (const JsonValue *clip = json->find("clip_grad_norm"))
+    readReal(*clip, config, train.clipGradNorm, AttrRange::positive);
+  if (const JsonValue *accumulate = json->find("accumulate"); accumulate && readWhole(*accumulate, config, train.accumulate) && train.accumulate < 1)
+    error(*accumulate, "accumulate: expected at least 1 but got " + std::to_string(train.accumulate));
+  if (const JsonValue *freeze = json->find("freeze"); freeze && readGlobs(*freeze, train.freeze))
+    for (size_t i = 0; i < train.freeze.size(); ++i)
+      if (std::none_of(model.tensors.begin(), model.tensors.end(), [&](const ParamTensor &t) { return matchGlob(train.freeze[i], t.name); }) && !diagnostics.hasErrors())
+        diagnostics.warning((freeze->isArray() ? *freeze->items[i] : *freeze).position(), "freeze " + quote(train.freeze[i]) + " matches no parameter");
+  if (const JsonValue *recompute = json->find("recompute")) {
+    if (recompute->isArray()) {
+      train.recompute = "globs";
+      readGlobs(*recompute, train.recomputeGlobs);
+    } else if (recompute->isString() && recompute->text.find('*') != std::string::npos) {
+      train.recompute = "globs";
+      train.recomputeGlobs = {recompute->text};
+    } else {
+      readWord(*recompute, {"none", "block"}, train.recompute);
+    }
+  }
+  if (const JsonValue *scale = json->find("loss_scale")) {
+    std::string word;
+    if (readWord(*scale, {"dynamic"}, word)) {
+      train.dynamicLossScale = true;
+      if (model.precision.compute != DType::f16)
+        error(*scale, "loss_scale is for precision.compute 'f16', but it is " + quote(dtypeName(model.precision.compute)));
+    }
+  }
+}
+
+void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer) {
+  if (!checkKeys(json, {"kind", "lr", "momentum", "nesterov", "betas", "eps", "weight_decay", "no_decay"}, "optimizer"))
+    return;
+  if (const JsonValue *kind = require(json, "kind", "optimizer"))
+    readWord(*kind, {"sgd", "adam", "adamw"}, optimizer.kind);
+  if (optimizer.kind == "adamw")
+    optimizer.weightDecay = 0.01;
+  bool isSgd = optimizer.kind == "sgd";
+  for (const char *key : {"momentum", "nesterov"})
+    if (const JsonValue *value = json.find(key); value && !isSgd)
+      error(*value, "'" + std::string(key) + "' is for sgd, but the optimizer is " + quote(optimizer.kind));
+  for (const char *key : {"betas", "eps"})
+    if (const JsonValue *value = json.find(key); value && isSgd)
+      error(*value, "'" + std::string(key) + "' is for adam and adamw, but the optimizer is 'sgd'");
+  struct Real {
+    const char *key;
+    double *place;
+    AttrRange range;
+  };
+  for (const Real &next : {Real{"lr", &optimizer.lr, AttrRange::nonNegative}, Real{"momentum", &optimizer.momentum, AttrRange::probability},
+                           Real{"eps", &optimizer.eps, AttrRange::nonNegative}, Real{"weight_decay", &optimizer.weightDecay, AttrRange::nonNegative}})
+    if (const JsonValue *value = json.find(next.key))
+      readReal(*value, config, *next.place, next.range);
+  if (const JsonValue *nesterov = json.find("nesterov"); nesterov && readBoolean(*nesterov, config, optimizer.nesterov) && optimizer.nesterov && optimizer.momentum == 0)
+    error(*nesterov, "nesterov needs a momentum above 0");
+  if (const JsonValue *betas = json.find("betas")) {
+    if (!betas->isArray() || betas->items.size() != 2)
+      error(*betas, "betas: expected two numbers but got " + betas->describe());
+    else {
+      readReal(*betas->items[0], config, optimizer.beta1, AttrRange::probability);
+      readReal(*betas->items[1], config, optimizer.beta2, AttrRange::probability);
+    }
+  }
+  const JsonValue *noDecay = json.find("no_decay");
+  if (noDecay && noDecay->isObject()) {
+    checkKeys(*noDecay, {"rank_below"}, "no_decay");
+    if (const JsonValue *rank = require(*noDecay, "rank_below", "no_decay"))
+      readWhole(*rank, config, optimizer.noDecayRankBelow);
+  } else if (noDecay) {
+    readGlobs(*noDecay, optimizer.noDecay);
+  }
+}
+
+void ModelReader::readSchedule(const JsonValue &json, ScheduleDesc &schedule) {
+  std::vector<std::string> words, all = {"kind"};
+  for (const ScheduleKind &kind : scheduleKinds()) {
+    words.emplace_back(kind.name);
+    for (const auto *keys : {&kind.required, &kind.optional})
+      for (const std::string &key : *keys)
+        if (std::find(all.begin(), all.end(), key) == all.end())
+          all.push_back(key);
+  }
+  if (!checkKeys(json, all, "schedule"))
+    return;
+  const JsonValue *kindJson = require(json, "kind", "schedule");
+  if (!kindJson || !readWord(*kindJson, words, schedule.kind))
+    return;
+  for (const ScheduleKind &kind : scheduleKinds()) {
+    if (schedule.kind != kind.name)
+      continue;
+    for (const std::string &key : kind.required)
+      require(json, key.c_str(), "schedule '" + schedule.kind + "'");
+    for (const JsonMember &member : json.members) {
+      bool fits = std::find(kind.required.begin(), kind.required.end(), member.key) != kind.required.end() ||
+                  std::find(kind.optional.begin(), kind.optional.end(), member.key) != kind.optional.end();
+      if (member.key == "kind" || std::find(all.begin(), all.end(), member.key) == all.end())
+        continue;
+      if (!fits) {
+        keyError(member, "schedule " + quote(schedule.kind) + " has no key " + quote(member.key));
+        continue;
+      }
+      bool isCount = member.key.find("steps") != std::string::npos || member.key == "step_size" || member.key == "d_model";
+      int64_t whole = 0;
+      double real = 0;
+      if (isCount ? !readWhole(*member.value, config, whole) : !readReal(*member.value, config, real, AttrRange::nonNegative))
+        continue;
+      if (isCount && whole < (member.key == "warmup_steps" && schedule.kind != "noam" ? 0 : 1))
+        error(*member.value, member.key + ": expected at least " + (member.key == "warmup_steps" && schedule.kind != "noam" ? "0" : "1") + " but got " + std::to_string(whole));
+      schedule.numbers[member.key] = isCount ? static_cast<double>(whole) : real;
+    }
+  }
+  auto defaultTo = [&](const char *key, double value) { schedule.numbers.emplace(key, value); };
+  defaultTo("warmup_steps", 0);
+  defaultTo("min_lr_ratio", 0);
+  if (schedule.kind == "noam")
+    defaultTo("factor", 1);
+  if (schedule.kind == "step")
+    defaultTo("gamma", 0.1);
+  if (schedule.kind == "wsd" && schedule.numbers.count("total_steps"))
+    defaultTo("decay_steps", schedule.numbers["total_steps"] / 5);
+}
+
+} // namespace weft

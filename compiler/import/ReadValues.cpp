@@ -1,0 +1,235 @@
+// Typed reads of JSON values with errors at their places: numbers and expressions, words, names, keys, globs.
+// Every function reports its own error and returns false; callers only stop using the value.
+#include "import/ModelReader.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+
+namespace weft {
+
+TensorType unknownType() { return {DType::f32, {DimExpr::dim("")}}; }
+bool isKnown(const TensorType &type) { return type.shape.size() != 1 || type.shape[0].isValid(); }
+
+static bool isNameOf(std::string_view text, bool dots) {
+  if (text.empty() || !(std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_'))
+    return false;
+  return std::all_of(text.begin(), text.end(), [&](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (dots && c == '.'); });
+}
+
+bool isName(std::string_view text) { return isNameOf(text, false); }
+bool isParameterName(std::string_view text) { return isNameOf(text, true); }
+
+bool matchGlob(std::string_view pattern, std::string_view name, std::vector<std::string> *parts) {
+  // Each '*' takes as little as possible (what weights.map puts into its targets depends on that). Going back to the last
+  // star alone is enough: a shorter match of an earlier one never helps.
+  size_t p = 0, n = 0;
+  struct Star {
+    size_t pattern, from, to;
+  };
+  std::vector<Star> stars;
+  while (n < name.size() || p < pattern.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      stars.push_back({++p, n, n});
+    } else if (p < pattern.size() && n < name.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (!stars.empty() && stars.back().to < name.size()) {
+      p = stars.back().pattern;
+      n = ++stars.back().to;
+    } else {
+      return false;
+    }
+  }
+  if (parts)
+    for (const Star &star : stars)
+      parts->emplace_back(name.substr(star.from, star.to - star.from));
+  return true;
+}
+
+bool Frame::find(std::string_view name, Number &value, ExpressionError &error) {
+  if (auto local = locals.find(std::string(name)); local != locals.end()) {
+    value = local->second;
+    return true;
+  }
+  if (reader.config.has(name))
+    return reader.config.find(name, value, error);
+  for (const DimDesc &dim : reader.model.dims)
+    if (dim.name == name) {
+      value = Number::of(DimExpr::dim(name));
+      return true;
+    }
+  error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, reader.expressionNames(this)), 0, false};
+  return false;
+}
+
+std::vector<std::string> ModelReader::expressionNames(const Frame *frame) const {
+  std::vector<std::string> names = config.names();
+  for (const DimDesc &dim : model.dims)
+    names.push_back(dim.name);
+  if (frame)
+    for (const auto &[name, value] : frame->locals)
+      names.push_back(name);
+  return names;
+}
+
+bool ModelReader::error(const JsonValue &at, std::string text, std::string hint, Failure failure) {
+  diagnostics.error(at.position(), std::move(text), std::move(hint), failure);
+  return false;
+}
+
+bool ModelReader::keyError(const JsonMember &at, std::string text, std::string hint) {
+  diagnostics.error(at.position(), std::move(text), std::move(hint));
+  return false;
+}
+
+bool ModelReader::checkKeys(const JsonValue &object, const std::vector<std::string> &allowed, const std::string &what) {
+  if (!object.isObject())
+    return error(object, what + ": expected an object but got " + object.describe());
+  for (const JsonMember &member : object.members) {
+    if (member.key.compare(0, 2, "x-") == 0)
+      continue;
+    if (member.key == "doc") {
+      std::string text;
+      readText(*member.value, text);
+    } else if (std::find(allowed.begin(), allowed.end(), member.key) == allowed.end()) {
+      keyError(member, what + " has no key " + quote(member.key), didYouMean(member.key, allowed));
+    }
+  }
+  return true;
+}
+
+const JsonValue *ModelReader::require(const JsonValue &object, const char *key, const std::string &what) {
+  const JsonValue *found = object.find(key);
+  if (!found)
+    error(object, what + " needs the key '" + key + "'");
+  return found;
+}
+
+bool ModelReader::readNumber(const JsonValue &value, NameSource &names, Number &number) {
+  if (value.kind == JsonValue::Kind::boolean) {
+    number = Number::of(value.truth);
+    return true;
+  }
+  if (value.isNumber()) {
+    if (!value.isInteger()) {
+      number = Number::of(*value.real());
+      return true;
+    }
+    auto whole = value.integer();
+    number = Number::of(whole.value_or(0));
+    return whole || error(value, "number " + value.describe() + " does not fit 64 bits");
+  }
+  if (!value.isString())
+    return error(value, "expected a number or an expression but got " + value.describe());
+  ExpressionError problem;
+  if (evaluateExpression(value.text, names, number, problem))
+    return true;
+  if (!problem.silent) {
+    Position pos = value.position();
+    if (!value.escaped)
+      pos.column += 1 + problem.offset;
+    diagnostics.error(pos, problem.text, problem.hint);
+  }
+  return false;
+}
+
+bool ModelReader::readSize(const JsonValue &value, NameSource &names, DimExpr &size) {
+  Number number;
+  if (!readNumber(value, names, number))
+    return false;
+  size = number.asDims();
+  return number.isWhole() || error(value, "expected an integer but got " + number.str());
+}
+
+bool ModelReader::readWhole(const JsonValue &value, NameSource &names, int64_t &whole) {
+  Number number;
+  if (!readNumber(value, names, number))
+    return false;
+  whole = number.integer;
+  if (number.kind == Number::Kind::dims)
+    return error(value, "expected a fixed integer but got " + quote(number.str()) + ", whose size is known at run time only");
+  return number.kind == Number::Kind::integer || error(value, "expected an integer but got " + number.str());
+}
+
+bool ModelReader::readReal(const JsonValue &value, NameSource &names, double &real, AttrRange range) {
+  Number number;
+  if (!readNumber(value, names, number))
+    return false;
+  if (number.kind == Number::Kind::boolean || number.kind == Number::Kind::dims)
+    return error(value, "expected a number but got " + number.str());
+  real = number.asReal();
+  if (!std::isfinite(real))
+    return error(value, "expected a finite number but got " + number.str());
+  if (range == AttrRange::probability && !(real >= 0 && real < 1))
+    return error(value, "expected a number from 0 to below 1 but got " + number.str());
+  if (range == AttrRange::positive && !(real > 0))
+    return error(value, "expected a number above 0 but got " + number.str());
+  if (range == AttrRange::nonNegative && !(real >= 0))
+    return error(value, "expected a number of 0 or more but got " + number.str());
+  return true;
+}
+
+bool ModelReader::readBoolean(const JsonValue &value, NameSource &names, bool &truth) {
+  if (value.isString() && (value.text == "true" || value.text == "false"))
+    return error(value, "expected true or false but got " + value.describe(), "write it without quotes");
+  Number number;
+  if (!readNumber(value, names, number))
+    return false;
+  truth = number.integer != 0;
+  return number.kind == Number::Kind::boolean || error(value, "expected true or false but got " + number.str());
+}
+
+bool ModelReader::readText(const JsonValue &value, std::string &text) {
+  text = value.text;
+  return value.isString() || error(value, "expected text but got " + value.describe());
+}
+
+bool ModelReader::readWord(const JsonValue &value, const std::vector<std::string> &words, std::string &word) {
+  if (!value.isString())
+    return error(value, "expected " + listWords(words) + " but got " + value.describe());
+  word = value.text;
+  if (std::find(words.begin(), words.end(), word) != words.end())
+    return true;
+  std::string hint = didYouMean(word, words);
+  return error(value, "unknown word " + quote(word) + ", expected " + listWords(words), hint);
+}
+
+bool ModelReader::readTexts(const JsonValue &value, std::vector<std::string> &texts) {
+  if (value.isString()) {
+    texts.push_back(value.text);
+    return true;
+  }
+  if (!value.isArray())
+    return error(value, "expected text or a list of texts but got " + value.describe());
+  bool good = true;
+  for (const JsonValue *item : value.items) {
+    texts.emplace_back();
+    good &= readText(*item, texts.back());
+  }
+  return good;
+}
+
+bool ModelReader::readGlobs(const JsonValue &value, std::vector<std::string> &globs) { return readTexts(value, globs); }
+
+bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat) {
+  std::string name;
+  if (!readText(value, name))
+    return false;
+  auto found = dtypeOf(name);
+  if (!found)
+    return error(value, "unknown dtype " + quote(name) + ", expected " + listWords(dtypeNames()), didYouMean(name, dtypeNames()));
+  dtype = *found;
+  return !onlyFloat || isFloat(dtype) || error(value, "expected a float dtype but got " + quote(name));
+}
+
+bool ModelReader::checkDeclaredName(const JsonMember &member, const char *what) {
+  static const std::vector<std::string> reserved = {"inf", "sqrt", "min", "max"};
+  if (!isName(member.key))
+    return keyError(member, std::string(what) + " " + quote(member.key) + " is not a name", "names are letters, digits and _, and start with no digit");
+  if (std::find(reserved.begin(), reserved.end(), member.key) != reserved.end())
+    return keyError(member, quote(member.key) + " is a word of expressions and cannot name a " + what);
+  return true;
+}
+
+} // namespace weft
