@@ -48,6 +48,17 @@ struct ValueDesc {
 /// Attributes after evaluation, under the names of ops.md, defaults filled in. Sizes that may contain dims (reshape's
 /// `shape`, slice's `end`, split's `sizes`, iota's `size`, position `offset` when a number, a cache's `layer`) are DimExpr.
 /// A number that ops.md types as real is always double, an integer always int64_t. Axes are normalised to 0..rank-1.
+/// In detail (OpTable.h says the alternative of every attribute):
+/// - absent stays absent only for: padding_idx, activation, window, softcap, return_weights (also when `false`), clamp's min and
+///   max, value, value_true, value_false, values, class_weights, position_embedding's rows. Everything else is filled in: kv_heads,
+///   scale (1/sqrt(dh)), rotary_dim, a reduction's axis list, slice's end.
+/// - `axis` of sum, mean, max, min, var: sorted vector<int64_t>; of all other ops int64_t. `perm`: vector<int64_t>.
+/// - slice's start and end: DimExpr from the front; step: int64_t. select's index: int64_t, from the front if the axis has a fixed
+///   size, else as written (-1 = last). shape of reshape, expand, constant: vector<DimExpr>, of parameter: vector<int64_t>.
+/// - `value`, `value_true`, `value_false`, clamp's min and max: double (±inf allowed), or DimExpr if they depend on a dim.
+/// - `offset`: DimExpr, or instead of it `offset_state`: string. `cache`: `cache_state` string and `cache_layer` DimExpr.
+/// - pos_weight: double or vector<double>. einsum's equation: no spaces, "..." replaced by letters.
+/// - `dtype` on an op that has no such attribute: the node's own compute dtype.
 using AttrValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>, DimExpr, std::vector<DimExpr>>;
 
 enum class InitKind : uint8_t { constant, uniform, normal, truncNormal };
