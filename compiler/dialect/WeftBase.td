@@ -23,6 +23,7 @@ def Weft_Dialect : Dialect {
   }];
   let cppNamespace = "::weft";
   let useDefaultAttributePrinterParser = 1;
+  let hasConstantMaterializer = 1;
 }
 
 class Weft_Attr<string name, string mn, list<Trait> traits = []> : AttrDef<Weft_Dialect, name, traits> {

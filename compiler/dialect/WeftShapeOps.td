@@ -18,6 +18,7 @@ def Weft_ConcatOp : Weft_InferredOp<"concat", [Weft_Movement]> {
   let results = (outs Weft_Tensor:$y);
   let assemblyFormat = "$xs attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Weft_ConstantOp : Weft_Op<"constant", [Pure, ConstantLike, Weft_Movement, AllTypesMatch<["value", "y"]>]> {
