@@ -262,9 +262,12 @@ void addReductions(std::vector<OpInfo> &t) {
   t.push_back({"softmax", "Reductions", "Positive and of sum 1 along an axis; a row of only -inf is zeros", "eˣ / Σ eˣ", R"({"id": "p", "op": "softmax", "in": "scores"})",
                {{"x", T::real}}, {axis}, {}, "same", shapeSame});
   t.push_back({"log_softmax", "Reductions", "Logarithm of softmax", "x - ln Σ eˣ", nullptr, {{"x", T::real}}, {axis}, {}, "same", shapeSame});
-  for (auto [name, summary] : {std::pair("mean_pool", "Mean over the positions that the mask allows; zeros if there are none"),
-                               std::pair("max_pool", "Maximum over the positions that the mask allows; zeros if there are none")})
-    t.push_back({name, "Reductions", summary, "", R"({"id": "pooled", "op": "mean_pool", "in": {"x": "x", "mask": "mask"}, "axis": "T"})",
+  for (auto [name, summary, example] :
+       {std::tuple("mean_pool", "Mean over the positions that the mask allows; zeros if there are none",
+                   R"({"id": "pooled", "op": "mean_pool", "in": {"x": "x", "mask": "mask"}, "axis": "T"})"),
+        std::tuple("max_pool", "Maximum over the positions that the mask allows; zeros if there are none",
+                   R"({"id": "pooled", "op": "max_pool", "in": {"x": "x", "mask": "mask"}})")})
+    t.push_back({name, "Reductions", summary, "", example,
                  {{"x", T::real}, {"mask", T::boolean, true}}, {with("axis", A::axis, "1", "the position axis")}, {}, "[B, D]", shapePool});
 }
 
