@@ -5,6 +5,7 @@
 
 #include "import/Diagnostics.h"
 #include "import/ModelDesc.h"
+#include "memory/ArenaPlan.h"
 #include "pipeline/Stages.h"
 
 #include <map>
@@ -63,7 +64,8 @@ struct CompiledModel {
   std::string descriptorSymbol;                ///< symbol of the weft_model_desc: "<prefix>_weft_model"
   std::vector<EntryInfo> entries;
   std::vector<KernelInfo> kernels;
-  std::vector<BufferInfo> buffers;
+  std::vector<BufferInfo> buffers;              ///< of each entry in the order of its arena indices
+  std::map<std::string, ArenaPlan> arenas;      ///< by entry
 
   /// Arena bytes and each buffer's offset for these sizes; nullopt on overflow. Entry names as in `entries`.
   std::optional<int64_t> arenaBytes(const std::string &entry, const std::map<std::string, int64_t> &dims) const;

@@ -1,0 +1,281 @@
+// Walks a planned entry and writes its calls. Field offsets come from abi.h itself, so object and runtime can't disagree.
+// A launch runs on the calling thread alone when it is too small to share.
+#include "entry/BuildEntry.h"
+
+#include "tiling/EmitDimExpr.h"
+
+#include "weft/abi.h"
+
+#include <cstddef>
+
+using namespace mlir;
+
+namespace weft {
+namespace {
+
+/// Below this much work (multiply-adds, and bytes times kByteWork) waking another thread costs more than it saves: about
+/// 10 µs of one core.
+constexpr int64_t kParallelWork = 1'000'000;
+constexpr int64_t kByteWork = 8;
+
+class EntryBuilder {
+public:
+  EntryBuilder(const EntryPlan &plan, ModuleOp module, const TargetInfo &target, ViewTable &views, KernelCache &cache,
+               ArrayRef<std::string> dims, StringRef prefix)
+      : plan(plan), entry(plan.func), module(module), b(module.getContext()), loc(module.getLoc()), dims(dims), prefix(prefix),
+        launches(module, target, plan, views, cache, prefix), ptr(LLVM::LLVMPointerType::get(module.getContext())), i64(b.getI64Type()) {}
+
+  FailureOr<BuiltEntry> build(std::string &error, Operation *&failedOp) {
+    std::string name = prefix + "_" + entry.getName().str();
+    built = {name, name + "_plan", name + "_shapes", {}, {}};
+    func::FuncOp run = function(name, {ptr});
+    exec = run.getArgument(0);
+    loadFields();
+    args = LLVM::AllocaOp::create(b, loc, ptr, i64, constant(kMaxSlots), 8);
+    if (failed(block(entry.getBody().front(), error, failedOp)))
+      return failure();
+    func::ReturnOp::create(b, loc);
+    writePlan();
+    writeShapes();
+    return built;
+  }
+
+private:
+  static constexpr int64_t kMaxSlots = 96;
+
+  func::FuncOp function(StringRef name, ArrayRef<Type> arguments) {
+    b.setInsertionPointToEnd(module.getBody());
+    loc = entry.getLoc();
+    auto func = func::FuncOp::create(b, loc, name, b.getFunctionType(arguments, {}));
+    b.setInsertionPointToStart(func.addEntryBlock());
+    return func;
+  }
+
+  // ---- small IR
+
+  Value constant(int64_t v) { return arith::ConstantIntOp::create(b, loc, i64, v); }
+  Value at(Value base, int64_t bytes) {
+    return bytes ? Value(LLVM::GEPOp::create(b, loc, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{int32_t(bytes)})) : base;
+  }
+  Value atDynamic(Value base, Value bytes) { return LLVM::GEPOp::create(b, loc, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes}); }
+  Value loadPtr(Value address) { return LLVM::LoadOp::create(b, loc, ptr, address); }
+  Value loadI64(Value address) { return LLVM::LoadOp::create(b, loc, i64, address); }
+  void store(Value value, Value address) { LLVM::StoreOp::create(b, loc, value, address); }
+  Value mul(Value x, Value y) { return arith::MulIOp::create(b, loc, x, y); }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+
+  Value evaluate(const DimExpr &expr) {
+    return emitDimExpr(b, loc, expr, [&](StringRef name) { return sizes.lookup(name); });
+  }
+
+  void loadFields() {
+    auto field = [&](size_t offset) { return loadPtr(at(exec, offset)); };
+    Value table = field(offsetof(weft_exec, dims));
+    for (auto [i, name] : llvm::enumerate(dims))
+      sizes[name] = loadI64(at(table, i * 8));
+    Value arena = field(offsetof(weft_exec, arena)), offsets = field(offsetof(weft_exec, offsets));
+    Value inputs = field(offsetof(weft_exec, inputs)), outputs = field(offsetof(weft_exec, outputs));
+    for (const Buffer &buffer : plan.buffers) {
+      Value address;
+      switch (buffer.place) {
+      case Buffer::Place::arena: address = atDynamic(arena, loadI64(at(offsets, buffer.index * 8))); break;
+      case Buffer::Place::input: address = loadPtr(at(inputs, buffer.index * 8)); break;
+      case Buffer::Place::output: address = loadPtr(at(outputs, buffer.index * 8)); break;
+      case Buffer::Place::parameter: break;
+      }
+      addresses.push_back(address);
+    }
+    views = field(offsetof(weft_exec, views));
+    caches = field(offsetof(weft_exec, caches));
+    valid = field(offsetof(weft_exec, valid));
+    scratch = field(offsetof(weft_exec, scratch));
+    parallelFor = field(offsetof(weft_exec, parallel_for));
+    threads = loadI64(at(exec, offsetof(weft_exec, threads)));
+  }
+
+  // ---- the walk
+
+  LogicalResult block(Block &block, std::string &error, Operation *&failedOp) {
+    for (Operation &op : block) {
+      if (auto repeat = dyn_cast<RepeatOp>(op)) {
+        if (failed(this->repeat(repeat, error, failedOp)))
+          return failure();
+      } else if (isa<ContractOp, AttentionOp, FusedOp>(op)) {
+        loc = op.getLoc();
+        FailureOr<Launches> made = launches.build(&op, error);
+        if (failed(made)) {
+          failedOp = &op;
+          return failure();
+        }
+        for (Launch &launch : *made) {
+          call(launch);
+          built.launches.push_back(launch);
+          built.rounds.push_back(DimExpr(rounds));
+        }
+      }
+    }
+    return success();
+  }
+
+  LogicalResult repeat(RepeatOp op, std::string &error, Operation *&failedOp) {
+    loc = op.getLoc();
+    int64_t outer = rounds;
+    rounds *= int64_t(op.getCount());
+    auto loop = scf::ForOp::create(b, loc, constant(0), constant(op.getCount()), constant(1));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    sizes[op.getIndex()] = loop.getInductionVar();
+    roundOf[op.getRound()] = {loop.getInductionVar(), int64_t(op.getCount())};
+    if (failed(block(op.getBody().front(), error, failedOp)))
+      return failure();
+    for (auto [from, to] : plan.closing.lookup(op)) {
+      Type element = cast<RankedTensorType>(from.getType()).getElementType();
+      Value bytes = evaluate(elementCount(shapeOf(from)) * DimExpr(elementBytes(element)));
+      LLVM::MemcpyOp::create(b, loc, addresses[plan.bufferOf.lookup(to)], addresses[plan.bufferOf.lookup(from)], bytes, false);
+    }
+    rounds = outer;
+    return success();
+  }
+
+  Value slotValue(const Slot &slot) {
+    switch (slot.kind) {
+    case Slot::Kind::size: return evaluate(slot.offset);
+    case Slot::Kind::buffer: return offset(addresses[slot.number], slot.offset);
+    case Slot::Kind::view: {
+      Value number = constant(slot.number);
+      if (!slot.indices.empty()) {
+        Value round = constant(0);
+        for (Value index : slot.indices) {
+          auto [value, count] = roundOf.lookup(index);
+          round = add(mul(round, constant(count)), value);
+        }
+        number = add(number, round);
+      }
+      return offset(loadPtr(atDynamic(views, mul(number, constant(8)))), slot.offset);
+    }
+    case Slot::Kind::cacheKeys:
+    case Slot::Kind::cacheValues: {
+      // data[layer][keys, values][batch][…]: one half of one layer is batch · layerElements.
+      Value cache = at(caches, slot.number * int64_t(sizeof(weft_cache)));
+      Value half = mul(loadI64(at(cache, offsetof(weft_cache, batch))), constant(slot.layerElements * 4));
+      Value index = mul(evaluate(slot.layer), constant(2));
+      if (slot.kind == Slot::Kind::cacheValues)
+        index = add(index, constant(1));
+      return atDynamic(loadPtr(at(cache, offsetof(weft_cache, data))), mul(index, half));
+    }
+    case Slot::Kind::cacheLengths: return loadPtr(at(at(caches, slot.number * int64_t(sizeof(weft_cache))), offsetof(weft_cache, lengths)));
+    case Slot::Kind::valid: return valid;
+    case Slot::Kind::fault: return at(exec, offsetof(weft_exec, fault));
+    }
+    return {};
+  }
+
+  Value offset(Value base, const DimExpr &bytes) {
+    if (std::optional<int64_t> constant = bytes.constant())
+      return *constant ? atDynamic(base, this->constant(*constant)) : base;
+    return atDynamic(base, evaluate(bytes));
+  }
+
+  void call(const Launch &launch) {
+    SmallVector<Value> values;
+    for (const Slot &slot : launch.slots)
+      values.push_back(slotValue(slot));
+    for (auto [i, value] : llvm::enumerate(values))
+      store(value, at(args, i * 8));
+    Value tasks = launch.kernel.tasks(b, loc, values);
+    func::FuncOp kernel = launch.kernel.func;
+    Value work = add(evaluate(launch.flops), mul(evaluate(launch.bytes), constant(kByteWork)));
+    auto compare = [&](arith::CmpIPredicate p, Value x, int64_t y) { return Value(arith::CmpIOp::create(b, loc, p, x, constant(y))); };
+    Value shared = arith::AndIOp::create(b, loc, compare(arith::CmpIPredicate::sgt, threads, 1), compare(arith::CmpIPredicate::sgt, tasks, 1));
+    shared = arith::AndIOp::create(b, loc, shared, compare(arith::CmpIPredicate::sge, work, kParallelWork));
+    auto branch = scf::IfOp::create(b, loc, shared, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Value function = func::ConstantOp::create(b, loc, kernel.getFunctionType(), kernel.getName());
+    Value address = UnrealizedConversionCastOp::create(b, loc, ptr, function).getResult(0);
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {ptr, ptr, ptr, i64});
+    LLVM::CallOp::create(b, loc, type, ValueRange{parallelFor, exec, address, args, tasks});
+    b.setInsertionPointToStart(branch.elseBlock());
+    func::CallOp::create(b, loc, kernel, ValueRange{args, constant(0), tasks, scratch});
+  }
+
+  // ---- closed expressions
+
+  /// plan(dims, offsets): offset of each arena buffer above those below it, then the arena's size and the scratch bytes.
+  void writePlan() {
+    func::FuncOp func = function(built.plan, {ptr, ptr});
+    Value table = func.getArgument(0), result = func.getArgument(1);
+    sizes.clear();
+    for (auto [i, name] : llvm::enumerate(dims))
+      sizes[name] = loadI64(at(table, i * 8));
+    size_t n = plan.arena.size();
+    std::vector<Value> top(n), placed(n);
+    std::function<Value(int)> place = [&](int i) -> Value {
+      if (placed[i])
+        return placed[i];
+      Value low = constant(0);
+      for (int j : plan.arenaPlan.below[i]) {
+        place(j);
+        low = arith::MaxSIOp::create(b, loc, low, top[j]);
+      }
+      Value bytes = arith::AndIOp::create(b, loc, add(evaluate(plan.buffers[plan.arena[i]].bytes), constant(63)), constant(-64));
+      top[i] = add(low, bytes);
+      return placed[i] = low;
+    };
+    Value size = constant(0);
+    for (size_t i = 0; i < n; ++i) {
+      store(place(i), at(result, i * 8));
+      size = arith::MaxSIOp::create(b, loc, size, top[i]);
+    }
+    store(size, at(result, n * 8));
+    int64_t fixed = 0;
+    Value scratchBytes = constant(0);
+    for (const Launch &launch : built.launches) {
+      fixed = std::max(fixed, launch.kernel.scratchBytes);
+      if (launch.scratch != DimExpr(0))
+        scratchBytes = arith::MaxSIOp::create(b, loc, scratchBytes, add(evaluate(launch.scratch), constant(launch.kernel.scratchBytes)));
+    }
+    store(arith::MaxSIOp::create(b, loc, scratchBytes, constant(fixed)), at(result, (n + 1) * 8));
+    func::ReturnOp::create(b, loc);
+  }
+
+  /// shapes(dims, sizes): all axes of all inputs, then of all outputs.
+  void writeShapes() {
+    func::FuncOp func = function(built.shapes, {ptr, ptr});
+    Value table = func.getArgument(0), result = func.getArgument(1);
+    sizes.clear();
+    for (auto [i, name] : llvm::enumerate(dims))
+      sizes[name] = loadI64(at(table, i * 8));
+    int64_t next = 0;
+    FunctionType type = cast<FunctionType>(entry.getFunctionType());
+    for (Type tensor : llvm::concat<const Type>(type.getInputs(), type.getResults()))
+      for (const DimExpr &size : shapeOf(tensor))
+        store(evaluate(size), at(result, next++ * 8));
+    func::ReturnOp::create(b, loc);
+  }
+
+  const EntryPlan &plan;
+  func::FuncOp entry;
+  ModuleOp module;
+  OpBuilder b;
+  Location loc;
+  ArrayRef<std::string> dims;
+  std::string prefix;
+  LaunchBuilder launches;
+  Type ptr, i64;
+  BuiltEntry built;
+  Value exec, args, views, caches, valid, scratch, parallelFor, threads;
+  SmallVector<Value> addresses;
+  llvm::StringMap<Value> sizes;
+  llvm::DenseMap<Value, std::pair<Value, int64_t>> roundOf;
+  int64_t rounds = 1;
+};
+
+}  // namespace
+
+FailureOr<BuiltEntry> buildEntry(const EntryPlan &plan, ModuleOp kernels, const TargetInfo &target, ViewTable &views, KernelCache &cache,
+                                 ArrayRef<std::string> dims, StringRef prefix, std::string &error, Operation *&failedOp) {
+  return EntryBuilder(plan, kernels, target, views, cache, dims, prefix).build(error, failedOp);
+}
+
+}  // namespace weft

@@ -1,0 +1,87 @@
+// Slots, operands and structural keys shared by the launch builders of the three kernel families.
+// A key has everything that the emitted code depends on, so equal keys share one kernel.
+#include "entry/Launch.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+
+namespace weft {
+
+int SlotTable::add(const Slot &slot) {
+  for (auto [i, existing] : llvm::enumerate(slots))
+    if (existing == slot)
+      return i;
+  slots.push_back(slot);
+  return slots.size() - 1;
+}
+
+FailureOr<Launches> LaunchBuilder::build(Operation *op, std::string &error) {
+  if (auto c = dyn_cast<ContractOp>(op))
+    return contract(c, error);
+  if (auto a = dyn_cast<AttentionOp>(op))
+    return attention(a, error);
+  return fused(cast<FusedOp>(op), error);
+}
+
+int LaunchBuilder::bufferPointer(SlotTable &table, int buffer) {
+  return table.add({Slot::Kind::buffer, buffer, DimExpr(0), {}, {}, 0});
+}
+
+int LaunchBuilder::pointer(SlotTable &table, Value root, const DimExpr &offset, int64_t bytes) {
+  return table.add({Slot::Kind::buffer, plan.bufferOf.lookup(root), offset * DimExpr(bytes), {}, {}, 0});
+}
+
+std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, Value value) {
+  Type element = cast<RankedTensorType>(value.getType()).getElementType();
+  if (std::optional<View> view = viewOf(value)) {
+    if (view->root.getDefiningOp<ParameterOp>()) {
+      int64_t count = *elementCount(shapeOf(view->root)).constant();
+      SmallVector<ParameterPart> whole{{view->root, 0, count, 0, 1}};
+      int number = views.add(WEFT_VIEW_PLAIN, whole, 1, 0);
+      Slot slot{Slot::Kind::view, number, view->offset * DimExpr(elementBytes(element)), {}, llvm::to_vector(roundIndices(whole)), 0};
+      return Operand{table.add(slot), view->strides, element};
+    }
+    if (plan.bufferOf.count(view->root))
+      return Operand{pointer(table, view->root, view->offset, elementBytes(element)), view->strides, element};
+  }
+  if (std::optional<SmallVector<ParameterPart>> pieces = parameterPieces(value)) {
+    int number = views.add(WEFT_VIEW_PLAIN, *pieces, 1, 0);
+    return Operand{table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*pieces)), 0}),
+                   contiguousStrides(shapeOf(value)), element};
+  }
+  return std::nullopt;
+}
+
+const EmittedKernel &LaunchBuilder::emit(const std::string &key, StringRef kind, function_ref<EmittedKernel(StringRef)> make) {
+  if (!cache.find(key))
+    cache.insert(key, make(prefix + "_" + cache.freshName(kind)));
+  return *cache.find(key);
+}
+
+std::string structuralKey(Block &block) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::DenseMap<Value, int> numbers;
+  for (BlockArgument argument : block.getArguments()) {
+    numbers[argument] = numbers.size();
+    os << argument.getType() << ",";
+  }
+  for (Operation &op : block) {
+    os << op.getName().getStringRef() << "(";
+    for (Value operand : op.getOperands())
+      os << numbers.lookup(operand) << ",";
+    os << ")" << op.getAttrDictionary() << "->";
+    for (Value result : op.getResults()) {
+      numbers[result] = numbers.size();
+      os << result.getType() << ",";
+    }
+  }
+  return text;
+}
+
+std::string keyOf(const Size &size) {
+  return size.isConstant() ? "#" + std::to_string(size.value) : "$" + std::to_string(size.slot);
+}
+
+}  // namespace weft

@@ -1,0 +1,115 @@
+// One kernel launch: which kernel, what stands in each slot of its argument table, how much work it is.
+// LaunchBuilder chooses kernels for the ops of a planned entry; BuildEntry writes the calls.
+#ifndef WEFT_ENTRY_LAUNCH_H
+#define WEFT_ENTRY_LAUNCH_H
+
+#include "entry/ViewTable.h"
+#include "memory/EntryPlan.h"
+#include "tiling/KernelBuilder.h"
+
+namespace weft {
+
+/// What a slot holds. Pointers are `base + offset` (offset in bytes, an expression of dims and repeat indices).
+struct Slot {
+  enum class Kind {
+    size,          ///< i64 `offset`
+    buffer,        ///< memory of a value: buffer number in the entry's plan
+    view,          ///< packed parameter: number of the first round's view, rounds chosen by `indices`
+    cacheKeys,     ///< weft_cache `number`: keys of layer `layer`
+    cacheValues,
+    cacheLengths,
+    valid,
+    fault
+  };
+  Kind kind = Kind::size;
+  int number = 0;
+  DimExpr offset, layer;
+  llvm::SmallVector<mlir::Value> indices;
+  int64_t layerElements = 0;  ///< cache: elements of one sequence of one layer's keys
+
+  bool operator==(const Slot &other) const {
+    return kind == other.kind && number == other.number && offset == other.offset && layer == other.layer && indices == other.indices;
+  }
+};
+
+/// The argument table under construction. Equal slots are one.
+class SlotTable {
+public:
+  int add(const Slot &slot);
+  int sizeSlot(const DimExpr &value) { return add({Slot::Kind::size, 0, value, {}, {}, 0}); }
+  /// A constant, or a slot that holds the value.
+  Size size(const DimExpr &value) {
+    std::optional<int64_t> constant = value.constant();
+    return constant ? Size::constant(*constant) : Size::dynamic(sizeSlot(value));
+  }
+  std::vector<Slot> slots;
+};
+
+struct Launch {
+  EmittedKernel kernel;
+  std::vector<Slot> slots;
+  DimExpr flops, bytes;
+  std::string kind, tiles;
+  mlir::Operation *op = nullptr;
+  DimExpr scratch;             ///< bytes of scratch per thread beyond kernel.scratchBytes
+};
+
+using Launches = std::vector<Launch>;
+
+/// Kernels of one variant, each emitted once however many launches use it.
+class KernelCache {
+public:
+  const EmittedKernel *find(const std::string &key) const {
+    auto it = kernels.find(key);
+    return it == kernels.end() ? nullptr : &it->second;
+  }
+  void insert(const std::string &key, EmittedKernel kernel) { kernels.emplace(key, std::move(kernel)); }
+  std::string freshName(llvm::StringRef kind) { return (kind + "_" + std::to_string(next++)).str(); }
+
+private:
+  std::map<std::string, EmittedKernel> kernels;
+  int next = 0;
+};
+
+class LaunchBuilder {
+public:
+  LaunchBuilder(mlir::ModuleOp kernels, const TargetInfo &target, const EntryPlan &plan, ViewTable &views, KernelCache &cache,
+                llvm::StringRef prefix)
+      : module(kernels), target(target), plan(plan), views(views), cache(cache), prefix(prefix) {}
+
+  /// The launches that compute `op`, in order. On failure `error` says why in a sentence for the user.
+  mlir::FailureOr<Launches> build(mlir::Operation *op, std::string &error);
+
+private:
+  mlir::FailureOr<Launches> contract(ContractOp op, std::string &error);
+  mlir::FailureOr<Launches> attention(AttentionOp op, std::string &error);
+  mlir::FailureOr<Launches> fused(FusedOp op, std::string &error);
+
+  /// The slot with the address of element `offset` of a root's memory.
+  int pointer(SlotTable &table, mlir::Value root, const DimExpr &offset, int64_t elementBytes);
+  int bufferPointer(SlotTable &table, int buffer);
+  /// Slot and strides (in elements) of an operand: a view of memory, or pieces of parameters.
+  struct Operand {
+    int pointer;
+    Shape strides;
+    mlir::Type element;
+  };
+  std::optional<Operand> operand(SlotTable &table, mlir::Value value);
+  const EmittedKernel &emit(const std::string &key, llvm::StringRef kind, llvm::function_ref<EmittedKernel(llvm::StringRef)> make);
+
+  mlir::ModuleOp module;
+  const TargetInfo &target;
+  const EntryPlan &plan;
+  ViewTable &views;
+  KernelCache &cache;
+  std::string prefix;
+};
+
+/// A text that is equal for two regions exactly when they compute the same from the same kinds of operands.
+std::string structuralKey(mlir::Block &block);
+/// The same for slots-independent parts: sizes as constants or slot numbers.
+std::string keyOf(const Size &size);
+
+}  // namespace weft
+
+#endif  // WEFT_ENTRY_LAUNCH_H

@@ -1,0 +1,46 @@
+// Views are compared by what they read: kind, panel width and the exact parts of the exact tensors of every round.
+// That is why a tied parameter is packed once for all its uses of one form.
+#include "entry/ViewTable.h"
+
+using namespace mlir;
+
+namespace weft {
+
+static ParamOp paramOf(Value parameter) {
+  auto op = parameter.getDefiningOp<ParameterOp>();
+  return SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, op.getParamAttr());
+}
+
+ValueRange roundIndices(ArrayRef<ParameterPart> parts) {
+  for (const ParameterPart &part : parts)
+    if (paramOf(part.parameter).getTensors().size() > 1)
+      return part.parameter.getDefiningOp<ParameterOp>().getIndices();
+  return {};
+}
+
+int ViewTable::add(weft_view_kind kind, ArrayRef<ParameterPart> parts, int64_t k, int64_t nr) {
+  size_t rounds = 1;
+  for (const ParameterPart &part : parts)
+    rounds = std::max(rounds, paramOf(part.parameter).getTensors().size());
+  std::string key = std::to_string(kind) + "/" + std::to_string(nr) + "/" + std::to_string(k);
+  std::vector<Entry> made;
+  for (size_t round = 0; round < rounds; ++round) {
+    Entry entry{kind, k, 0, nr, {}};
+    for (const ParameterPart &part : parts) {
+      ArrayRef<int32_t> tensors = paramOf(part.parameter).getTensors();
+      int32_t tensor = tensors.size() > 1 ? tensors[round] : tensors.front();
+      entry.sources.push_back({tensor, part.offset, part.n, part.strideK, part.strideN});
+      entry.n += part.n;
+      key += ";" + std::to_string(tensor) + "," + std::to_string(part.offset) + "," + std::to_string(part.n) + "," +
+             std::to_string(part.strideK) + "," + std::to_string(part.strideN);
+    }
+    key += "|";
+    made.push_back(std::move(entry));
+  }
+  auto [found, added] = known.try_emplace(key, views.size());
+  if (added)
+    views.insert(views.end(), made.begin(), made.end());
+  return found->second;
+}
+
+}  // namespace weft

@@ -1,0 +1,42 @@
+// The packed forms of parameters that kernels read (weft_view_desc), collected while kernels are chosen.
+// Equal views are one; a view of a parameter with one tensor per round takes one number per round.
+#ifndef WEFT_ENTRY_VIEWTABLE_H
+#define WEFT_ENTRY_VIEWTABLE_H
+
+#include "lowering/Views.h"
+
+#include "weft/abi.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+class ViewTable {
+public:
+  struct Source {
+    int32_t tensor;
+    int64_t offset, n, strideK, strideN;
+  };
+  struct Entry {
+    weft_view_kind kind;
+    int64_t k, n, nr;
+    std::vector<Source> sources;
+  };
+
+  /// The number of the first round's view. `k` is 1 for plain views.
+  int add(weft_view_kind kind, llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr);
+  const std::vector<Entry> &entries() const { return views; }
+
+private:
+  std::vector<Entry> views;
+  std::map<std::string, int> known;
+};
+
+/// The repeat indices that choose the round of a view with these parts (those of the parameter that has several tensors).
+mlir::ValueRange roundIndices(llvm::ArrayRef<ParameterPart> parts);
+
+}  // namespace weft
+
+#endif  // WEFT_ENTRY_VIEWTABLE_H

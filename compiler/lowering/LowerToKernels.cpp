@@ -1,0 +1,174 @@
+// Leaves only what kernels and views can express: contract, attention and fused ops, parameters, strided views, repeats.
+// Everything else becomes a weft.fused of its own; operands that need memory of their own get a copy.
+#include "Passes.h"
+#include "dialect/Weft.h"
+#include "lowering/Views.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Pass/Pass.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+
+namespace weft {
+#define GEN_PASS_DEF_LOWERTOKERNELSPASS
+#include "Passes.h.inc"
+
+namespace {
+
+bool isKernel(Operation *op) { return isa<ContractOp, AttentionOp, FusedOp>(op); }
+
+/// A value that has memory of its own which its producer writes and nobody else owns.
+bool ownsMemory(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && (isKernel(op) || isa<RepeatOp>(op));
+}
+
+/// A concat that lowering reads as one packed parameter.
+bool isPackedConcat(Operation *op) {
+  auto concat = dyn_cast<ConcatOp>(op);
+  return concat && (parameterPieces(concat.getY()) || parameterMatrix(concat.getY(), true) || parameterMatrix(concat.getY(), false));
+}
+
+/// op → weft.fused { op }. Sound because a fused region means exactly its ops.
+void wrap(Operation *op) {
+  OpBuilder b(op);
+  llvm::SetVector<Value> operands(op->operand_begin(), op->operand_end());
+  auto fused = FusedOp::create(b, op->getLoc(), op->getResultTypes(), operands.getArrayRef());
+  Block &block = fused.getBody().emplaceBlock();
+  IRMapping map;
+  for (Value operand : operands)
+    map.map(operand, block.addArgument(operand.getType(), operand.getLoc()));
+  OpBuilder inner = OpBuilder::atBlockBegin(&block);
+  Operation *clone = inner.clone(*op, map);
+  YieldOp::create(inner, op->getLoc(), clone->getResults());
+  op->replaceAllUsesWith(fused.getResults());
+  op->erase();
+}
+
+Value copy(OpBuilder &b, Value value) {
+  auto fused = FusedOp::create(b, value.getLoc(), value.getType(), value);
+  Block &block = fused.getBody().emplaceBlock();
+  OpBuilder inner = OpBuilder::atBlockBegin(&block);
+  YieldOp::create(inner, value.getLoc(), block.addArgument(value.getType(), value.getLoc()));
+  return fused.getResult(0);
+}
+
+/// Constants used by kernels move into their regions, where they cost nothing.
+void sinkConstants(Operation *kernel) {
+  if (!isa<FusedOp, ContractOp>(kernel))
+    return;
+  Block &block = kernel->getRegion(0).front();
+  unsigned first = isa<ContractOp>(kernel) ? 2 : 0, skip = isa<ContractOp>(kernel) ? 1 : 0;
+  for (unsigned i = kernel->getNumOperands(); i-- > first;) {
+    auto constant = kernel->getOperand(i).getDefiningOp<ConstantOp>();
+    if (!constant)
+      continue;
+    OpBuilder inner = OpBuilder::atBlockBegin(&block);
+    unsigned argument = i - first + skip;
+    block.getArgument(argument).replaceAllUsesWith(inner.clone(*constant)->getResult(0));
+    block.eraseArgument(argument);
+    kernel->eraseOperand(i);
+  }
+}
+
+struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
+  void runOnOperation() override {
+    getOperation().walk([&](func::FuncOp func) {
+      lowerBlock(func.getBody().front());
+      ownResults(func);
+    });
+  }
+
+  void lowerBlock(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      if (auto repeat = dyn_cast<RepeatOp>(op))
+        lowerBlock(repeat.getBody().front());
+      else if (!isKernel(&op) && !isStructure(&op))
+        wrap(&op);
+    }
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      sinkConstants(&op);
+      if (isKernel(&op))
+        ownOperands(&op);
+      else if (auto repeat = dyn_cast<RepeatOp>(op))
+        ownInits(repeat);
+    }
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+      if (isa<ConstantOp, ConcatOp, SliceOp, ReshapeOp, TransposeOp, ExpandOp, ParameterOp>(op) && op.use_empty())
+        op.erase();
+    if (auto yield = dyn_cast<YieldOp>(block.getTerminator()))
+      ownYields(yield);
+  }
+
+  bool isStructure(Operation *op) {
+    if (isa<ParameterOp, RepeatOp, YieldOp, func::ReturnOp>(op))
+      return true;
+    if (isa<ConstantOp>(op))
+      return llvm::all_of(op->getUsers(), [](Operation *user) { return isa<FusedOp, ContractOp>(user); });
+    if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp>(op))
+      return viewOf(op->getResult(0)).has_value();
+    return isPackedConcat(op);
+  }
+
+  /// Kernels read operands as strided views; attention wants the features of a head next to each other.
+  void ownOperands(Operation *kernel) {
+    OpBuilder b(kernel);
+    auto attention = dyn_cast<AttentionOp>(kernel);
+    for (OpOperand &operand : kernel->getOpOperands()) {
+      Value value = operand.get();
+      bool isConcat = value.getDefiningOp<ConcatOp>() != nullptr, fits = true;
+      if (isConcat) {
+        auto contract = dyn_cast<ContractOp>(kernel);
+        fits = contract && operand.getOperandNumber() == 1 ? parameterMatrix(value, contract.getTransposeB()).has_value()
+                                                           : parameterPieces(value).has_value();
+        if (!fits) {
+          wrap(value.getDefiningOp());
+          continue;
+        }
+      }
+      if (attention && operand.getOperandNumber() < 3) {
+        std::optional<View> view = isConcat ? std::nullopt : viewOf(value);
+        if (!view || view->strides.back() != DimExpr(1))
+          operand.set(copy(b, value));
+      }
+    }
+  }
+
+  /// A repeat overwrites its initial values: each needs memory that nobody reads later.
+  void ownInits(RepeatOp repeat) {
+    OpBuilder b(repeat);
+    for (OpOperand &operand : repeat->getOpOperands()) {
+      Value init = operand.get();
+      bool sole = ownsMemory(init) && init.getParentBlock() == repeat->getBlock();
+      for (OpOperand &use : init.getUses())
+        sole = sole && (&use == &operand || (isKernel(use.getOwner()) && use.getOwner()->getBlock() == repeat->getBlock() &&
+                                             use.getOwner()->isBeforeInBlock(repeat)));
+      if (!sole)
+        operand.set(copy(b, init));
+    }
+  }
+
+  /// The next round's values must not be this round's arguments or parts of something else.
+  void ownYields(YieldOp yield) {
+    OpBuilder b(yield);
+    llvm::SmallDenseSet<Value> seen;
+    for (OpOperand &operand : yield->getOpOperands())
+      if (!ownsMemory(operand.get()) || operand.get().getParentBlock() != yield->getBlock() || !seen.insert(operand.get()).second)
+        operand.set(copy(b, operand.get()));
+  }
+
+  void ownResults(func::FuncOp func) {
+    auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
+    OpBuilder b(ret);
+    llvm::SmallDenseSet<Value> seen;
+    for (OpOperand &operand : ret->getOpOperands())
+      if (!ownsMemory(operand.get()) || !seen.insert(operand.get()).second)
+        operand.set(copy(b, operand.get()));
+  }
+};
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,45 @@
+// How kernels see a tensor value: a root buffer, an offset and one stride per axis, all in elements.
+// Movement ops that only re-index (slice, transpose, reshape of contiguous axes) never copy; they become views.
+#ifndef WEFT_LOWERING_VIEWS_H
+#define WEFT_LOWERING_VIEWS_H
+
+#include "dialect/Weft.h"
+
+namespace weft {
+
+struct View {
+  mlir::Value root;   ///< a function or block argument, a kernel's or repeat's result, a weft.parameter
+  DimExpr offset;
+  Shape strides;      ///< one for each axis of the viewed value
+};
+
+/// Row-major strides of a shape.
+Shape contiguousStrides(llvm::ArrayRef<DimExpr> shape);
+
+/// Strides of `to` over the same elements as `from` (with `strides`), or nullopt where the elements of a new axis are not
+/// evenly spaced. Axes of size 1 get stride 0.
+std::optional<Shape> reshapeStrides(const Shape &from, const Shape &strides, const Shape &to);
+
+/// The view through the movement ops that define `value`, down to the first value that is none.
+/// nullopt if one of them can't be expressed by strides.
+std::optional<View> viewOf(mlir::Value value);
+
+/// True if the view covers its root's elements in row-major order without gaps, from `offset` on.
+bool isContiguous(const View &view, const Shape &shape);
+
+/// One part of a packed parameter view: a weft.parameter and the strided part of it that is read.
+struct ParameterPart {
+  mlir::Value parameter;
+  int64_t offset = 0, n = 0, strideK = 0, strideN = 0;
+};
+
+/// `value` ([k, n], or [n, k] when `transposed`) as parts of parameters side by side along n; nullopt if it is anything
+/// else than a parameter behind movement ops, or a concat of such along n.
+std::optional<llvm::SmallVector<ParameterPart>> parameterMatrix(mlir::Value value, bool transposed);
+
+/// `value` as contiguous pieces of parameters one after the other (a bias vector, a table); nullopt if it is not.
+std::optional<llvm::SmallVector<ParameterPart>> parameterPieces(mlir::Value value);
+
+}  // namespace weft
+
+#endif  // WEFT_LOWERING_VIEWS_H

@@ -1,0 +1,327 @@
+// Live ranges over the linear order of launches, in-place results, and offsets in one arena.
+// Values that may share memory are first joined into one buffer; buffers that live together are then stacked.
+#include "memory/EntryPlan.h"
+
+#include "lowering/Views.h"
+#include "tiling/RowKernel.h"
+
+#include <algorithm>
+
+using namespace mlir;
+
+namespace weft {
+namespace {
+
+std::string nodePath(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    return fused.getLocations().empty() ? "" : nodePath(fused.getLocations().back());
+  return "";
+}
+
+DimExpr bytesOf(Value value) {
+  Type element = cast<RankedTensorType>(value.getType()).getElementType();
+  return elementCount(shapeOf(value)) * DimExpr(elementBytes(element));
+}
+
+/// Roots that `value` reads: one behind views, several behind a packed concat (all parameters).
+Value rootOf(Value value) {
+  std::optional<View> view = viewOf(value);
+  return view ? view->root : value;
+}
+
+class Planner {
+public:
+  Planner(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) : hints(hints), panel(panel) { plan.func = func; }
+
+  EntryPlan run() {
+    Block &body = plan.func.getBody().front();
+    for (BlockArgument argument : body.getArguments())
+      define(argument, 0, Buffer::Place::input, argument.getArgNumber());
+    number(body);
+    end = position;
+    findLastUses(body);
+    auto ret = cast<func::ReturnOp>(body.getTerminator());
+    for (OpOperand &operand : ret->getOpOperands()) {
+      lastUse[operand.get()] = end;
+      outputs[operand.get()] = operand.getOperandNumber();
+    }
+    assign(body);
+    stack();
+    return std::move(plan);
+  }
+
+private:
+  // ---- positions and last uses
+
+  void number(Block &block) {
+    for (Operation &op : block) {
+      start[&op] = position;
+      if (auto repeat = dyn_cast<RepeatOp>(op))
+        number(repeat.getBody().front());
+      finish[&op] = position++;
+    }
+  }
+
+  /// A use inside a repeat of a value from outside lasts until the repeat ends.
+  void findLastUses(Block &block) {
+    for (Operation &op : block) {
+      auto repeat = dyn_cast<RepeatOp>(op);
+      if (repeat)
+        findLastUses(repeat.getBody().front());
+      if (isViewOp(&op))
+        continue; // the view's users count, not the view
+      for (Value operand : op.getOperands()) {
+        if (!isa<RankedTensorType>(operand.getType()))
+          continue;
+        Value root = rootOf(operand);
+        int at = repeat ? start[&op] : finish[&op];
+        for (Block *b = &block; b != root.getParentBlock() && !isa<func::FuncOp>(b->getParentOp()); b = b->getParentOp()->getBlock())
+          at = std::max(at, finish[b->getParentOp()]);
+        lastUse[root] = std::max(lastUse.lookup(root), at);
+      }
+    }
+  }
+
+  static bool isViewOp(Operation *op) { return isa<SliceOp, TransposeOp, ReshapeOp, ExpandOp, ConcatOp>(op); }
+
+  // ---- buffers
+
+  int define(Value value, int at, Buffer::Place place, int index) {
+    Buffer buffer;
+    buffer.place = place;
+    buffer.index = index;
+    buffer.bytes = isa<RankedTensorType>(value.getType()) ? bytesOf(value) : DimExpr(0);
+    buffer.first = at;
+    buffer.last = std::max(at, lastUse.lookup(value));
+    buffer.node = nodePath(value.getLoc());
+    plan.buffers.push_back(buffer);
+    plan.bufferOf[value] = plan.buffers.size() - 1;
+    return plan.buffers.size() - 1;
+  }
+
+  /// A new result: the caller's output, or arena memory.
+  int defineResult(Value value, int at) {
+    auto output = outputs.find(value);
+    if (output != outputs.end())
+      return define(value, at, Buffer::Place::output, output->second);
+    return define(value, at, Buffer::Place::arena, -1);
+  }
+
+  void join(Value value, int buffer) {
+    plan.bufferOf[value] = buffer;
+    plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, lastUse.lookup(value));
+    auto output = outputs.find(value);
+    if (output != outputs.end()) {
+      plan.buffers[buffer].place = Buffer::Place::output;
+      plan.buffers[buffer].index = output->second;
+    }
+  }
+
+  int temp(Operation *op, Temp kind, const DimExpr &bytes) {
+    Buffer buffer;
+    buffer.bytes = bytes;
+    buffer.first = buffer.last = finish[op];
+    buffer.node = nodePath(op->getLoc());
+    plan.buffers.push_back(buffer);
+    plan.temps[{op, kind}] = plan.buffers.size() - 1;
+    return plan.buffers.size() - 1;
+  }
+
+  void assign(Block &block) {
+    for (Operation &op : block) {
+      if (auto parameter = dyn_cast<ParameterOp>(op)) {
+        define(parameter.getY(), start[&op], Buffer::Place::parameter, 0);
+      } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
+        assignRepeat(repeat);
+      } else if (isa<ContractOp, AttentionOp, FusedOp>(op)) {
+        for (Value result : op.getResults())
+          if (!placeInPlace(&op, result))
+            defineResult(result, finish[&op]);
+        assignTemps(&op);
+      }
+    }
+  }
+
+  void assignTemps(Operation *op) {
+    if (auto contract = dyn_cast<ContractOp>(op)) {
+      if (parameterMatrix(contract.getB(), contract.getTransposeB()))
+        return;
+      Shape b = shapeOf(contract.getB());
+      if (contract.getTransposeB())
+        std::swap(b[b.size() - 1], b[b.size() - 2]);
+      DimExpr elements = packedElements(b[b.size() - 2], b.back(), panel);
+      for (size_t i = 0; i + 2 < b.size(); ++i)
+        elements = elements * b[i];
+      temp(op, Temp::packedRhs, elements * DimExpr(4));
+    }
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      if (!attention.getMap())
+        return;
+      Shape q = shapeOf(attention.getQ());
+      temp(op, Temp::lse, q[0] * DimExpr(int64_t(attention.getHeads())) * q[1] * DimExpr(4));
+    }
+  }
+
+  // ---- in place
+
+  /// Writes `result` over an operand that dies here, when the kernel reads that operand only where it writes.
+  bool placeInPlace(Operation *op, Value result) {
+    if (outputs.count(result) || !isa<RankedTensorType>(result.getType()))
+      return false;
+    for (OpOperand &operand : op->getOpOperands()) {
+      if (!canReplace(op, operand, result))
+        continue;
+      int buffer = plan.bufferOf[rootOf(operand.get())];
+      bool othersFit = true;
+      for (OpOperand &other : op->getOpOperands()) {
+        auto found = plan.bufferOf.find(rootOf(other.get()));
+        if (&other != &operand && found != plan.bufferOf.end() && found->second == buffer)
+          othersFit = othersFit && canReplace(op, other, result);
+      }
+      for (Value sibling : op->getResults()) {
+        auto found = plan.bufferOf.find(sibling);
+        if (sibling != result && found != plan.bufferOf.end() && found->second == buffer)
+          othersFit = false;
+      }
+      if (!othersFit)
+        continue;
+      join(result, buffer);
+      return true;
+    }
+    return false;
+  }
+
+  bool canReplace(Operation *op, OpOperand &operand, Value result) {
+    Value value = operand.get();
+    if (value.getType() != result.getType() || isa<AttentionOp>(op))
+      return false;
+    std::optional<View> view = viewOf(value);
+    if (!view || view->offset != DimExpr(0) || !isContiguous(*view, shapeOf(value)) || shapeOf(view->root) != shapeOf(value))
+      return false;
+    auto found = plan.bufferOf.find(view->root);
+    if (found == plan.bufferOf.end())
+      return false;
+    const Buffer &buffer = plan.buffers[found->second];
+    bool writable = buffer.place == Buffer::Place::arena || buffer.place == Buffer::Place::output;
+    if (!writable || buffer.last > finish[op] || view->root.getParentBlock() != op->getBlock())
+      return false;
+    // What stands in a carried value's buffer when the round ends must be that value's next one.
+    auto carried = carriedAt.find(found->second);
+    if (carried != carriedAt.end())
+      for (OpOperand &use : result.getUses())
+        if (isa<YieldOp>(use.getOwner()) && use.getOperandNumber() != carried->second)
+          return false;
+    if (auto contract = dyn_cast<ContractOp>(op))
+      return operand.getOperandNumber() >= 2 && shapeOf(value).size() >= 2;
+    auto fused = cast<FusedOp>(op);
+    return mayAlias(fused, operand.getOperandNumber(), cast<OpResult>(result).getResultNumber());
+  }
+
+  // ---- repeats
+
+  /// The initial value's buffer (LowerToKernels gives it one of its own) becomes the carried value's; what is yielded ends
+  /// up there in place, or by a copy at the end of each round; the result is what stands there after the last.
+  void assignRepeat(RepeatOp repeat) {
+    Block &body = repeat.getBody().front();
+    for (auto [i, init, carried] : llvm::enumerate(repeat.getInit(), repeat.getCarried())) {
+      int buffer = plan.bufferOf[init];
+      plan.bufferOf[carried] = buffer;
+      plan.buffers[buffer].last = std::max(lastUse.lookup(carried), start[repeat.getOperation()]);
+      carriedAt[buffer] = i;
+    }
+    assign(body);
+    auto yield = cast<YieldOp>(body.getTerminator());
+    for (auto [yielded, carried, result] : llvm::zip(yield.getValues(), repeat.getCarried(), repeat.getResults())) {
+      int buffer = plan.bufferOf[carried];
+      if (plan.bufferOf[yielded] != buffer)
+        plan.closing[repeat].emplace_back(yielded, carried);
+      join(result, buffer);
+      plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, finish[repeat.getOperation()]);
+      carriedAt.erase(buffer);
+    }
+  }
+
+  // ---- stacking
+
+  void stack() {
+    for (auto [i, buffer] : llvm::enumerate(plan.buffers))
+      if (buffer.place == Buffer::Place::arena) {
+        buffer.index = plan.arena.size();
+        plan.arena.push_back(i);
+      }
+    size_t n = plan.arena.size();
+    std::vector<int64_t> size(n), offset(n, -1);
+    for (size_t i = 0; i < n; ++i) {
+      std::optional<int64_t> bytes = plan.buffers[plan.arena[i]].bytes.evaluate(hints);
+      size[i] = ((bytes.value_or(int64_t(1) << 40) + 63) / 64) * 64;
+    }
+    std::vector<size_t> order(n);
+    for (size_t i = 0; i < n; ++i)
+      order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return size[a] > size[b]; });
+    // Largest first, each at the lowest offset that no buffer living at the same time covers.
+    for (size_t i : order) {
+      std::vector<std::pair<int64_t, int64_t>> taken;
+      for (size_t j = 0; j < n; ++j)
+        if (offset[j] >= 0 && overlap(i, j))
+          taken.emplace_back(offset[j], offset[j] + size[j]);
+      std::sort(taken.begin(), taken.end());
+      int64_t at = 0;
+      for (auto [low, high] : taken) {
+        if (low - at >= size[i])
+          break;
+        at = std::max(at, high);
+      }
+      offset[i] = at;
+    }
+    // The order of addresses at the hints is kept for all sizes: that alone makes the offsets valid for them.
+    plan.arenaPlan.below.resize(n);
+    for (size_t i = 0; i < n; ++i)
+      for (size_t j = 0; j < n; ++j)
+        if (i != j && overlap(i, j) && std::make_pair(offset[j], j) < std::make_pair(offset[i], i))
+          plan.arenaPlan.below[i].push_back(j);
+    reduceBelow();
+    for (int buffer : plan.arena)
+      plan.arenaPlan.bytes.push_back(plan.buffers[buffer].bytes);
+  }
+
+  /// Drops j from below[i] when another buffer of below[i] already lies above j.
+  void reduceBelow() {
+    size_t n = plan.arenaPlan.below.size();
+    std::vector<std::vector<int>> reduced(n);
+    for (size_t i = 0; i < n; ++i)
+      for (int j : plan.arenaPlan.below[i])
+        if (llvm::none_of(plan.arenaPlan.below[i], [&](int k) { return llvm::is_contained(plan.arenaPlan.below[k], j); }))
+          reduced[i].push_back(j);
+    plan.arenaPlan.below = std::move(reduced);
+  }
+
+  bool overlap(size_t i, size_t j) const {
+    const Buffer &a = plan.buffers[plan.arena[i]], &b = plan.buffers[plan.arena[j]];
+    return a.first <= b.last && b.first <= a.last;
+  }
+
+  const std::map<std::string, int64_t> &hints;
+  int64_t panel;
+  EntryPlan plan;
+  int position = 0, end = 0;
+  llvm::DenseMap<Operation *, int> start, finish;
+  llvm::DenseMap<Value, int> lastUse, outputs;
+  llvm::DenseMap<int, unsigned> carriedAt; ///< buffer of a carried value of a repeat being assigned → its number
+};
+
+}  // namespace
+
+DimExpr packedElements(const DimExpr &k, const DimExpr &n, int64_t panel) {
+  if (std::optional<int64_t> columns = n.constant())
+    return k * DimExpr((*columns + panel - 1) / panel * panel);
+  return k * (n + DimExpr(panel));
+}
+
+EntryPlan planEntry(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) {
+  return Planner(func, hints, panel).run();
+}
+
+}  // namespace weft

@@ -1,0 +1,583 @@
+// The compiler told as one story: compileModel calls one function per stage, in order.
+// Each stage reports through Diagnostics with the place of the node it failed on.
+#include "pipeline/Compile.h"
+
+#include "Passes.h"
+#include "emit/EmitDescriptor.h"
+#include "emit/EmitHeader.h"
+#include "entry/BuildEntry.h"
+#include "import/ImportGraph.h"
+#include "memory/EntryPlan.h"
+#include "target/cpu/CpuTargets.h"
+#include "target/cpu/LowerToLLVM.h"
+#include "tiling/TileSizes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/Support/xxhash.h"
+
+#include <chrono>
+
+using namespace mlir;
+
+namespace weft {
+namespace {
+
+std::string nodePath(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : llvm::reverse(fused.getLocations()))
+      if (std::string path = nodePath(part); !path.empty())
+        return path;
+  return "";
+}
+
+FileLineColLoc placeOf(Location loc) {
+  if (auto place = dyn_cast<FileLineColLoc>(loc))
+    return place;
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return placeOf(name.getChildLoc());
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (FileLineColLoc place = placeOf(part))
+        return place;
+  return {};
+}
+
+Position positionOf(Location loc) {
+  Position pos;
+  if (FileLineColLoc place = placeOf(loc)) {
+    pos.line = place.getLine();
+    pos.column = place.getColumn();
+  }
+  return pos;
+}
+
+void collectNodes(Location loc, std::vector<std::string> &nodes) {
+  if (auto fused = dyn_cast<FusedLoc>(loc)) {
+    for (Location part : fused.getLocations())
+      collectNodes(part, nodes);
+    return;
+  }
+  std::string path = nodePath(loc);
+  if (!path.empty() && !llvm::is_contained(nodes, path))
+    nodes.push_back(path);
+}
+
+std::vector<std::string> nodesOf(Operation *op) {
+  std::vector<std::string> nodes;
+  op->walk([&](Operation *inner) {
+    if (!isa<YieldOp>(inner))
+      collectNodes(inner->getLoc(), nodes);
+  });
+  return nodes;
+}
+
+std::string printed(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  OpPrintingFlags flags;
+  flags.enableDebugInfo(true, /*prettyForm=*/false);
+  flags.printNameLocAsPrefix(true);
+  module->print(os, flags);
+  return text + "\n";
+}
+
+class Compilation {
+public:
+  Compilation(const ModelDesc &model, const CompileOptions &options, CompiledModel &out, Diagnostics &diagnostics)
+      : model(model), options(options), out(out), diagnostics(diagnostics), prefix(symbolPrefix(model.name)) {
+    context.loadDialect<WeftDialect, func::FuncDialect, arith::ArithDialect, scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect,
+                        math::MathDialect>();
+    context.disableMultithreading();
+  }
+
+  CompileResult run() {
+    // Anything MLIR says becomes a diagnostic at the node's place.
+    ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &d) {
+      if (d.getSeverity() == DiagnosticSeverity::Error)
+        diagnostics.error(positionOf(d.getLocation()), d.str());
+      return success();
+    });
+    using Step = CompileResult (Compilation::*)();
+    const std::pair<Stage, Step> steps[] = {
+        {Stage::import, &Compilation::import}, {Stage::fusion, &Compilation::fuse},   {Stage::lowering, &Compilation::lower},
+        {Stage::memory, &Compilation::plan},   {Stage::tiling, &Compilation::tile},   {Stage::target, &Compilation::target},
+        {Stage::emit, &Compilation::emit},
+    };
+    for (auto [stage, step] : steps) {
+      auto begin = std::chrono::steady_clock::now();
+      CompileResult result = (this->*step)();
+      out.stageMs[stage] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+      if (result != CompileResult::ok)
+        return result;
+      if (options.printIrAfter.count(stage))
+        out.printedIr[stage] = irAfter(stage);
+      if (options.stopAfter == stage) {
+        out.ir = irAfter(stage);
+        return CompileResult::ok;
+      }
+    }
+    return CompileResult::ok;
+  }
+
+private:
+  // ---- stages
+
+  CompileResult import() {
+    std::vector<std::string> names = options.entries;
+    if (names.empty())
+      for (const EntryDesc &entry : model.entries)
+        if (entry.mode == EntryDesc::Mode::infer)
+          names.push_back(entry.name);
+    // A generate entry needs the two it is made of.
+    for (const std::string &name : options.entries)
+      for (const GenerateDesc &generate : model.generates)
+        if (generate.name == name) {
+          names.erase(llvm::find(names, name));
+          for (const std::string &part : {generate.prefill, generate.step})
+            if (!llvm::is_contained(names, part))
+              names.push_back(part);
+        }
+    for (const std::string &name : names)
+      for (const EntryDesc &entry : model.entries)
+        if (entry.name == name && entry.mode != EntryDesc::Mode::infer) {
+          diagnostics.error(entry.pos, "entry " + quote(name) + " trains or differentiates, which this version does not compile", "",
+                            Failure::model);
+          return CompileResult::unsupported;
+        }
+    module = importGraph(model, names, options.probes, context, diagnostics);
+    if (!module)
+      return CompileResult::invalid;
+    out.descriptorSymbol = descriptorSymbol(prefix);
+    return CompileResult::ok;
+  }
+
+  bool enabled(StringRef pass) const { return !options.disabledPasses.count(pass.str()); }
+
+  CompileResult fuse() {
+    PassManager pm(&context);
+    pm.enableVerifier(true);
+    // Canonical operands first: patterns see one spelling of each thing.
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+    pm.addPass(createNormalizeEinsumPass());
+    pm.addPass(createCanonicalizerPass());
+    if (enabled("weft-fuse-attention"))
+      pm.addPass(createFuseAttentionPass());
+    pm.addPass(createCanonicalizerPass());
+    // Before products are joined: a product of one position is a smaller product.
+    if (enabled("weft-sink-slice"))
+      pm.addPass(createSinkSlicePass());
+    if (enabled("weft-fuse-projections"))
+      pm.addPass(createFuseProjectionsPass());
+    pm.addPass(createCSEPass());
+    // Contractions take their epilogues before row kernels take what is left.
+    pm.addPass(createFuseContractionPass());
+    if (enabled("weft-fuse-rows"))
+      pm.addPass(createFuseRowsPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+    return runPasses(pm, "fusion");
+  }
+
+  CompileResult lower() {
+    PassManager pm(&context);
+    pm.addPass(createLowerToKernelsPass());
+    return runPasses(pm, "lowering");
+  }
+
+  CompileResult runPasses(PassManager &pm, const char *stage) {
+    if (succeeded(pm.run(*module)))
+      return CompileResult::ok;
+    if (!diagnostics.hasErrors())
+      diagnostics.error(Position(), std::string("internal error in stage ") + stage);
+    return CompileResult::internal;
+  }
+
+  CompileResult plan() {
+    std::map<std::string, int64_t> hints;
+    for (const DimDesc &dim : model.dims)
+      hints[dim.name] = dim.hint;
+    int64_t panel = 64;
+    if (!options.cpus.empty()) {
+      llvm::Expected<CpuTarget> cpu = cpuTarget(options.cpus.front());
+      if (!cpu) {
+        diagnostics.error(Position(), llvm::toString(cpu.takeError()));
+        return CompileResult::unsupported;
+      }
+      panel = tileSizes(cpu->info).panel;
+    }
+    for (func::FuncOp func : module->getOps<func::FuncOp>()) {
+      plans.push_back(planEntry(func, hints, panel));
+      annotate(plans.back());
+      describe(plans.back());
+    }
+    out.hash = llvm::xxh3_64bits(printed(*module) + weightsText() + llvm::join(options.cpus, ",") + options.embeddedWeights);
+    return CompileResult::ok;
+  }
+
+  CompileResult tile() {
+    std::vector<std::string> dims;
+    for (const DimDesc &dim : model.dims)
+      dims.push_back(dim.name);
+    for (const std::string &name : options.cpus) {
+      llvm::Expected<CpuTarget> cpu = cpuTarget(name);
+      if (!cpu) {
+        diagnostics.error(Position(), llvm::toString(cpu.takeError()));
+        return CompileResult::unsupported;
+      }
+      variants.push_back(std::make_unique<Variant>(std::move(*cpu)));
+      Variant &variant = *variants.back();
+      OpBuilder b(&context);
+      variant.module = ModuleOp::create(module->getLoc());
+      std::string variantPrefix = options.cpus.size() > 1 ? prefix + "_v" + std::to_string(variants.size() - 1) : prefix;
+      KernelCache cache;
+      for (const EntryPlan &entry : plans) {
+        std::string error;
+        Operation *failedOp = nullptr;
+        FailureOr<BuiltEntry> built = buildEntry(entry, *variant.module, variant.cpu.info, variant.views, cache, dims, variantPrefix, error, failedOp);
+        if (failed(built)) {
+          diagnostics.error(failedOp ? positionOf(failedOp->getLoc()) : Position(),
+                            "node " + quote(failedOp ? nodePath(failedOp->getLoc()) : "") + ": " + error);
+          return CompileResult::unsupported;
+        }
+        if (variants.size() == 1)
+          describeKernels(entry, *built);
+        variant.entries.push_back(std::move(*built));
+      }
+    }
+    return CompileResult::ok;
+  }
+
+  CompileResult target() {
+    for (auto &variant : variants) {
+      if (failed(lowerKernelsToLLVM(*variant->module, variant->cpu.info))) {
+        diagnostics.error(Position(), "internal error in stage target");
+        return CompileResult::internal;
+      }
+    }
+    return CompileResult::ok;
+  }
+
+  CompileResult emit() {
+    std::unique_ptr<llvm::Module> whole;
+    std::unique_ptr<llvm::TargetMachine> machine;
+    for (auto &variant : variants) {
+      llvm::Expected<std::unique_ptr<llvm::TargetMachine>> made = createTargetMachine(variant->cpu.info);
+      if (!made) {
+        diagnostics.error(Position(), llvm::toString(made.takeError()));
+        return CompileResult::unsupported;
+      }
+      std::unique_ptr<llvm::Module> part = translateToLLVMIR(*variant->module, llvmContext, variant->cpu.info, **made);
+      if (!part) {
+        diagnostics.error(Position(), "internal error in stage emit");
+        return CompileResult::internal;
+      }
+      optimizeModule(*part, **made);
+      if (!whole) {
+        whole = std::move(part);
+        machine = std::move(*made);
+      } else if (llvm::Linker::linkModules(*whole, std::move(part))) {
+        diagnostics.error(Position(), "internal error: variants do not link");
+        return CompileResult::internal;
+      }
+    }
+    whole->setModuleIdentifier(model.name);
+    whole->setSourceFileName(model.name);
+    if (!emitDescriptor(*whole, descriptor())) {
+      diagnostics.error(Position(), "internal error: descriptor does not fit the ABI");
+      return CompileResult::internal;
+    }
+    for (llvm::Function &function : *whole)
+      if (!function.isDeclaration())
+        function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    if (options.wantLlvm) {
+      llvm::raw_string_ostream os(out.llvmIr);
+      whole->print(os, nullptr);
+    }
+    for (bool assembly : {true, false}) {
+      if (assembly && !options.wantAssembly)
+        continue;
+      llvm::Expected<llvm::SmallVector<char, 0>> bytes = emitObject(*whole, *machine, assembly);
+      if (!bytes) {
+        diagnostics.error(Position(), llvm::toString(bytes.takeError()));
+        return CompileResult::internal;
+      }
+      (assembly ? out.assembly : out.object).assign(bytes->begin(), bytes->end());
+    }
+    out.header = emitHeader(header());
+    return CompileResult::ok;
+  }
+
+  // ---- facts for reports, descriptor and header
+
+  const EntryDesc &entryOf(func::FuncOp func) const {
+    return *llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == func.getName(); });
+  }
+
+  const InputDesc &inputOf(StringRef name) const {
+    return *llvm::find_if(model.inputs, [&](const InputDesc &i) { return i.name == name; });
+  }
+
+  static DType dtypeOf(Type element) {
+    if (element.isF32()) return DType::f32;
+    if (element.isF16()) return DType::f16;
+    if (element.isBF16()) return DType::bf16;
+    if (element.isF64()) return DType::f64;
+    if (element.isInteger(1)) return DType::boolean;
+    if (element.isUnsignedInteger()) return DType::u8;
+    if (element.isInteger(8)) return DType::i8;
+    return element.isInteger(64) ? DType::i64 : DType::i32;
+  }
+
+  static TensorType tensorTypeOf(Type type) {
+    TensorType result{dtypeOf(cast<RankedTensorType>(type).getElementType()), {}};
+    for (const DimExpr &size : shapeOf(type))
+      result.shape.push_back(size);
+    return result;
+  }
+
+  static std::string nameOf(Attribute name) { return cast<StringAttr>(name).getValue().str(); }
+
+  /// Memory facts of an entry; FLOPs are added when its kernels are chosen.
+  void describe(const EntryPlan &plan) {
+    func::FuncOp func = plan.func;
+    EntryInfo info;
+    info.name = func.getName().str();
+    for (unsigned i = 0; i < func.getNumArguments(); ++i)
+      info.inputs.push_back({nameOf(func.getArgAttr(i, "weft.name")), tensorTypeOf(func.getArgumentTypes()[i])});
+    for (unsigned i = 0; i < func.getNumResults(); ++i)
+      info.outputs.push_back({nameOf(func.getResultAttr(i, "weft.name")), tensorTypeOf(func.getResultTypes()[i])});
+    info.buffers = plan.arena.size();
+    info.flops = flopsOf(func.getBody().front(), 1);
+    for (int buffer : plan.arena) {
+      const Buffer &b = plan.buffers[buffer];
+      out.buffers.push_back({info.name, b.node, b.bytes, b.first, b.last});
+    }
+    out.arenas[info.name] = plan.arenaPlan;
+    out.entries.push_back(std::move(info));
+  }
+
+  static DimExpr flopsOf(Block &block, int64_t rounds) {
+    DimExpr sum(0);
+    for (Operation &op : block) {
+      if (auto repeat = dyn_cast<RepeatOp>(op))
+        sum = sum + flopsOf(repeat.getBody().front(), rounds * int64_t(repeat.getCount()));
+      if (auto contract = dyn_cast<ContractOp>(op)) {
+        Shape a = shapeOf(contract.getA());
+        sum = sum + elementCount(shapeOf(contract.getEpilogue().front().getArgument(0))) *
+                        a[a.size() - (contract.getTransposeA() ? 2 : 1)] * DimExpr(2 * rounds);
+      }
+      if (auto attention = dyn_cast<AttentionOp>(op)) {
+        Shape q = shapeOf(attention.getQ()), k = shapeOf(attention.getK()), y = shapeOf(attention.getY());
+        sum = sum + q[0] * q[1] * k[1] * (q[2] + y[2]) * DimExpr(2 * rounds);
+      }
+    }
+    return sum;
+  }
+
+  void describeKernels(const EntryPlan &plan, const BuiltEntry &built) {
+    func::FuncOp func = plan.func;
+    for (auto [launch, rounds] : llvm::zip(built.launches, built.rounds)) {
+      func::FuncOp kernel = launch.kernel.func;
+      out.kernels.push_back({func.getName().str(), kernel.getName().str(), launch.kind, nodesOf(launch.op), launch.tiles, launch.flops,
+                             launch.bytes, rounds});
+    }
+  }
+
+  /// Shows the plan in the IR: each kernel's results name their buffers, the function lists the arena.
+  void annotate(const EntryPlan &plan) {
+    OpBuilder b(&context);
+    func::FuncOp func = plan.func;
+    auto place = [](const Buffer &buffer) {
+      switch (buffer.place) {
+      case Buffer::Place::arena: return "arena " + std::to_string(buffer.index);
+      case Buffer::Place::input: return "input " + std::to_string(buffer.index);
+      case Buffer::Place::output: return "output " + std::to_string(buffer.index);
+      case Buffer::Place::parameter: return std::string("parameter");
+      }
+      return std::string();
+    };
+    func.walk([&](Operation *op) {
+      if (!isa<ContractOp, AttentionOp, FusedOp, RepeatOp>(op))
+        return;
+      SmallVector<Attribute> places;
+      for (Value result : op->getResults())
+        places.push_back(b.getStringAttr(place(plan.buffers[plan.bufferOf.lookup(result)])));
+      op->setAttr("weft.buffers", b.getArrayAttr(places));
+    });
+    SmallVector<Attribute> arena;
+    for (auto [i, buffer] : llvm::enumerate(plan.arena)) {
+      const Buffer &info = plan.buffers[buffer];
+      std::string text = info.bytes.str() + " bytes, live " + std::to_string(info.first) + ".." + std::to_string(info.last) + ", above";
+      for (int below : plan.arenaPlan.below[i])
+        text += " " + std::to_string(below);
+      arena.push_back(b.getStringAttr(text));
+    }
+    func->setAttr("weft.arena", b.getArrayAttr(arena));
+  }
+
+  std::string weightsText() const {
+    std::string text;
+    for (const ParamTensor &p : model.tensors) {
+      text += p.name + "/" + p.fileName + (p.transpose ? "t" : "") + (p.mayBeMissing ? "m" : "") + std::to_string(int(p.init)) + "," +
+              std::to_string(p.a) + "," + std::to_string(p.b) + "," + std::to_string(p.zeroRow) + ";";
+      for (int64_t n : p.shape)
+        text += std::to_string(n) + ",";
+    }
+    for (const GenerateDesc &g : model.generates)
+      text += g.name + g.kind + std::to_string(g.seed) + std::to_string(g.maxNewTokens);
+    return text;
+  }
+
+  DescriptorInput descriptor() {
+    DescriptorInput d;
+    d.model = &model;
+    d.prefix = prefix;
+    d.hash = out.hash;
+    d.embedded = options.embeddedWeights;
+    for (auto [i, info] : llvm::enumerate(out.entries)) {
+      DescribedEntry entry;
+      entry.entry = &entryOf(plans[i].func);
+      for (const TensorInfo &input : info.inputs)
+        entry.inputs.push_back(input.name);
+      for (const TensorInfo &output : info.outputs)
+        entry.outputs.emplace_back(output.name, output.type);
+      entry.buffers = info.buffers;
+      entry.shapes = variants.front()->entries[i].shapes;
+      d.entries.push_back(std::move(entry));
+    }
+    for (auto &variant : variants) {
+      DescribedVariant v;
+      v.cpu = variant->cpu.name;
+      v.features = variant->cpu.required;
+      v.views = &variant->views;
+      for (const BuiltEntry &entry : variant->entries) {
+        v.run.push_back(entry.run);
+        v.plan.push_back(entry.plan);
+      }
+      d.variants.push_back(std::move(v));
+    }
+    d.sites = variants.front()->sites;
+    return d;
+  }
+
+  HeaderInput header() const {
+    HeaderInput h;
+    h.name = model.name;
+    h.doc = model.doc;
+    h.prefix = prefix;
+    h.compilerVersion = WEFT_VERSION;
+    h.hash = out.hash;
+    h.dims = model.dims;
+    for (const EntryInfo &info : out.entries) {
+      const EntryDesc &desc = *llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == info.name; });
+      HeaderEntry entry;
+      entry.name = info.name;
+      for (const TensorInfo &input : info.inputs) {
+        const InputDesc &given = inputOf(input.name);
+        entry.inputs.push_back({input.name, input.type, given.optional, given.hasRange, given.low, given.high});
+      }
+      for (const TensorInfo &output : info.outputs)
+        entry.outputs.push_back({output.name, output.type, false, false, 0, 0});
+      entry.fixedDims = desc.fixedDims;
+      entry.buffers = info.buffers;
+      if (!desc.states.empty() && !info.inputs.empty() && !info.inputs.front().type.shape.empty())
+        entry.batchDim = info.inputs.front().type.shape.front().name().value_or("");
+      h.entries.push_back(std::move(entry));
+    }
+    for (const GenerateDesc &g : model.generates)
+      if (llvm::any_of(h.entries, [&](const HeaderEntry &e) { return e.name == g.prefill; }) &&
+          llvm::any_of(h.entries, [&](const HeaderEntry &e) { return e.name == g.step; }))
+        h.generates.push_back(g);
+    for (const ParamTensor &p : model.tensors) {
+      int64_t count = 1;
+      for (int64_t n : p.shape)
+        count *= n;
+      h.parameters += count;
+    }
+    return h;
+  }
+
+  std::string irAfter(Stage stage) {
+    if (stage < Stage::tiling)
+      return printed(*module);
+    std::string text;
+    for (auto &variant : variants)
+      text += printed(*variant->module);
+    return text;
+  }
+
+  struct Variant {
+    explicit Variant(CpuTarget cpu) : cpu(std::move(cpu)) {}
+    CpuTarget cpu;
+    OwningOpRef<ModuleOp> module;
+    ViewTable views;
+    std::vector<BuiltEntry> entries;
+    std::vector<std::pair<std::string, std::string>> sites;
+  };
+
+  const ModelDesc &model;
+  const CompileOptions &options;
+  CompiledModel &out;
+  Diagnostics &diagnostics;
+  std::string prefix;
+  MLIRContext context;
+  llvm::LLVMContext llvmContext;
+  OwningOpRef<ModuleOp> module;
+  std::vector<EntryPlan> plans;
+  std::vector<std::unique_ptr<Variant>> variants;
+};
+
+}  // namespace
+
+CompileResult compileModel(const ModelDesc &model, const CompileOptions &options, CompiledModel &out, Diagnostics &diagnostics) {
+  return Compilation(model, options, out, diagnostics).run();
+}
+
+std::optional<int64_t> CompiledModel::arenaBytes(const std::string &entry, const std::map<std::string, int64_t> &dims) const {
+  auto found = arenas.find(entry);
+  if (found == arenas.end())
+    return std::nullopt;
+  std::optional<std::vector<int64_t>> offsets = found->second.offsets(dims);
+  return offsets ? std::optional<int64_t>(offsets->back()) : std::nullopt;
+}
+
+std::vector<std::pair<const BufferInfo *, int64_t>> CompiledModel::peak(const std::string &entry, const std::map<std::string, int64_t> &dims) const {
+  std::vector<std::pair<const BufferInfo *, int64_t>> all, best;
+  int last = 0;
+  for (const BufferInfo &buffer : buffers)
+    if (buffer.entry == entry)
+      if (std::optional<int64_t> bytes = buffer.bytes.evaluate(dims)) {
+        all.emplace_back(&buffer, *bytes);
+        last = std::max(last, buffer.last);
+      }
+  int64_t most = -1;
+  for (int at = 0; at <= last; ++at) {
+    std::vector<std::pair<const BufferInfo *, int64_t>> live;
+    int64_t sum = 0;
+    for (auto &[buffer, bytes] : all)
+      if (buffer->first <= at && at <= buffer->last) {
+        live.emplace_back(buffer, bytes);
+        sum += bytes;
+      }
+    if (sum > most) {
+      most = sum;
+      best = std::move(live);
+    }
+  }
+  std::stable_sort(best.begin(), best.end(), [](const auto &a, const auto &b) { return a.second > b.second; });
+  return best;
+}
+
+}  // namespace weft
