@@ -1,4 +1,5 @@
-// Transposition in log2(lanes) steps of two-source shuffles: step s swaps the off-diagonal blocks of size s.
+// Lanes meet in log2(lanes) steps. Step s of a transposition swaps the off-diagonal blocks of size s with two-source
+// shuffles.
 #include "tiling/Transpose.h"
 
 using namespace mlir;
@@ -35,6 +36,36 @@ Value sumRows(KernelBuilder &k, ValueRange rows) {
       r[i] = arith::AddFOp::create(k.b, k.loc, left, right);
     }
   return r[0];
+}
+
+static Value combineLanes(KernelBuilder &k, Value x, llvm::function_ref<Value(Value, Value)> combine) {
+  for (int64_t s = k.target.lanes / 2; s > 0; s /= 2) {
+    SmallVector<int64_t> order(k.target.lanes);
+    for (int64_t l = 0; l < k.target.lanes; ++l)
+      order[l] = l ^ s;
+    x = combine(x, vector::ShuffleOp::create(k.b, k.loc, x, x, order));
+  }
+  return x;
+}
+
+Value sumLanes(KernelBuilder &k, Value x) {
+  return combineLanes(k, x, [&](Value a, Value b) -> Value { return arith::AddFOp::create(k.b, k.loc, a, b); });
+}
+
+Value maxLanes(KernelBuilder &k, Value x) {
+  return combineLanes(k, x, [&](Value a, Value b) { return larger(k, a, b); });
+}
+
+Value larger(KernelBuilder &k, Value x, Value y) {
+  Value less = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OLT, x, y);
+  return arith::SelectOp::create(k.b, k.loc, less, y, x);
+}
+
+Value laneIndices(KernelBuilder &k) {
+  SmallVector<int32_t> lanes(k.target.lanes);
+  for (int32_t i = 0; i < k.target.lanes; ++i)
+    lanes[i] = i;
+  return arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(k.vec(k.b.getI32Type()), ArrayRef<int32_t>(lanes)));
 }
 
 } // namespace weft

@@ -55,18 +55,42 @@ Value exp2Polynomial(Ops &m, Value r) {
                           2.402264791363012e-1, 6.931472028550421e-1, 1.0});
 }
 
-/// e^x for x in [-104, 89].
-Value expClamped(Ops &m, Value x) {
+struct Scaled {
+  Value value;
+  Rounded exponent;
+};
+
+/// e^x as value * 2^exponent, for |x| < 2^21.
+Scaled expParts(Ops &m, Value x) {
   Rounded n = finishRounding(m, m.fma(x, m.constant(log2e), m.constant(roundingMagic)));
   Value r = m.fma(n.value, m.constant(-0.693359375), x);
   r = m.fma(n.value, m.constant(2.12194440e-4), r);
   Value q = m.polynomial(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
                              5.0000001201e-1});
-  Value p = m.add(m.fma(q, m.mul(r, r), r), m.constant(1));
-  return scale(m, p, n);
+  return {m.add(m.fma(q, m.mul(r, r), r), m.constant(1)), n};
 }
 
-Value expOf(Ops &m, Value x) { return expClamped(m, m.clamp(x, -104.0, 89.0)); }
+/// e^x for x in [-104, 89].
+Value expClamped(Ops &m, Value x) {
+  auto [value, exponent] = expParts(m, x);
+  return scale(m, value, exponent);
+}
+
+/// value * 2^n where `x` is not below `low` (n >= -126), else exactly 0. What is made of exponentials of negative
+/// numbers never meets denormals this way: each one costs more than a hundred cycles.
+Value scaleOrZero(Ops &m, Value value, const Rounded &n, Value x, double low) {
+  if (m.hasScalef()) {
+    Value keep = arith::CmpFOp::create(m.k.b, m.k.loc, arith::CmpFPredicate::UGE, x, m.constant(low));
+    return scalef(m, value, n.value, keep);
+  }
+  return m.select(m.less(x, m.constant(low)), m.constant(0), m.mul(value, powerOfTwo(m, n.integer)));
+}
+
+/// e^x for x <= 0, 0 below -87.
+Value expNegative(Ops &m, Value x) {
+  auto [value, exponent] = expParts(m, x);
+  return scaleOrZero(m, value, exponent, x, -87.0);
+}
 
 /// 1 / x for normal x below 2^126. The division instruction takes as long as a whole exponential on 512-bit registers;
 /// an estimate of 14 bits and one Newton step are within 1 ulp.
@@ -139,7 +163,7 @@ Value erfNear(Ops &m, Value x) {
 
 /// 1 / (1 + e^x); zero where that would be below the normal numbers.
 Value logistic(Ops &m, Value x) {
-  Value e = expClamped(m, m.clamp(x, -104.0, 87.0));
+  Value e = expClamped(m, m.clamp(x, -87.0, 87.0));
   return m.select(m.less(m.constant(87.0), x), m.constant(0), reciprocal(m, m.add(m.constant(1), e)));
 }
 
@@ -151,11 +175,7 @@ Value exp2Unit(KernelBuilder &k, Value x) {
   Ops m(k, x);
   Rounded n = roundToInteger(m, x);
   Value p = exp2Polynomial(m, m.sub(x, n.value));
-  if (m.hasScalef()) {
-    Value keep = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UGE, x, m.constant(-126));
-    return scalef(m, p, n.value, keep);
-  }
-  return m.select(m.less(x, m.constant(-126)), m.constant(0), m.mul(p, powerOfTwo(m, n.integer)));
+  return scaleOrZero(m, p, n, x, -126);
 }
 
 Value exp2(KernelBuilder &k, Value x) {
@@ -167,7 +187,7 @@ Value exp2(KernelBuilder &k, Value x) {
 
 Value exp(KernelBuilder &k, Value x) {
   Ops m(k, x);
-  return expOf(m, x);
+  return expClamped(m, m.clamp(x, -104.0, 89.0));
 }
 
 Value log(KernelBuilder &k, Value x) {
@@ -188,7 +208,7 @@ Value log2(KernelBuilder &k, Value x) {
 Value tanh(KernelBuilder &k, Value x) {
   Ops m(k, x);
   Value a = m.abs(x);
-  Value e = expOf(m, m.mul(a, m.constant(-2)));
+  Value e = expNegative(m, m.mul(a, m.constant(-2)));
   Value far = m.mul(m.sub(m.constant(1), e), reciprocal(m, m.add(m.constant(1), e)));
   Value z = m.mul(x, x);
   Value p = m.polynomial(z, {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1});
@@ -199,7 +219,7 @@ Value tanh(KernelBuilder &k, Value x) {
 Value erf(KernelBuilder &k, Value x) {
   Ops m(k, x);
   Value t = m.abs(x);
-  Value far = m.copysign(m.sub(m.constant(1), expOf(m, logErfc(m, t))), x);
+  Value far = m.copysign(m.sub(m.constant(1), expNegative(m, logErfc(m, t))), x);
   return m.select(m.less(m.constant(erfBorder), t), far, erfNear(m, x));
 }
 
@@ -218,7 +238,7 @@ Value gelu(KernelBuilder &k, Value x) {
   Ops m(k, x);
   Value u = m.mul(x, m.constant(0.70710678118654752));
   Value t = m.abs(u), half = m.constant(0.5);
-  Value tail = m.mul(half, expOf(m, logErfc(m, t)));
+  Value tail = m.mul(half, expNegative(m, logErfc(m, t)));
   Value far = m.select(m.less(x, m.constant(0)), tail, m.sub(m.constant(1), tail));
   Value near = m.fma(half, erfNear(m, u), half);
   return m.mul(x, m.select(m.less(m.constant(erfBorder), t), far, near));
@@ -234,7 +254,7 @@ Value geluTanh(KernelBuilder &k, Value x) {
 // max(x, 0) + log(1 + e^-|x|); the rounding error of 1 + u is put back, so that small u survive.
 Value softplus(KernelBuilder &k, Value x) {
   Ops m(k, x);
-  Value u = expOf(m, m.neg(m.abs(x)));
+  Value u = expNegative(m, m.neg(m.abs(x)));
   Value w = m.add(m.constant(1), u);
   Value lost = m.sub(u, m.sub(w, m.constant(1)));
   auto [f, e] = splitMantissa(m, w);

@@ -1,0 +1,229 @@
+// Attention over query tiles: per block of keys the scores, the online softmax and O^T += V^T P^T. The decode form for
+// very few queries, where lanes would stay empty, is in AttentionDecode.cpp.
+#include "tiling/AttentionKernel.h"
+
+#include "tiling/AttentionDecode.h"
+#include "tiling/AttentionScores.h"
+#include "tiling/SizeMath.h"
+#include "tiling/Transpose.h"
+#include "tiling/VectorMath.h"
+
+using namespace mlir;
+
+namespace weft {
+
+namespace {
+
+/// Up to this many queries the decode form is used.
+constexpr int64_t fewQueries = 3;
+
+class AttentionEmitter {
+public:
+  AttentionEmitter(ModuleOp module, llvm::StringRef name, const AttentionSpec &spec, const TargetInfo &target)
+      : k(module, name, target, module.getLoc()), spec(spec), scores(k, spec), lanes(target.lanes),
+        tileQueries(scores.tile.queryVectors * target.lanes) {}
+
+  EmittedKernel emit() {
+    queries = k.size(spec.queries);
+    Value few = k.less(queries, k.i64(fewQueries + 1));
+    k.ifThen(
+        few, [&] { emitAttentionDecode(k, spec, scores); }, [&] { emitTiled(); });
+    EmittedKernel kernel;
+    kernel.func = k.finish();
+    int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim);
+    kernel.scratchBytes = std::max(tiled, attentionDecodeScratch(spec, target()));
+    kernel.tasks = [spec = spec, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
+      SizeMath math{b, loc};
+      auto size = [&](Size s) { return s.isConstant() ? math.constant(s.value) : slots[s.slot]; };
+      Value queries = size(spec.queries);
+      Value tiles = math.ceilDiv(queries, math.constant(tileQueries));
+      Value few = b.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::sle, queries, math.constant(fewQueries));
+      Value perHead = b.createOrFold<arith::SelectOp>(loc, few, queries, tiles);
+      return math.mul(math.mul(size(spec.batch), size(spec.heads)), perHead);
+    };
+    return kernel;
+  }
+
+private:
+  const TargetInfo &target() const { return k.target; }
+  Type f32() { return k.b.getF32Type(); }
+
+  void emitTiled() {
+    Value tiles = k.ceilDiv(queries, k.i64(tileQueries));
+    k.loop(k.begin, k.end, k.i64(1), [&](Value task) {
+      Value tileIndex = k.urem(task, tiles), rest = k.udiv(task, tiles);
+      Value heads = k.size(spec.heads);
+      AttentionHead head = scores.head(k.udiv(rest, heads), k.urem(rest, heads));
+      Value first = k.mul(tileIndex, k.i64(tileQueries));
+      Value rows = k.min(k.i64(tileQueries), k.sub(queries, first));
+      emitVariants(head, first, rows, scores.tile.queryVectors);
+    });
+  }
+
+  /// The smallest tile that holds `rows` queries: `vectors`, half of it, and so on.
+  void emitVariants(const AttentionHead &head, Value first, Value rows, int64_t vectors) {
+    auto here = [&] { emitTile(head, {vectors, first, rows}); };
+    if (vectors == 1)
+      return here();
+    k.ifThen(k.less(k.i64(vectors / 2 * lanes), rows), here,
+             [&] { emitVariants(head, first, rows, vectors / 2); });
+  }
+
+  void emitTile(const AttentionHead &head, const QueryTile &queryTile) {
+    int64_t vectors = queryTile.vectors, width = vectors * lanes;
+    Value packed = k.scratch;
+    Value block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
+    Value result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
+
+    scores.packQueries(head, queryTile, packed);
+    k.loop(k.i64(0), k.i64(spec.valueDim * width), k.i64(lanes),
+           [&](Value i) { k.store(k.constVec(0), k.at(result, i, f32())); });
+
+    Value firstPosition = k.add(head.start, queryTile.first);
+    Value from = scores.firstKey(firstPosition);
+    Value to = scores.endKey(head, k.add(firstPosition, k.sub(queryTile.rows, k.i64(1))));
+    SmallVector<Value> init(vectors, k.constVec(lowestScore)); // running maxima, then running sums
+    init.append(vectors, k.constVec(0));
+    ValueRange state = k.loop(from, to, k.i64(scores.tile.keyBlock), init, [&](Value key, ValueRange carried) {
+      Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(to, key));
+      ValueRange oldMaxima = carried.take_front(vectors), oldSums = carried.drop_front(vectors);
+      SmallVector<Value> maxima = scores.block(head, queryTile, key, count, packed, block, oldMaxima);
+      SmallVector<Value> correction, sums;
+      for (int64_t v = 0; v < vectors; ++v) {
+        correction.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, oldMaxima[v], maxima[v])));
+        sums.push_back(arith::MulFOp::create(k.b, k.loc, oldSums[v], correction[v]));
+      }
+      sums = exponentiate(count, maxima, sums, block, width);
+      addValues(head, key, count, block, result, correction, vectors);
+      SmallVector<Value> next(maxima);
+      next.append(sums);
+      return next;
+    });
+    finishTile(head, queryTile, state.take_front(vectors), state.drop_front(vectors), result, block);
+  }
+
+  /// block = 2^(block - maxima); returns the sums plus the new probabilities.
+  SmallVector<Value> exponentiate(Value count, ArrayRef<Value> maxima, ArrayRef<Value> sums, Value block, int64_t width) {
+    ValueRange result = k.loop(k.i64(0), count, k.i64(1), sums, [&](Value row, ValueRange carried) {
+      SmallVector<Value> next(carried);
+      Value rowAt = k.at(block, k.mul(row, k.i64(width)), f32());
+      for (size_t v = 0; v < maxima.size(); ++v) {
+        Value address = k.at(rowAt, k.i64(v * lanes), f32());
+        Value p = vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, k.load(k.vecF32(), address), maxima[v]));
+        k.store(p, address);
+        next[v] = arith::AddFOp::create(k.b, k.loc, next[v], p);
+      }
+      return next;
+    });
+    return SmallVector<Value>(result);
+  }
+
+  /// result[d][query] = result[d][query] * correction + sum over keys of v[key][d] * block[key][query].
+  void addValues(const AttentionHead &head, Value key, Value count, Value block, Value result, ArrayRef<Value> correction,
+                 int64_t vectors) {
+    // Tiles of nearly equal height: 64 dimensions in tiles of at most 6 are 9 of 6 and 2 of 5.
+    int64_t most = scores.tileRows(vectors), tiles = llvm::divideCeil(spec.valueDim, most);
+    int64_t low = spec.valueDim / tiles, higher = spec.valueDim % tiles;
+    Value values = elementAt(k, head.v, k.mul(key, k.size(spec.v.row)), spec.v.type);
+    auto range = [&](int64_t from, int64_t count_, int64_t rows) {
+      if (!count_)
+        return;
+      k.loop(k.i64(from), k.i64(from + count_ * rows), k.i64(rows),
+             [&](Value d) { addValueTile(values, d, rows, count, block, result, correction, vectors); });
+    };
+    range(0, higher, low + 1);
+    range(higher * (low + 1), tiles - higher, low);
+  }
+
+  void addValueTile(Value values, Value d, int64_t rows, Value count, Value block, Value result,
+                    ArrayRef<Value> correction, int64_t vectors) {
+    int64_t width = vectors * lanes;
+    Value target = k.at(result, k.mul(d, k.i64(width)), f32());
+    SmallVector<Value> init;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value old = k.load(k.vecF32(), k.at(target, k.i64(r * width + v * lanes), f32()));
+        init.push_back(arith::MulFOp::create(k.b, k.loc, old, correction[v]));
+      }
+    Value stride = k.size(spec.v.row), column = elementAt(k, values, d, spec.v.type);
+    SmallVector<Value> sums = accumulateTile(
+        k, rows, vectors, k.i64(0), count, init,
+        [&](int64_t r, Value key, int64_t ahead) {
+          Value row = elementAt(k, column, k.mul(key, stride), spec.v.type);
+          row = elementAt(k, row, k.add(k.mul(k.i64(ahead), stride), k.i64(r)), spec.v.type);
+          return loadScalar(k, row, spec.v.type);
+        },
+        [&](Value key, int64_t ahead, int64_t v) {
+          return k.load(k.vecF32(), k.at(k.at(block, k.mul(key, k.i64(width)), f32()), k.i64(ahead * width + v * lanes), f32()));
+        });
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t v = 0; v < vectors; ++v)
+        k.store(sums[r * vectors + v], k.at(target, k.i64(r * width + v * lanes), f32()));
+  }
+
+  /// out[query][d] = result[d][query] / sum, and the row statistics. `block` is free by now and holds the factors.
+  void finishTile(const AttentionHead &head, const QueryTile &queryTile, ValueRange maxima, ValueRange sums, Value result,
+                  Value block) {
+    int64_t vectors = queryTile.vectors, width = vectors * lanes;
+    Value zero = k.constVec(0), one = k.constVec(1);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, sums[v], zero);
+      Value factor = arith::SelectOp::create(k.b, k.loc, empty, zero, arith::DivFOp::create(k.b, k.loc, one, sums[v]));
+      k.store(factor, k.at(block, k.i64(v * lanes), f32()));
+      if (spec.lse >= 0) {
+        Value log = arith::AddFOp::create(k.b, k.loc, vmath::log2(k, sums[v]), maxima[v]);
+        Value lse = arith::MulFOp::create(k.b, k.loc, log, k.constVec(1 / log2OfE));
+        lse = arith::SelectOp::create(k.b, k.loc, empty, k.constVec(INFINITY), lse);
+        Value row = k.add(k.mul(head.batch, k.size(spec.heads)), head.head);
+        Value index = k.add(k.mul(row, queries), k.add(queryTile.first, k.i64(v * lanes)));
+        k.maskedStore(lse, k.at(k.ptrSlot(spec.lse), index, f32()), k.laneMask(k.sub(queryTile.rows, k.i64(v * lanes))));
+      }
+    }
+    int64_t whole = spec.valueDim / lanes * lanes;
+    k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
+      Value exists = k.sub(queryTile.rows, group);
+      Value factor = k.load(k.vecF32(), k.at(block, group, f32()));
+      auto square = [&](Value d, int64_t dims) {
+        SmallVector<Value> rows(lanes, zero);
+        for (int64_t l = 0; l < dims; ++l) {
+          Value value = k.load(k.vecF32(), k.at(result, k.add(k.mul(k.add(d, k.i64(l)), k.i64(width)), group), f32()));
+          rows[l] = arith::MulFOp::create(k.b, k.loc, value, factor);
+        }
+        rows = transpose(k, rows);
+        Value first = elementAt(k, head.out, k.add(k.mul(k.add(queryTile.first, group), k.size(spec.out.row)), d), spec.out.type);
+        Value mask = dims < lanes ? k.laneMask(k.i64(dims)) : nullptr;
+        auto put = [&](int64_t l) {
+          storeVector(k, rows[l], elementAt(k, first, k.mul(k.i64(l), k.size(spec.out.row)), spec.out.type), spec.out.type, mask);
+        };
+        k.ifThen(
+            k.less(exists, k.i64(lanes)),
+            [&] {
+              for (int64_t l = 0; l < lanes; ++l)
+                k.ifThen(k.less(k.i64(l), exists), [&] { put(l); });
+            },
+            [&] {
+              for (int64_t l = 0; l < lanes; ++l)
+                put(l);
+            });
+      };
+      if (whole)
+        k.loop(k.i64(0), k.i64(whole), k.i64(lanes), [&](Value d) { square(d, lanes); });
+      if (whole < spec.valueDim)
+        square(k.i64(whole), spec.valueDim - whole);
+    });
+  }
+
+  KernelBuilder k;
+  const AttentionSpec &spec;
+  AttentionScores scores;
+  int64_t lanes, tileQueries;
+  Value queries;
+};
+
+} // namespace
+
+EmittedKernel emitAttention(ModuleOp module, llvm::StringRef name, const AttentionSpec &spec, const TargetInfo &target) {
+  return AttentionEmitter(module, name, spec, target).emit();
+}
+
+} // namespace weft

@@ -1,0 +1,90 @@
+// The parts of attention that its kernels share: where a (batch, head) pair's data is, which keys a query may see, and
+// the scores of a tile of queries with a block of keys.
+//
+// "Queries in lanes": a tile holds S^T[key][query], so that the running maximum, the sums and the rescaling of the
+// online softmax work lane by lane, and keys and values are read in place, as broadcast scalars.
+// Scores are in base 2: scale * log2(e) is multiplied into the queries, and probabilities are 2^(score - maximum).
+#ifndef WEFT_TILING_ATTENTIONSCORES_H
+#define WEFT_TILING_ATTENTIONSCORES_H
+
+#include "tiling/AttentionKernel.h"
+#include "tiling/TileSizes.h"
+
+namespace weft {
+
+/// The start value of running maxima: below every finite score, and finite, so that differences are never NaN.
+inline constexpr double lowestScore = -3.4028234663852886e38;
+inline constexpr double log2OfE = 1.4426950408889634;
+
+/// The data of one batch index and head.
+struct AttentionHead {
+  mlir::Value batch, head;
+  mlir::Value q, k, v, out;          ///< pointers
+  mlir::Value keyMask, mask, bias;   ///< pointers, or null
+  mlir::Value start;                 ///< absolute position of query 0
+  mlir::Value keyCount;
+};
+
+/// A tile of queries: `vectors` * lanes of them from `first` on, of which `rows` exist.
+struct QueryTile {
+  int64_t vectors;
+  mlir::Value first, rows;
+};
+
+/// i64: position that sequence `batch` starts at; 0 without a slot.
+mlir::Value startPosition(KernelBuilder &k, int startSlot, mlir::Value batch);
+/// i64: real tokens of sequence `batch` in this call; `all` without a slot or when its pointer is null.
+mlir::Value realTokens(KernelBuilder &k, int validSlot, mlir::Value batch, mlir::Value all);
+
+class AttentionScores {
+public:
+  AttentionScores(KernelBuilder &k, const AttentionSpec &spec);
+
+  AttentionHead head(mlir::Value batch, mlir::Value head);
+  /// Keys that some query of positions [first, last] (absolute) may see: [from, to).
+  mlir::Value firstKey(mlir::Value firstPosition);
+  mlir::Value endKey(const AttentionHead &head, mlir::Value lastPosition);
+
+  /// Register tile rows for `vectors` vectors of queries.
+  int64_t tileRows(int64_t vectors) const;
+  /// Writes the scaled transpose of the tile's queries: packed[d][vectors * lanes].
+  void packQueries(const AttentionHead &head, const QueryTile &tile, mlir::Value packed);
+  /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows past
+  /// `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the scores.
+  llvm::SmallVector<mlir::Value> block(const AttentionHead &head, const QueryTile &tile, mlir::Value from,
+                                       mlir::Value count, mlir::Value packed, mlir::Value scores,
+                                       mlir::ValueRange maxima);
+
+  /// score -> cap, bias and masks at vectors of pairs (query, key). `query` and `key` are those of lane 0; lanes are
+  /// consecutive queries, or with `lanesAreKeys` keys; `exists` says which lanes are inside the tensors.
+  mlir::Value finishScore(const AttentionHead &head, mlir::Value score, mlir::Value query, mlir::Value key,
+                          bool lanesAreKeys, mlir::Value exists);
+  /// Whether finishScore does more than the causal mask and the window.
+  bool alwaysFinishes() const { return spec.softcap || hasBias() || spec.keyMask.pointer >= 0 || spec.mask.pointer >= 0; }
+  bool hasBias() const { return spec.bias.pointer >= 0; }
+  /// What queries are multiplied with.
+  double queryScale() const { return spec.softcap ? spec.scale / *spec.softcap : spec.scale * log2OfE; }
+
+  const TileSizes tile;
+
+private:
+  mlir::Value scoreOperandAt(const ScoreOperand &operand, mlir::Value base, mlir::Value query, mlir::Value key,
+                             bool bytes);
+  mlir::Value loadMask(const ScoreOperand &operand, mlir::Value base, mlir::Value query, mlir::Value key,
+                       bool lanesAreKeys, mlir::Value exists);
+  mlir::Value loadBias(mlir::Value base, mlir::Value query, mlir::Value key, bool lanesAreKeys, mlir::Value exists);
+
+  KernelBuilder &k;
+  const AttentionSpec &spec;
+};
+
+/// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention. `a` returns
+/// a scalar, `b` a vector.
+llvm::SmallVector<mlir::Value>
+accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, mlir::Value from, mlir::Value to, mlir::ValueRange init,
+               llvm::function_ref<mlir::Value(int64_t row, mlir::Value step, int64_t ahead)> a,
+               llvm::function_ref<mlir::Value(mlir::Value step, int64_t ahead, int64_t vector)> b);
+
+} // namespace weft
+
+#endif // WEFT_TILING_ATTENTIONSCORES_H
