@@ -17,10 +17,11 @@ BELOW = {
     "autodiff": {"dialect"},
     "fusion": {"dialect"},
     "lowering": {"dialect", "tiling"},
-    "memory": {"dialect"},
-    "tiling": {"dialect", "memory"},
+    "memory": {"dialect", "lowering", "tiling"},
+    "tiling": {"dialect"},
+    "entry": {"dialect", "memory", "tiling", "lowering"},
     "target": {"dialect", "tiling"},
-    "emit": {"dialect", "tiling"},
+    "emit": {"dialect", "entry"},
     "pipeline": None,
 }
 OPEN = {"import/ModelDesc.h", "import/Diagnostics.h", "dialect/DimExpr.h", "Passes.h", "pipeline/Stages.h", "weft/abi.h"}
@@ -56,6 +57,8 @@ def check_include(path, header):
         return "the compiler sees only weft/abi.h of the runtime"
     if head == "nlohmann" and room != "import":
         return "only import/ reads JSON"
+    if room not in BELOW:
+        return f"room '{room}' is not on the floor plan"
     if "/" not in header or head not in BELOW or header in OPEN or head == room or BELOW[room] is None:
         return None
     if head not in BELOW[room]:

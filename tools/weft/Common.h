@@ -1,0 +1,94 @@
+// What all commands of `weft` share: options, exit codes, messages, and the way from a model's path to a compiled model.
+// Results go to standard output, everything else to standard error.
+#ifndef WEFT_TOOLS_COMMON_H
+#define WEFT_TOOLS_COMMON_H
+
+#include "import/Diagnostics.h"
+#include "import/ModelDesc.h"
+#include "pipeline/Compile.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+enum ExitCode { kOk = 0, kInvalid = 1, kUsage = 2, kFile = 3, kLimit = 4, kUnsupported = 5, kInternal = 70 };
+
+struct CommonOptions {
+  std::string model;              ///< path of the JSON file
+  std::vector<std::string> sets;  ///< KEY=VALUE
+  std::string cpu = "host", target = "cpu";
+  int threads = 0;                ///< 0: all cores
+  uint64_t seed = 0;
+  bool json = false, quiet = false, verbose = false;
+};
+
+using Action = std::function<int()>;
+using Sizes = std::map<std::string, int64_t>;
+
+/// The positional MODEL.json and the options of every command.
+void addCommonOptions(CLI::App &command, CommonOptions &options);
+/// A repeatable option that takes one value each time.
+CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vector<std::string> &values, const std::string &text);
+
+/// `weft: error: TEXT` and an optional hint on standard error; returns `code`.
+int fail(ExitCode code, const std::string &text, const std::string &hint = {});
+/// A line on standard error, unless -q.
+void note(const CommonOptions &options, const std::string &text);
+/// A result on standard output.
+void print(const std::string &text);
+
+/// Reads and checks the model; errors are printed. kOk or an exit code.
+int readModelOrFail(const CommonOptions &options, ModelDesc &model);
+/// Compiles; errors are printed. Fills in cpus from the common options.
+int compileOrFail(const CommonOptions &common, const ModelDesc &model, CompileOptions options, CompiledModel &compiled);
+
+/// Sizes for all dims: the hints, replaced by `--dim B=8,T=128` texts. kOk or kUsage.
+int parseSizes(const std::vector<std::string> &texts, const ModelDesc &model, Sizes &sizes);
+/// The dims of a call of `entry`: `sizes`, with what the entry fixes.
+Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes);
+
+/// Splits "a,b,c"; empty parts are dropped.
+std::vector<std::string> splitList(const std::string &text, char separator = ',');
+/// A path written in the model file, seen from the model's folder.
+std::string besideModel(const CommonOptions &options, const std::string &path);
+
+const char *dtypeName(DType dtype);
+size_t dtypeBytes(DType dtype);
+/// "[B, T, 512] f32"
+std::string typeText(const TensorType &type);
+/// "260,032"
+std::string groupDigits(int64_t value);
+/// "1.0 MB"; decimal units.
+std::string byteText(double bytes);
+/// "1.23 GFLOP"
+std::string flopText(double flops);
+/// "B=1, T=256"
+std::string sizesText(const Sizes &sizes);
+
+/// One JSON object or array, built in order.
+class JsonWriter {
+public:
+  JsonWriter &open(char bracket);                      ///< '{' or '['
+  JsonWriter &close();
+  JsonWriter &key(std::string_view name);
+  JsonWriter &string(std::string_view value);
+  JsonWriter &number(double value);                    ///< six significant digits; null if it is not finite
+  JsonWriter &integer(int64_t value);
+  JsonWriter &boolean(bool value);
+  const std::string &text() const { return out; }
+
+private:
+  void separate();
+  std::string out, brackets;
+  bool first = true, afterKey = false;
+};
+
+} // namespace weft
+
+#endif // WEFT_TOOLS_COMMON_H

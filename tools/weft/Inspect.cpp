@@ -1,0 +1,151 @@
+// `weft inspect`: what an object file says about itself: ABI version, hash, dims, entries, parameters, CPU variants.
+// The object is linked into this process to read its descriptor; none of its code runs.
+#include "Commands.h"
+#include "LoadObject.h"
+
+#include "weft/runtime.h"
+
+#include "llvm/Object/ObjectFile.h"
+
+namespace weft {
+
+namespace {
+
+struct InspectOptions {
+  std::string object;
+  bool json = false;
+};
+
+/// The one symbol that ends in "_weft_model"; empty and a reason if there is none.
+std::string findDescriptor(const std::string &bytes, std::string &failure) {
+  auto object = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(bytes, "object"));
+  if (!object) {
+    failure = llvm::toString(object.takeError());
+    return {};
+  }
+  for (const llvm::object::SymbolRef &symbol : (*object)->symbols()) {
+    auto name = symbol.getName();
+    if (!name) {
+      llvm::consumeError(name.takeError());
+      continue;
+    }
+    if (name->ends_with("_weft_model"))
+      return name->str();
+  }
+  failure = "it holds no model";
+  return {};
+}
+
+std::string axesText(const weft_tensor_desc &tensor) {
+  std::string text = "[";
+  for (int32_t i = 0; i < tensor.rank; ++i)
+    text += (i ? ", " : "") + std::string(tensor.axes[i]);
+  return text + "] " + weft_dtype_name(tensor.dtype);
+}
+
+int64_t parameterBytes(const weft_model_desc &desc) {
+  int64_t bytes = 0;
+  for (int32_t i = 0; i < desc.params; ++i) {
+    int64_t count = int64_t(weft_dtype_size(desc.param[i].dtype));
+    for (int32_t axis = 0; axis < desc.param[i].rank; ++axis)
+      count *= desc.param[i].shape[axis];
+    bytes += count;
+  }
+  return bytes;
+}
+
+std::string hashText(uint64_t hash) {
+  char text[24];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
+
+void printText(const weft_model_desc &desc) {
+  std::string out = std::string("model       ") + desc.name + "\nmade by     weft " + desc.compiler + ", ABI version " + std::to_string(desc.abi_version) + "\n";
+  out += "hash        " + hashText(desc.hash) + "\ndims        ";
+  for (int32_t i = 0; i < desc.dims; ++i)
+    out += (i ? ", " : "") + std::string(desc.dim[i].name) + " " + std::to_string(desc.dim[i].min) + ".." + std::to_string(desc.dim[i].max);
+  out += std::string(desc.dims ? "" : "none") + "\nparameters  " + std::to_string(desc.params) + " tensors, " + groupDigits(parameterBytes(desc)) + " bytes" +
+         (desc.embedded ? ", " + groupDigits(int64_t(desc.embedded_bytes)) + " bytes embedded" : desc.weights_file ? ", from '" + escapeText(desc.weights_file) + "'" : "") + "\n";
+  for (int32_t i = 0; i < desc.entries; ++i) {
+    const weft_entry_desc &entry = desc.entry[i];
+    out += std::string(i ? "            " : "entries     ") + entry.name + "(";
+    for (int32_t k = 0; k < entry.inputs; ++k)
+      out += (k ? ", " : "") + std::string(desc.input[entry.input_index[k]].name) + " " + axesText(desc.input[entry.input_index[k]]);
+    out += ") -> ";
+    for (int32_t k = 0; k < entry.outputs; ++k)
+      out += (k ? ", " : "") + std::string(entry.output[k].name) + " " + axesText(entry.output[k]);
+    out += "\n";
+  }
+  for (int32_t i = 0; i < desc.generates; ++i)
+    out += std::string("            ") + desc.generate[i].name + ": " + desc.entry[desc.generate[i].prefill].name + ", then " + desc.entry[desc.generate[i].step].name + "\n";
+  for (int32_t i = 0; i < desc.variants; ++i) {
+    char features[400];
+    weft_cpu_features_text(desc.variant[i].features, features, sizeof(features));
+    bool runs = (desc.variant[i].features & ~weft_cpu_features()) == 0;
+    out += std::string(i ? "            " : "variants    ") + desc.variant[i].cpu + ": " + features + (runs ? "" : " (not on this CPU)") + "\n";
+  }
+  print(out);
+}
+
+void printJson(const weft_model_desc &desc) {
+  JsonWriter json;
+  json.open('{').key("model").string(desc.name).key("compiler").string(desc.compiler).key("abi_version").integer(desc.abi_version);
+  json.key("hash").string(hashText(desc.hash)).key("dims").open('[');
+  for (int32_t i = 0; i < desc.dims; ++i)
+    json.open('{').key("name").string(desc.dim[i].name).key("min").integer(desc.dim[i].min).key("max").integer(desc.dim[i].max).close();
+  json.close().key("parameters").integer(desc.params).key("parameter_bytes").integer(parameterBytes(desc)).key("embedded_bytes").integer(int64_t(desc.embedded_bytes));
+  json.key("entries").open('[');
+  for (int32_t i = 0; i < desc.entries; ++i)
+    json.string(desc.entry[i].name);
+  json.close().key("variants").open('[');
+  for (int32_t i = 0; i < desc.variants; ++i) {
+    char features[400];
+    json.open('{').key("cpu").string(desc.variant[i].cpu).key("features").string(weft_cpu_features_text(desc.variant[i].features, features, sizeof(features))).close();
+  }
+  print(json.close().close().text() + "\n");
+}
+
+int inspect(const InspectOptions &options) {
+  std::FILE *stream = std::fopen(options.object.c_str(), "rb");
+  if (!stream)
+    return fail(kFile, "can't read " + quote(options.object) + ": " + std::strerror(errno));
+  std::string bytes;
+  char part[1 << 16];
+  size_t got;
+  while ((got = std::fread(part, 1, sizeof(part), stream)) > 0)
+    bytes.append(part, got);
+  bool broken = std::ferror(stream);
+  std::fclose(stream);
+  if (broken)
+    return fail(kFile, "can't read " + quote(options.object));
+  std::string failure, symbol = findDescriptor(bytes, failure);
+  if (symbol.empty())
+    return fail(kInvalid, quote(options.object) + ": expected an object made by weft: " + escapeText(failure));
+  std::unique_ptr<LoadedObject> loaded = LoadedObject::load(bytes, symbol, failure);
+  if (!loaded)
+    return fail(kInvalid, quote(options.object) + ": " + escapeText(failure));
+  const weft_model_desc &desc = *loaded->descriptor();
+  if (desc.magic != WEFT_ABI_MAGIC)
+    return fail(kInvalid, quote(options.object) + ": expected an object made by weft but its descriptor is damaged");
+  if (desc.abi_version != WEFT_ABI_VERSION)
+    return fail(kUnsupported, quote(options.object) + ": expected ABI version " + std::to_string(WEFT_ABI_VERSION) + " but got " + std::to_string(desc.abi_version));
+  if (options.json)
+    printJson(desc);
+  else
+    printText(desc);
+  return kOk;
+}
+
+} // namespace
+
+void addInspect(CLI::App &root, Action &action) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App *command = root.add_subcommand("inspect", "print what an object file says about itself");
+  command->add_option("OBJECT", options->object, "object file made by weft compile")->required();
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->footer("Examples:\n  weft inspect gpt2.o\n  weft inspect gpt2.o --json");
+  command->callback([=, &action] { action = [=] { return inspect(*options); }; });
+}
+
+} // namespace weft

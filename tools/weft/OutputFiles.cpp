@@ -1,0 +1,150 @@
+// A group can't be renamed in one step, so commit keeps a hard link to each old file until all new ones are in place,
+// and puts the old ones back when a rename fails half-way.
+#include "OutputFiles.h"
+
+#include "Signals.h"
+
+#include "import/Diagnostics.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace weft {
+
+namespace {
+
+std::string reason(const std::string &path, const char *what) {
+  return std::string("can't ") + what + " " + quote(path) + ": " + strerror(errno);
+}
+
+std::string folderOf(const std::string &path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string besides(const std::string &path, const char *kind, int number) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  if (name.size() > 200) // room for the ending below the usual limit of 255
+    name.resize(200);
+  return folderOf(path) + "/." + name + kind + std::to_string(getpid()) + "-" + std::to_string(number);
+}
+
+bool syncFile(const std::string &path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  bool ok = fsync(fd) == 0 || errno == EINVAL || errno == EROFS; // some file systems can't sync
+  close(fd);
+  return ok;
+}
+
+} // namespace
+
+OutputFiles::~OutputFiles() {
+  for (File &file : files)
+    if (!file.renamed) {
+      unlink(file.temporary.c_str());
+      forgetTemporary(file.temporary);
+    }
+}
+
+OutputFiles::File *OutputFiles::find(const std::string &path) {
+  for (File &file : files)
+    if (file.path == path)
+      return &file;
+  return nullptr;
+}
+
+std::string OutputFiles::add(const std::string &path) {
+  if (path.empty())
+    return "expected an output file but got an empty name";
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return "can't write " + quote(path) + ": not a regular file";
+  if (stat(path.c_str(), &info) == 0 && access(path.c_str(), W_OK) != 0)
+    return reason(path, "write");
+  std::string temporary = besides(path, ".tmp", int(files.size()));
+  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return reason(path, "write");
+  close(fd);
+  trackTemporary(temporary);
+  files.push_back({path, temporary, {}, false});
+  return {};
+}
+
+const std::string &OutputFiles::temporary(const std::string &path) const {
+  return const_cast<OutputFiles *>(this)->find(path)->temporary;
+}
+
+std::string OutputFiles::write(const std::string &path, const std::string &bytes) {
+  const std::string &temporary = find(path)->temporary;
+  int fd = open(temporary.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0)
+    return reason(path, "write");
+  size_t done = 0;
+  while (done < bytes.size()) {
+    ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0) {
+      std::string text = reason(path, "write");
+      close(fd);
+      return text;
+    }
+    done += size_t(n);
+  }
+  return close(fd) == 0 ? std::string() : reason(path, "write");
+}
+
+std::string OutputFiles::commit() {
+  std::string failure;
+  for (File &file : files)
+    if (!syncFile(file.temporary))
+      return reason(file.path, "write");
+  int number = 0;
+  for (File &file : files) {
+    // A symbolic link stays one: what it points to is replaced.
+    char resolved[4096];
+    ssize_t length = readlink(file.path.c_str(), resolved, sizeof(resolved) - 1);
+    std::string target = file.path;
+    if (length > 0) {
+      resolved[length] = 0;
+      target = resolved[0] == '/' ? resolved : folderOf(file.path) + "/" + resolved;
+    }
+    file.backup = besides(target, ".old", number++);
+    if (link(target.c_str(), file.backup.c_str()) != 0)
+      file.backup.clear();
+    if (rename(file.temporary.c_str(), target.c_str()) != 0) {
+      failure = reason(file.path, "write");
+      break;
+    }
+    forgetTemporary(file.temporary);
+    file.renamed = true;
+    file.path = target;
+  }
+  for (File &file : files) {
+    if (!failure.empty() && file.renamed) {
+      if (file.backup.empty())
+        unlink(file.path.c_str());
+      else
+        rename(file.backup.c_str(), file.path.c_str());
+    } else if (!file.backup.empty()) {
+      unlink(file.backup.c_str());
+    }
+    syncFile(folderOf(file.path));
+  }
+  return failure;
+}
+
+bool sameFile(const std::string &a, const std::string &b) {
+  struct stat x, y;
+  if (stat(a.c_str(), &x) == 0 && stat(b.c_str(), &y) == 0)
+    return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+  return a == b;
+}
+
+} // namespace weft

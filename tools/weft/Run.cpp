@@ -1,0 +1,211 @@
+// `weft run`: one call of an entry. Inputs come from files or the command line; outputs go to a file, are compared with
+// expected ones, or are summarised.
+#include "Commands.h"
+#include "OutputFiles.h"
+#include "Runner.h"
+
+#include <cmath>
+
+namespace weft {
+
+namespace {
+
+struct RunOptions : CommonOptions {
+  std::vector<std::string> inputFiles, inputs, dims, probes;
+  std::string outputs, entry, weights, compare;
+  std::optional<uint64_t> init;
+  double rtol = 1e-4, atol = -1;
+};
+
+std::string numberText(double value) {
+  char text[40];
+  std::snprintf(text, sizeof(text), "%.9g", value);
+  return text;
+}
+
+void printSummaries(const std::vector<HostTensor> &outputs) {
+  for (const HostTensor &tensor : outputs) {
+    Summary summary = summarise(tensor);
+    std::string line = tensor.name + "  " + tensor.shapeText() + " " + weft_dtype_name(tensor.dtype);
+    char numbers[200];
+    std::snprintf(numbers, sizeof(numbers), "  min %.6g  max %.6g  mean %.6g  std %.6g", summary.low, summary.high, summary.mean, summary.deviation);
+    line += numbers;
+    if (summary.nonFinite)
+      line += "  not finite: " + groupDigits(summary.nonFinite);
+    line += "\n   ";
+    int64_t count = tensor.elements();
+    for (int64_t i = 0; i < std::min<int64_t>(count, 8); ++i) {
+      std::snprintf(numbers, sizeof(numbers), " %.6g", tensor.at(i));
+      line += numbers;
+    }
+    print(line + (count > 8 ? " …\n" : "\n"));
+  }
+}
+
+struct Compared {
+  std::string name;
+  Comparison result;
+  const HostTensor *got, *expected;
+};
+
+int compareOutputs(const RunOptions &options, const std::vector<HostTensor> &outputs, const std::vector<HostTensor> &expected, std::vector<Compared> &list) {
+  bool equal = true;
+  size_t matched = 0;
+  for (const HostTensor &want : expected) {
+    auto got = std::find_if(outputs.begin(), outputs.end(), [&](const HostTensor &tensor) { return tensor.name == want.name; });
+    if (got == outputs.end()) {
+      note(options, "weft: warning: " + escapeText(options.compare) + ": tensor " + quote(want.name) + " is no output of this entry");
+      continue;
+    }
+    ++matched;
+    if (got->shape != want.shape)
+      return fail(kInvalid, "output " + quote(want.name) + ": expected " + want.shapeText() + " but got " + got->shapeText());
+    list.push_back({want.name, compareTensors(*got, want, options.rtol, options.atol), &*got, &want});
+    equal &= list.back().result.equal;
+  }
+  if (matched == 0)
+    return fail(kInvalid, quote(options.compare) + " has no tensor with the name of an output");
+  return equal ? kOk : kInvalid;
+}
+
+void printComparisons(const std::vector<Compared> &list) {
+  for (const Compared &item : list) {
+    const Comparison &c = item.result;
+    std::string line = item.name + ": " + (c.equal ? "equal" : "differs in " + groupDigits(c.differing) + " of " + groupDigits(item.got->elements()) + " elements");
+    auto element = [&](const char *what, int64_t i) {
+      return std::string("\n  ") + what + " at " + item.got->place(i) + ": got " + numberText(item.got->at(i)) + ", expected " + numberText(item.expected->at(i));
+    };
+    if (c.first >= 0)
+      line += element("first", c.first);
+    if (c.worst >= 0) {
+      char text[80];
+      std::snprintf(text, sizeof(text), ", difference %.3g (%.3g of the largest)", c.worstError, c.scale > 0 ? c.worstError / c.scale : c.worstError);
+      line += element("worst", c.worst) + text;
+    }
+    print(line + "\n");
+  }
+}
+
+void printJson(const std::string &entry, const std::vector<HostTensor> &outputs, const std::vector<Compared> &compared) {
+  JsonWriter json;
+  json.open('{').key("entry").string(entry).key("outputs").open('[');
+  for (const HostTensor &tensor : outputs) {
+    Summary summary = summarise(tensor);
+    json.open('{').key("name").string(tensor.name).key("dtype").string(weft_dtype_name(tensor.dtype)).key("shape").open('[');
+    for (int64_t size : tensor.shape)
+      json.integer(size);
+    json.close().key("min").number(summary.low).key("max").number(summary.high).key("mean").number(summary.mean);
+    json.key("std").number(summary.deviation).key("not_finite").integer(summary.nonFinite).close();
+  }
+  json.close();
+  if (!compared.empty()) {
+    json.key("compare").open('[');
+    for (const Compared &item : compared) {
+      json.open('{').key("name").string(item.name).key("equal").boolean(item.result.equal).key("differing").integer(item.result.differing);
+      json.key("worst_error").number(item.result.worstError).key("scale").number(item.result.scale).close();
+    }
+    json.close();
+  }
+  print(json.close().text() + "\n");
+}
+
+int run(RunOptions options) {
+  Runner runner;
+  if (int code = runner.read(options))
+    return code;
+  if (int code = runner.chooseEntry(options.entry))
+    return code;
+  Sizes sizes;
+  if (int code = parseSizes(options.dims, runner.model, sizes))
+    return code;
+  std::vector<HostTensor> given, expected;
+  for (const std::string &file : options.inputFiles)
+    if (int code = readTensors(file, "", given))
+      return code;
+  for (const std::string &text : options.inputs)
+    if (int code = readInputOption(text, given))
+      return code;
+  if (!options.compare.empty())
+    if (int code = readTensors(options.compare, "", expected))
+      return code;
+  OutputFiles files;
+  if (!options.outputs.empty()) {
+    for (const std::string &input : options.inputFiles)
+      if (sameFile(options.outputs, input))
+        return fail(kUsage, "output " + quote(options.outputs) + " is an input file");
+    if (sameFile(options.outputs, options.model))
+      return fail(kUsage, "output " + quote(options.outputs) + " is the model file itself");
+    std::string text = files.add(options.outputs);
+    if (!text.empty())
+      return fail(kFile, text);
+  }
+
+  CompileOptions compile;
+  compile.entries = {options.entry};
+  compile.probes = options.probes;
+  if (int code = runner.compile(options, compile))
+    return code;
+  WeightsChoice weights;
+  weights.file = options.weights;
+  weights.initSeed = options.init;
+  if (int code = runner.open(options, weights))
+    return code;
+  int32_t entry = runner.entryIndex(options.entry);
+  std::vector<int64_t> dims = runner.dimList(sizes);
+  if (int code = dimsFromInputs(runner.desc(), entry, given, dims))
+    return code;
+  std::vector<HostTensor> inputs;
+  if (int code = bindInputs(runner.desc(), entry, std::move(given), inputs))
+    return code;
+  if (int code = runner.start(options, dims))
+    return code;
+  std::vector<HostTensor> outputs = makeOutputs(runner.desc(), entry, dims);
+  weft_status status = runner.call(entry, dims, inputs, outputs);
+  if (status != WEFT_OK)
+    return runner.failCall(status);
+
+  std::vector<Compared> compared;
+  int result = kOk;
+  if (!options.compare.empty()) {
+    result = compareOutputs(options, outputs, expected, compared);
+    if (result != kOk && compared.empty())
+      return result;
+  }
+  if (!options.outputs.empty()) {
+    if (int code = writeTensors(files.temporary(options.outputs), options.outputs, outputs))
+      return code;
+    std::string text = files.commit();
+    if (!text.empty())
+      return fail(kFile, text);
+  }
+  if (options.json)
+    printJson(options.entry, outputs, compared);
+  else if (!options.quiet && !compared.empty())
+    printComparisons(compared);
+  else if (!options.quiet && options.outputs.empty())
+    printSummaries(outputs);
+  return result;
+}
+
+} // namespace
+
+void addRun(CLI::App &root, Action &action) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App *command = root.add_subcommand("run", "compile in memory and call an entry once");
+  addCommonOptions(*command, *options);
+  addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with the inputs");
+  addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
+  addRepeated(*command, "--dim", options->dims, "B=8: sizes that no input shows (default: the hints)");
+  command->add_option("--outputs", options->outputs, "safetensors or .npy file to write (default: print a summary)");
+  command->add_option("--entry", options->entry, "entry to call (default: forward)");
+  command->add_option("--weights", options->weights, "weights file instead of the model's");
+  command->add_option("--init", options->init, "SEED: random weights");
+  addRepeated(*command, "--probe", options->probes, "also write the value of this node (repeatable)");
+  command->add_option("--compare", options->compare, "safetensors file with expected outputs; exit 1 if they differ");
+  command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(CLI::NonNegativeNumber);
+  command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(CLI::NonNegativeNumber);
+  command->footer("Examples:\n  weft run gpt2.json --input tokens=464,3290 --init 0\n  weft run model.json --inputs in.safetensors --compare expected.safetensors");
+  command->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+} // namespace weft

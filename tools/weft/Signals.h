@@ -1,0 +1,26 @@
+// What happens when the process is interrupted or breaks: temporary files go away, an internal error leaves a reproducer
+// and exit code 70, exhausted memory gives exit code 4. Installed once by main.
+#ifndef WEFT_TOOLS_SIGNALS_H
+#define WEFT_TOOLS_SIGNALS_H
+
+#include <string>
+
+namespace weft {
+
+/// Handlers for faults, interrupts, LLVM's fatal errors and failed allocations. Also: a closed pipe or a full file are
+/// errors of the write, and the three standard streams are open.
+void installSignalHandlers(int argc, char **argv);
+
+/// The text that an internal error writes beside its message, so that it can be repeated: the model as read.
+void setReproducer(const std::string &fileName, const std::string &text);
+
+/// Files to delete if the process ends early. At most 16 at a time; returns false when there is no room.
+bool trackTemporary(const std::string &path);
+void forgetTemporary(const std::string &path);
+
+/// Reports an internal error found by the tool itself. Does not return.
+[[noreturn]] void internalError(const std::string &text);
+
+} // namespace weft
+
+#endif // WEFT_TOOLS_SIGNALS_H

@@ -1,0 +1,103 @@
+// Paths in the model file are seen from the model's folder, paths on the command line from the current one.
+// Texts of the runtime come without the file's name, so it is added here.
+#include "Weights.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <sys/stat.h>
+
+namespace weft {
+
+ExitCode exitCodeOf(weft_status status) {
+  switch (status) {
+  case WEFT_OK: return kOk;
+  case WEFT_ERR_IO: return kFile;
+  case WEFT_ERR_MEMORY:
+  case WEFT_ERR_LIMIT: return kLimit;
+  case WEFT_ERR_CPU:
+  case WEFT_ERR_UNSUPPORTED: return kUnsupported;
+  default: return kInvalid;
+  }
+}
+
+int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, const std::string &weights, std::string &bytes) {
+  std::string path = weights;
+  if (path.empty()) {
+    if (model.weightFiles.empty())
+      return fail(kUsage, "expected --weights FILE with --embed-weights: the model names no weights file");
+    if (model.weightFiles.size() > 1)
+      return fail(kUnsupported, "expected one weights file to embed but the model names " + std::to_string(model.weightFiles.size()));
+    path = besideModel(options, model.weightFiles.front());
+  }
+  if (path.size() > 5 && path.compare(path.size() - 5, 5, ".json") == 0)
+    return fail(kUnsupported, "expected one safetensors file to embed but got the index " + quote(path));
+  // Checked as any reader would, so that a damaged file fails now and not in the application.
+  weft_tensor_file *file = nullptr;
+  weft_status status = weft_tensor_file_open(path.c_str(), nullptr, &file);
+  std::string text = status == WEFT_OK ? "" : weft_tensor_file_error(file);
+  weft_tensor_file_close(file);
+  if (status != WEFT_OK) {
+    std::fprintf(stderr, "%s: error: %s\n", escapeText(path).c_str(), escapeText(text).c_str());
+    return exitCodeOf(status);
+  }
+  std::FILE *stream = std::fopen(path.c_str(), "rb");
+  if (!stream)
+    return fail(kFile, "can't read " + quote(path) + ": " + std::strerror(errno));
+  char part[1 << 16];
+  size_t got;
+  while ((got = std::fread(part, 1, sizeof(part), stream)) > 0)
+    bytes.append(part, got);
+  bool broken = std::ferror(stream);
+  std::fclose(stream);
+  return broken ? fail(kFile, "can't read " + quote(path)) : int(kOk);
+}
+
+static int reportFile(const std::string &path, weft_status status, const char *text) {
+  // The runtime may have named the file already.
+  std::string line = escapeText(text);
+  if (line.compare(0, path.size(), path) != 0)
+    line = escapeText(path) + ": error: " + line;
+  std::fprintf(stderr, "%s\n", line.c_str());
+  return exitCodeOf(status);
+}
+
+int loadWeights(const CommonOptions &options, const ModelDesc &model, const WeightsChoice &choice, weft_model *handle) {
+  if (!choice.file.empty() && choice.initSeed)
+    return fail(kUsage, "expected --weights or --init but got both");
+  if (!choice.file.empty()) {
+    weft_status status = weft_model_load(handle, choice.file.c_str());
+    return status == WEFT_OK ? int(kOk) : reportFile(choice.file, status, weft_model_error(handle));
+  }
+  if (model.tensors.empty() && model.weightFiles.empty()) {
+    weft_status status = weft_model_init(handle, 0); // nothing to draw, but the model is complete
+    return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_model_error(handle));
+  }
+  if (choice.initSeed || (choice.fallBackToInit && model.weightFiles.empty())) {
+    weft_status status = weft_model_init(handle, choice.initSeed.value_or(options.seed));
+    return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_model_error(handle));
+  }
+  if (model.weightFiles.empty())
+    return fail(kInvalid, "expected weights but the model names no file", "give --weights FILE or --init SEED");
+  std::vector<std::string> paths;
+  std::vector<const char *> pointers;
+  for (const std::string &file : model.weightFiles)
+    paths.push_back(besideModel(options, file));
+  for (const std::string &path : paths)
+    pointers.push_back(path.c_str());
+  struct stat info;
+  if (choice.fallBackToInit && paths.size() == 1 && stat(paths[0].c_str(), &info) != 0 && errno == ENOENT) {
+    note(options, "weft: note: " + quote(paths[0]) + " is not there, weights are random");
+    weft_status status = weft_model_init(handle, options.seed);
+    return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_model_error(handle));
+  }
+  weft_status status = paths.size() == 1 ? weft_model_load(handle, pointers[0]) : weft_model_load_files(handle, pointers.data(), int64_t(pointers.size()));
+  if (status == WEFT_OK)
+    return kOk;
+  int code = reportFile(paths[0], status, weft_model_error(handle));
+  if (status == WEFT_ERR_IO)
+    std::fprintf(stderr, "  hint: --weights FILE replaces the model's file, --init SEED draws random weights\n");
+  return code;
+}
+
+} // namespace weft
