@@ -100,6 +100,7 @@ public:
   void readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   void readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   bool checkNodeKeys(const JsonValue &json, const OpInfo *op, const std::string &name);
+  void markUsed(const JsonValue &json, const Frame &frame);
   ValueId lookUp(const JsonValue &name, Frame &frame);
   ValueId defineValue(Frame &frame, const std::string &name, const TensorType &type, const Position &pos);
   void bindName(Frame &frame, const std::string &name, ValueId value, const JsonValue &at);
@@ -157,6 +158,7 @@ public:
   std::unordered_map<std::string, Position> masksWithCache; ///< state -> attention with a mask
   size_t nodeCount = 0;
   bool nodeLimit = false;
+  int cycleSearches = 0; ///< each is linear in the number of nodes
   Frame top;
 };
 

@@ -24,6 +24,7 @@ AttrInfo maybe(const char *name, A type, const char *doc, AttrRange range = Attr
 }
 
 constexpr const char *kActivations = "relu gelu gelu_tanh silu tanh sigmoid";
+constexpr int kMostOperands = 1024;
 constexpr const char *kMean = "mean sum none";
 
 AttrInfo offsetAttr() {
@@ -194,7 +195,7 @@ void addPointwise(std::vector<OpInfo> &t) {
   t.push_back(binary("maximum", "The larger one", "max(a, b)"));
   for (auto [name, summary, formula] : {std::tuple("add", "Sum of two or more", "a + b + …"), std::tuple("mul", "Product of two or more", "a · b · …")})
     t.push_back({name, "Pointwise", summary, formula, nullptr, {{"operands", T::number}}, {maybe("value", A::scalar, "number as one more operand")}, {}, "broadcast",
-                 shapeVariadic, 64});
+                 shapeVariadic, kMostOperands});
   t.push_back({"swiglu", "Pointwise", "Gated unit", "silu(gate) · up", R"({"id": "act", "op": "swiglu", "in": {"gate": "gate", "up": "up"}})",
                {{"gate", T::real}, {"up", T::real}}, {}, {}, "broadcast", shapeGated});
   t.push_back({"geglu", "Pointwise", "Gated unit", "gelu(gate) · up", nullptr, {{"gate", T::real}, {"up", T::real}}, {approximate}, {}, "broadcast", shapeGated});
@@ -226,7 +227,7 @@ void addShapes(std::vector<OpInfo> &t) {
   op("split", "Cuts an axis into parts; one result for each, named by `out`", R"({"id": "s", "op": "split", "in": "qkv", "axis": -1, "sizes": ["d", "d", "d"], "out": ["q", "k", "v"]})",
      {axis, need("sizes", A::sizes, "of the parts; they add up to the axis")}, "parts", shapeSplit);
   t.push_back({"concat", "Shapes", "Values one behind the other along an axis", "", R"({"id": "c", "op": "concat", "in": ["a", "b"], "axis": 1})",
-               {{"operands"}}, {axis}, {}, "sum of the axes", shapeConcat, 64});
+               {{"operands"}}, {axis}, {}, "sum of the axes", shapeConcat, kMostOperands});
   op("slice", "Part of an axis; negative numbers count from the end, nothing is clamped", R"({"id": "rows", "op": "slice", "in": "table", "axis": 0, "end": "T"})",
      {axis, with("start", A::size, "0", "first element"), maybe("end", A::size, "behind the last element, default the size"), with("step", A::count, "1", "distance")},
      "shorter axis", shapeSlice);

@@ -54,6 +54,7 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
     before = defineValue(frame, "", unknownType(), json.position());
     return;
   }
+  markUsed(json, frame);
   std::string id, op;
   std::vector<std::string> names;
   const JsonValue *idJson = require(json, "id", "a node");
@@ -99,6 +100,23 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
     before = defineValue(frame, "", unknownType(), json.position());
 }
 
+/// A node with an error still uses what it names, so that no unused input is reported on top.
+void ModelReader::markUsed(const JsonValue &json, const Frame &frame) {
+  const JsonValue *in = json.find("in");
+  if (!in || frame.graph != &model.graph)
+    return;
+  auto mark = [&](const JsonValue &name) {
+    auto found = frame.values.find(name.text);
+    if (name.isString() && found != frame.values.end())
+      usedValues.insert(found->second);
+  };
+  mark(*in);
+  for (const JsonValue *name : in->items)
+    mark(*name);
+  for (const JsonMember &member : in->members)
+    mark(*member.value);
+}
+
 ValueId ModelReader::defineValue(Frame &frame, const std::string &name, const TensorType &type, const Position &pos) {
   frame.graph->values.push_back({name, type, pos});
   return static_cast<ValueId>(frame.graph->values.size() - 1);
@@ -125,6 +143,11 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
       usedValues.insert(found->second);
     return found->second;
   }
+  // With hundreds of errors nobody reads the hints, and searching for each would take quadratic time.
+  if (diagnostics.errorCount() > 5 * Diagnostics::kShown) {
+    error(name, "no value " + quote(name.text) + " is defined here");
+    return kNoValue;
+  }
   // A name that a later node defines is a wrong order or a cycle; say which.
   for (const JsonValue *later : itemsOf(frame.list)) {
     if (!later->isObject())
@@ -135,7 +158,7 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
       defines = out->text == name.text || std::any_of(out->items.begin(), out->items.end(), [&](const JsonValue *x) { return x->text == name.text; });
     if (!defines)
       continue;
-    std::string cycle = describeCycle(*later, name, *frame.list);
+    std::string cycle = cycleSearches++ < 3 ? describeCycle(*later, name, *frame.list) : "";
     error(name, quote(name.text) + " is defined later, at " + std::to_string(later->line) + ":" + std::to_string(later->column),
           cycle.empty() ? "a node uses what stands before it; move that node up" : "the nodes form a cycle: " + cycle);
     return kNoValue;

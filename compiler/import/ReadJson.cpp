@@ -93,6 +93,39 @@ private:
 
 Position place(const Cursor &cursor, const std::string &pointer = {}) { return {cursor.line(), cursor.column(), pointer}; }
 
+/// What people write from the habit of other languages.
+std::string hintFor(std::string_view token, char before, bool opened) {
+  if (token.empty())
+    return {};
+  char first = token.front();
+  if ((first == '}' || first == ']') && before == ',')
+    return "remove the comma before " + quote(token.substr(0, 1));
+  if (first == '\'')
+    return "text stands in double quotes";
+  if (first == '#')
+    return "a comment starts with //";
+  std::string lower(token.substr(0, 20));
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::string unsignedWord = lower.substr(lower.find_first_not_of("+-") == 1 ? 1 : 0);
+  if (unsignedWord == "nan" || unsignedWord == "inf" || unsignedWord == "infinity")
+    return "JSON has no NaN or Infinity; where infinity is allowed write it as an expression: \"inf\"";
+  if (lower == "true" || lower == "false" || lower == "null" || lower == "none")
+    return "JSON's words are true, false and null";
+  if (first == '+')
+    return "a number has no leading '+'";
+  if (first == '.' || lower.substr(0, 2) == "-.")
+    return "a number needs a digit before the point";
+  if (lower.find('x') == 1 && first == '0')
+    return "numbers are decimal";
+  if (token.size() > 1 && first == '0' && std::isdigit(static_cast<unsigned char>(token[1])))
+    return "a number has no leading zero";
+  if (opened && std::isalpha(static_cast<unsigned char>(first)))
+    return "keys and text stand in double quotes";
+  if ((first == '"' || first == '{' || first == '[') && before != ',' && before != ':' && before != '\0')
+    return "a comma may be missing before it";
+  return {};
+}
+
 class Builder : public nlohmann::json_sax<nlohmann::json> {
 public:
   Builder(const SourceText &source, const Limits &limits, Diagnostics &diagnostics)
@@ -180,6 +213,13 @@ private:
   bool number() {
     JsonValue *value = add(JsonValue::Kind::number);
     value->text = std::string(token);
+    // The parser stops a number at the first character that does not fit ("01" is 0, then 1); the cursor does not.
+    std::string_view digits = token.substr(token[0] == '-');
+    bool zero = digits.size() > 1 && digits[0] == '0' && (std::isalnum(static_cast<unsigned char>(digits[1])) && digits[1] != 'e' && digits[1] != 'E');
+    if (zero || token.find_first_not_of("0123456789+-.eE") != std::string_view::npos) {
+      diagnostics.error(value->position(), quote(token.substr(0, 40)) + " is not a number", hintFor(token, '\0', true));
+      return false;
+    }
     return true;
   }
 
@@ -233,39 +273,6 @@ private:
   std::vector<JsonValue *> stack;
 };
 
-/// What people write from the habit of other languages.
-std::string hintFor(std::string_view token, char before, bool opened) {
-  if (token.empty())
-    return {};
-  char first = token.front();
-  if ((first == '}' || first == ']') && before == ',')
-    return "remove the comma before " + quote(token.substr(0, 1));
-  if (first == '\'')
-    return "text stands in double quotes";
-  if (first == '#')
-    return "a comment starts with //";
-  std::string lower(token.substr(0, 20));
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  std::string unsignedWord = lower.substr(lower.find_first_not_of("+-") == 1 ? 1 : 0);
-  if (unsignedWord == "nan" || unsignedWord == "inf" || unsignedWord == "infinity")
-    return "JSON has no NaN or Infinity; where infinity is allowed write it as an expression: \"inf\"";
-  if (lower == "true" || lower == "false" || lower == "null" || lower == "none")
-    return "JSON's words are true, false and null";
-  if (first == '+')
-    return "a number has no leading '+'";
-  if (first == '.' || lower.substr(0, 2) == "-.")
-    return "a number needs a digit before the point";
-  if (lower.find('x') == 1 && first == '0')
-    return "numbers are decimal";
-  if (token.size() > 1 && first == '0' && std::isdigit(static_cast<unsigned char>(token[1])))
-    return "a number has no leading zero";
-  if (opened && std::isalpha(static_cast<unsigned char>(first)))
-    return "keys and text stand in double quotes";
-  if ((first == '"' || first == '{' || first == '[') && before != ',' && before != ':' && before != '\0')
-    return "a comma may be missing before it";
-  return {};
-}
-
 void Builder::explain(size_t position, std::string_view what) {
   // Walk from the last good token to the one that ends at or behind the parser's place.
   const std::string &text = source.text;
@@ -291,7 +298,7 @@ void Builder::explain(size_t position, std::string_view what) {
   };
   std::string expected(part("; expected ", ";"));
   for (auto [from, to] : {std::pair("string literal", "a key in double quotes"), std::pair("end of input", "the end of the text"),
-                          std::pair("'[', '{', or a literal", "a value")})
+                          std::pair("'[', '{', or a literal", "a value"), std::pair("'}'", "',' or '}'"), std::pair("']'", "',' or ']'")})
     if (expected == from)
       expected = to;
   if (expected.empty())

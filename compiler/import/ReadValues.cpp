@@ -217,8 +217,15 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
   if (!readText(value, name))
     return false;
   auto found = dtypeOf(name);
-  if (!found)
-    return error(value, "unknown dtype " + quote(name) + ", expected " + listWords(dtypeNames()), didYouMean(name, dtypeNames()));
+  if (!found) {
+    // Long names of other systems: "float32", "bfloat16", "int64".
+    std::string brief = name;
+    for (auto [from, to] : {std::pair("float", "f"), std::pair("uint", "u"), std::pair("int", "i"), std::pair("fp", "f")})
+      if (size_t at = brief.find(from); at != std::string::npos)
+        brief.replace(at, std::string_view(from).size(), to);
+    std::string hint = dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, dtypeNames());
+    return error(value, "unknown dtype " + quote(name) + ", expected " + listWords(dtypeNames()), hint);
+  }
   dtype = *found;
   return !onlyFloat || isFloat(dtype) || error(value, "expected a float dtype but got " + quote(name));
 }

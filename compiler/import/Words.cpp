@@ -144,7 +144,9 @@ std::vector<std::string> closest(std::string_view word, const std::vector<std::s
     std::string have = plain(candidate);
     if (candidate == word || candidate.size() > kComparable)
       continue;
-    bool prefix = wanted.size() >= 3 && have.size() > wanted.size() && have.compare(0, wanted.size(), wanted) == 0;
+    // One is a part of the other: "feat" for "features", "epsilon" for "eps", "num_heads" for "heads".
+    const std::string &small = wanted.size() < have.size() ? wanted : have, &large = wanted.size() < have.size() ? have : wanted;
+    bool prefix = small.size() >= 3 && (large.compare(0, small.size(), small) == 0 || large.compare(large.size() - small.size(), small.size(), small) == 0);
     if (have.size() > wanted.size() + allowed || wanted.size() > have.size() + allowed) {
       if (!prefix)
         continue;
