@@ -163,17 +163,6 @@ WEFT_INFER(TransposeOp) {
   return success();
 }
 
-WEFT_INFER(LayerNormOp) {
-  Shape x = shapeOf(a.getX());
-  if (failed(checkAxis(loc, a.getAxis(), x.size())))
-    return failure();
-  for (Value p : {a.getWeight(), a.getBias()})
-    if (p && shapeOf(p) != Shape{x[a.getAxis()]})
-      return emitOptionalError(loc, "expected a parameter of shape ", text({x[a.getAxis()]}), " but got ", text(shapeOf(p)));
-  inferred.push_back(a.getX().getType());
-  return success();
-}
-
 WEFT_INFER(RmsNormOp) {
   Shape x = shapeOf(a.getX());
   if (x.empty() || shapeOf(a.getWeight()) != Shape{x.back()})

@@ -79,7 +79,7 @@ def Weft_L2NormalizeOp : Weft_Op<"l2_normalize", [Pure, Weft_RowWise, SameOperan
   let hasVerifier = 1;
 }
 
-def Weft_LayerNormOp : Weft_InferredOp<"layer_norm", [Weft_RowWise, AttrSizedOperandSegments]> {
+def Weft_LayerNormOp : Weft_Op<"layer_norm", [Pure, Weft_RowWise, AttrSizedOperandSegments, AllTypesMatch<["x", "y"]>]> {
   let summary = "zero mean and unit variance along an axis";
   let description = [{
     `y = (x - μ) / √(σ² + eps) · weight + bias` along `axis`, μ and σ² its mean and variance (divided by n, by n - 1 with
@@ -95,6 +95,7 @@ def Weft_LayerNormOp : Weft_InferredOp<"layer_norm", [Weft_RowWise, AttrSizedOpe
   let assemblyFormat = [{
     $x (`weight` `(` $weight^ `:` type($weight) `)`)? (`bias` `(` $bias^ `:` type($bias) `)`)? attr-dict `:` type($x)
   }];
+  let hasVerifier = 1;
 }
 
 def Weft_RmsNormOp : Weft_InferredOp<"rms_norm", [Weft_RowWise]> {

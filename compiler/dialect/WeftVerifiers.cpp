@@ -106,6 +106,16 @@ WEFT_VERIFY_AXIS(SoftmaxOp)
 WEFT_VERIFY_AXIS(LogSoftmaxOp)
 WEFT_VERIFY_AXIS(L2NormalizeOp)
 
+LogicalResult LayerNormOp::verify() {
+  if (failed(axisInRange(*this, getAxis(), getX())))
+    return failure();
+  DimExpr size = shapeOf(getX())[getAxis()];
+  for (Value p : {Value(getWeight()), Value(getBias())})
+    if (p && shapeOf(p) != Shape{size})
+      return emitOpError() << "expected a parameter of shape " << text({size}) << " but got " << text(shapeOf(p));
+  return success();
+}
+
 LogicalResult PositionsOp::verify() {
   std::optional<DimExpr> offset = DimExpr::parse(getOffset().str());
   if (!offset || !offset->isValid())

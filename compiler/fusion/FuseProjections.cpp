@@ -102,6 +102,8 @@ void fuse(MutableArrayRef<Projection> group, bool transposed, bool biased) {
     auto slice = SliceOp::create(b, p.result().getLoc(), p.result().getType(), y, uint64_t(axis), std::to_string(start), uint64_t(1));
     start += p.features();
     p.result().replaceAllUsesWith(slice.getY());
+  }
+  for (Projection &p : group) {
     if (p.add)
       p.add.erase();
     p.matmul.erase();
