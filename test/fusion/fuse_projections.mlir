@@ -53,7 +53,7 @@ module {
   // CHECK: %[[ACT:.*]] = weft.silu %[[GATE]]
   // CHECK: weft.mul %[[ACT]], %[[UP]]
   func.func @gate_and_up_with_biases(%x: !x) -> !x {
-    %z = weft.repeat 2 "i" (%x) : !x {
+    %z = weft.repeat 2 "i"(%x) : (!x) -> !x {
     ^bb0(%i: index, %h: !x):
       %w = weft.parameter @"h.{i}.w"[%i] : tensor<16x8xf32>
       %b = weft.parameter @b : tensor<16xf32>

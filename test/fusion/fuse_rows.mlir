@@ -1,5 +1,5 @@
 // What is neither a product nor attention becomes row kernels.
-// RUN: weft-opt %s -split-input-file -weft-fuse-rows | FileCheck %s
+// RUN: weft-opt %s -split-input-file -weft-fuse-rows -canonicalize | FileCheck %s
 
 !x = tensor<?x?x8xf32, #weft.dims<"B", "T">>
 !ids = tensor<?x?xi32, #weft.dims<"B", "T">>
