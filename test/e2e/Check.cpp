@@ -1,0 +1,105 @@
+// One call: interpreter in f64 and naive f32, object with one thread and with two.
+// The two runs of the object must give the same bits; NaN is compared by its bits too.
+#include "Check.h"
+
+#include <cstring>
+
+namespace weft::e2e {
+
+using namespace reference;
+
+Bound defaultBound() {
+  Bound bound;
+  bound.absolute = 0x1p-126;
+  return bound;
+}
+
+void Checker::open(const std::map<std::string, int64_t> &maxDims) {
+  if (!compiled)
+    return;
+  std::string error;
+  one = std::make_unique<Session>(*compiled, maxDims, 1, error);
+  two = std::make_unique<Session>(*compiled, maxDims, 2, error);
+  opened = maxDims;
+  caches.clear();
+  naiveCaches.clear();
+  if (!error.empty()) {
+    fail("session", error);
+    one = nullptr;
+    two = nullptr;
+  }
+}
+
+void Checker::call(const CallSpec &spec, const std::string &label) {
+  RunOptions options;
+  options.entry = spec.entry;
+  options.inputs = spec.inputs;
+  options.parameters = parameters;
+  options.dims = spec.dims;
+  options.valid = spec.valid;
+  if (spec.reset) {
+    caches.clear();
+    naiveCaches.clear();
+  }
+  options.caches = &caches;
+  RunResult expected = runReference(desc, options);
+  if (!expected.ok() && spec.expectedError.empty())
+    return fail(label, "interpreter: " + expected.error);
+  options.caches = &naiveCaches;
+  options.arithmetic = Arithmetic::f32;
+  RunResult naive = runReference(desc, options);
+  if (!compiled) {
+    ++tally.calls;
+    for (const auto &[name, value] : expected.outputs)
+      tally.elements += value.count();
+    if (expected.ok() != spec.expectedError.empty())
+      fail(label, "the interpreter found no error");
+    return;
+  }
+
+  std::map<std::string, int64_t> dims = expected.dims;
+  dims.insert(spec.dims.begin(), spec.dims.end());
+  if (!one)
+    open(dims);
+  if (!one)
+    return;
+  if (spec.reset) {
+    one->reset();
+    two->reset();
+  }
+  Outcome first = one->run(spec.entry, dims, spec.inputs, spec.valid), second = two->run(spec.entry, dims, spec.inputs, spec.valid);
+  ++tally.calls;
+  if (!spec.expectedError.empty()) {
+    if (expected.ok())
+      fail(label, "the interpreter found no error");
+    if (first.error.find(spec.expectedError) == std::string::npos)
+      fail(label, "expected the error '" + spec.expectedError + "' but got '" + first.error + "'");
+    return;
+  }
+  if (!first.error.empty())
+    return fail(label, first.error);
+  if (!second.error.empty())
+    return fail(label, "two threads: " + second.error);
+  for (const auto &[name, want] : expected.outputs) {
+    if (name == "loss" && !first.outputs.count(name))
+      continue;
+    auto got = first.outputs.find(name);
+    if (got == first.outputs.end()) {
+      fail(label, "no output '" + name + "'");
+      continue;
+    }
+    auto naiveValue = naive.outputs.find(name);
+    Comparison compared = compare(got->second, want, naiveValue == naive.outputs.end() ? nullptr : &naiveValue->second, bound);
+    tally.elements += compared.elements;
+    if (compared.worstRatio > tally.worstRatio) {
+      tally.worstRatio = compared.worstRatio;
+      tally.worst = label + " '" + name + "' " + compared.worst.str();
+    }
+    if (!compared.ok())
+      fail(label, "'" + name + "' " + shapeText(want.shape) + ": " + compared.str());
+    if (toBytes(got->second) != toBytes(second.outputs.at(name)))
+      fail(label, "'" + name + "': two threads give other bits than one");
+  }
+}
+
+}  // namespace weft::e2e
