@@ -92,8 +92,8 @@ weft_status weft_npy_write(const char *path, const weft_tensor *tensor, const we
 size_t weft_dtype_size(int32_t dtype);
 /* "f32" …; "?" for others. */
 const char *weft_dtype_name(int32_t dtype);
-/* Converts between f16, bf16, f32 and f64 (nearest, ties to even), and between integer types where every value fits;
- * equal types are copied. The two buffers may not overlap. WEFT_ERR_UNSUPPORTED: no such conversion. */
+/* Converts between f16, bf16, f32 and f64 (nearest, ties to even); equal types are copied. The two buffers may not
+ * overlap; `from` need not be aligned. WEFT_ERR_UNSUPPORTED: no such conversion. */
 weft_status weft_convert(void *to, int32_t to_dtype, const void *from, int32_t from_dtype, int64_t elements);
 
 #ifdef __cplusplus

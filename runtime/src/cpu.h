@@ -1,0 +1,38 @@
+/* What the processor can run, and the floating-point state that kernels expect. */
+#ifndef WEFT_CPU_H
+#define WEFT_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#pragma GCC visibility push(hidden)
+
+/* Asks the operating system for the state that `features` need (AMX tiles); false: refused. */
+bool weft_cpu_request(uint64_t features);
+
+#pragma GCC visibility pop
+
+/* All exceptions masked, round to nearest, denormals flushed to zero on input and output. */
+static inline unsigned weft_enter_float_state(void) {
+#if defined(__x86_64__)
+  unsigned before = _mm_getcsr();
+  if (before != 0x9fc0u) _mm_setcsr(0x9fc0u);
+  return before;
+#else
+  return 0;
+#endif
+}
+
+static inline void weft_leave_float_state(unsigned before) {
+#if defined(__x86_64__)
+  if (before != 0x9fc0u) _mm_setcsr(before);
+#else
+  (void)before;
+#endif
+}
+
+#endif /* WEFT_CPU_H */

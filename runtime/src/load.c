@@ -1,0 +1,377 @@
+/* Weights into a model: from files, from memory, by initialisation; and out again. Everything that can be checked is
+ * checked for all parameters before the first one is changed. */
+#include "memory.h"
+#include "model.h"
+#include "tensor_file.h"
+
+#include <string.h>
+
+/* Memory for one parameter on its way: as in the file, as the parameter, as a view of another type. */
+typedef struct rooms {
+  const weft_allocator *allocator;
+  void *raw, *param, *view;
+  int64_t raw_bytes, param_bytes, view_bytes;
+} rooms;
+
+static void release_rooms(rooms *r) {
+  weft_release(r->allocator, r->raw, r->raw_bytes);
+  weft_release(r->allocator, r->param, r->param_bytes);
+  weft_release(r->allocator, r->view, r->view_bytes);
+}
+
+static weft_status allocate_rooms(weft_model *model, rooms *r) {
+  weft_status status = weft_allocate_weights(model);
+  if (status) return status;
+  if (r->raw_bytes) r->raw = weft_allocate(r->allocator, r->raw_bytes);
+  if (r->param_bytes) r->param = weft_allocate(r->allocator, r->param_bytes);
+  if (r->view_bytes) r->view = weft_allocate(r->allocator, r->view_bytes);
+  if ((r->raw_bytes && !r->raw) || (r->param_bytes && !r->param) || (r->view_bytes && !r->view))
+    return weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", model->desc->name);
+  return WEFT_OK;
+}
+
+static void at_least(int64_t *room, int64_t bytes) {
+  if (bytes > *room) *room = bytes;
+}
+
+/* Room that installing this parameter needs when it comes from somewhere else than its own place. */
+static void plan_install(weft_model *model, int32_t p, rooms *r) {
+  if (!model->params[p].data) at_least(&r->param_bytes, weft_param_bytes(model, p));
+  if (weft_needs_conversion(model, p)) at_least(&r->view_bytes, model->params[p].elements * 8);
+}
+
+static void *place_of(weft_model *model, int32_t p, rooms *r) { return model->params[p].data ? model->params[p].data : r->param; }
+
+/* ---- From files ------------------------------------------------------------------------------------------------- */
+
+/* The shape that the file must hold. */
+static void shape_in_file(const weft_param_desc *param, int64_t *shape) {
+  for (int32_t i = 0; i < param->rank; ++i) shape[i] = param->shape[i];
+  if (param->transpose) {
+    shape[0] = param->shape[1];
+    shape[1] = param->shape[0];
+  }
+}
+
+static bool is_float(int32_t dtype) { return dtype >= WEFT_F32 && dtype <= WEFT_F64; }
+
+static bool converts(int32_t from, int32_t to) { return from == to || (is_float(from) && is_float(to)); }
+
+static const char *name_at(const void *context, int64_t index) { return weft_tensor_file_at(context, index)->name; }
+
+static weft_status check_match(weft_model *model, const weft_tensor_file *file, int32_t p, int64_t index) {
+  const weft_param_desc *param = &model->desc->param[p];
+  const weft_quoted name = weft_quote(param->file_name);
+  if (index < 0) {
+    const char *near = weft_closest(param->file_name, name_at, file, weft_tensor_file_count(file));
+    return near ? weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing; did you mean '%s'?", name.text, weft_quote(near).text)
+                : weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing", name.text);
+  }
+  const weft_tensor_info *info = weft_tensor_file_at(file, index);
+  int64_t shape[WEFT_MAX_RANK];
+  shape_in_file(param, shape);
+  bool same = info->rank == param->rank;
+  for (int32_t i = 0; same && i < info->rank; ++i) same = info->shape[i] == shape[i];
+  if (!same) {
+    bool turned = param->rank == 2 && info->rank == 2 && info->shape[0] == shape[1] && info->shape[1] == shape[0];
+    return weft_fail(&model->error, WEFT_ERR_FORMAT, "tensor '%s': expected shape %s but got %s%s", name.text,
+                     weft_format_shape(shape, param->rank).text, weft_format_shape(info->shape, info->rank).text,
+                     !turned ? "" : param->transpose ? " (remove it from the model's 'transpose'?)" : " (add it to the model's 'transpose'?)");
+  }
+  if (info->dtype < 0 || !converts(info->dtype, param->dtype))
+    return weft_fail(&model->error, info->dtype < 0 ? WEFT_ERR_UNSUPPORTED : WEFT_ERR_FORMAT, "tensor '%s': expected %s but got %s", name.text,
+                     weft_dtype_name(param->dtype), info->dtype_name);
+  return WEFT_OK;
+}
+
+/* Elements that are NaN or infinite. */
+static int64_t count_nonfinite(const void *data, int32_t dtype, int64_t elements) {
+  int64_t count = 0;
+  if (dtype == WEFT_F32) {
+    const uint32_t *bits = data;
+    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & 0x7f800000u) == 0x7f800000u;
+  } else if (dtype == WEFT_F64) {
+    const uint64_t *bits = data;
+    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u;
+  } else if (dtype == WEFT_F16 || dtype == WEFT_BF16) {
+    const uint16_t *bits = data, mask = dtype == WEFT_F16 ? 0x7c00 : 0x7f80;
+    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & mask) == mask;
+  }
+  return count;
+}
+
+#define TRANSPOSE(TYPE)                                                                                   \
+  do {                                                                                                    \
+    const TYPE *source = from;                                                                            \
+    TYPE *target = to;                                                                                    \
+    for (int64_t i0 = 0; i0 < rows; i0 += 32)                                                             \
+      for (int64_t j0 = 0; j0 < columns; j0 += 32)                                                        \
+        for (int64_t i = i0; i < rows && i < i0 + 32; ++i)                                                \
+          for (int64_t j = j0; j < columns && j < j0 + 32; ++j) target[i * columns + j] = source[j * rows + i]; \
+  } while (0)
+
+/* to[rows][columns] = transpose of from[columns][rows]. */
+static void transpose(void *to, const void *from, size_t size, int64_t rows, int64_t columns) {
+  switch (size) {
+  case 1: TRANSPOSE(uint8_t); break;
+  case 2: TRANSPOSE(uint16_t); break;
+  case 4: TRANSPOSE(uint32_t); break;
+  default: TRANSPOSE(uint64_t); break;
+  }
+}
+
+/* A file's tensor can be read straight into the parameter's place. */
+static bool reads_direct(const weft_param_desc *param, const weft_tensor_info *info) {
+  return info->dtype == param->dtype && !param->transpose;
+}
+
+static weft_status read_param(weft_model *model, weft_tensor_file *file, int32_t p, int64_t index, rooms *r) {
+  const weft_param_desc *param = &model->desc->param[p];
+  const weft_tensor_info *info = weft_tensor_file_at(file, index);
+  int64_t elements = model->params[p].elements;
+  void *place = place_of(model, p, r);
+  bool direct = reads_direct(param, info);
+  weft_status status = weft_tensor_file_read(file, index, direct ? place : r->raw, (size_t)info->bytes);
+  if (status) return weft_fail(&model->error, status, "%s", weft_tensor_file_error(file));
+  if (!direct) {
+    /* Transposed in the file's type, then converted; `raw` has room for both. */
+    const void *from = r->raw;
+    if (param->transpose) {
+      void *turned = info->dtype == param->dtype ? place : (char *)r->raw + r->raw_bytes / 2;
+      transpose(turned, from, weft_dtype_size(info->dtype), param->shape[0], param->shape[1]);
+      from = turned;
+    }
+    if (from != place) weft_convert(place, param->dtype, from, info->dtype, elements);
+  }
+  int64_t bad = count_nonfinite(place, param->dtype, elements);
+  const weft_quoted name = weft_quote(param->file_name);
+  if (bad && model->options.reject_nonfinite)
+    return weft_fail(&model->error, WEFT_ERR_FORMAT, "tensor '%s': %lld elements are not finite", name.text, (long long)bad);
+  if (bad)
+    weft_log(model->options.log, model->options.log_user, WEFT_LOG_WARNING, "tensor '%s': %lld elements are not finite", name.text, (long long)bad);
+  weft_install(model, p, place, r->view);
+  return WEFT_OK;
+}
+
+/* Says which tensors of the file were not asked for. */
+static void log_unused(weft_model *model, const weft_tensor_file *file) {
+  if (!model->options.log) return;
+  int64_t count = weft_tensor_file_count(file), used = 0, unused;
+  const char *example = NULL;
+  for (int32_t p = 0; p < model->desc->params; ++p) {
+    /* Two parameters may read one tensor; count it once. */
+    bool again = false;
+    for (int32_t q = p - 1; q >= 0 && q > p - 64 && !again; --q) again = !strcmp(model->desc->param[q].file_name, model->desc->param[p].file_name);
+    used += !again && weft_tensor_file_find(file, model->desc->param[p].file_name) >= 0;
+  }
+  unused = count - used;
+  if (unused <= 0) return;
+  for (int64_t i = 0; i < count && !example; ++i) {
+    const char *name = weft_tensor_file_at(file, i)->name;
+    bool asked = false;
+    for (int32_t p = 0; p < model->desc->params && !asked; ++p) asked = !strcmp(model->desc->param[p].file_name, name);
+    if (!asked) example = name;
+  }
+  if (example)
+    weft_log(model->options.log, model->options.log_user, WEFT_LOG_INFO, "%lld tensors of the file are not used, '%s' first", (long long)unused,
+             weft_quote(example).text);
+}
+
+weft_status weft_model_load_tensors(weft_model *model, weft_tensor_file *file) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  if (!file) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "expected an open file");
+  const weft_model_desc *desc = model->desc;
+  rooms r;
+  memset(&r, 0, sizeof r);
+  r.allocator = &model->allocator;
+  for (int32_t p = 0; p < desc->params; ++p) {
+    const weft_param_desc *param = &desc->param[p];
+    int64_t index = weft_tensor_file_find(file, param->file_name);
+    if (index >= 0 || !param->may_be_missing) status = check_match(model, file, p, index);
+    if (status) return status;
+    plan_install(model, p, &r);
+    if (index >= 0) {
+      const weft_tensor_info *info = weft_tensor_file_at(file, index);
+      if (!reads_direct(param, info)) at_least(&r.raw_bytes, 2 * ((info->bytes + WEFT_ALIGNMENT - 1) / WEFT_ALIGNMENT * WEFT_ALIGNMENT));
+    }
+  }
+  status = allocate_rooms(model, &r);
+  if (!status)
+    for (int32_t p = 0; p < desc->params; ++p) model->params[p].set = false;
+  for (int32_t p = 0; !status && p < desc->params; ++p) {
+    int64_t index = weft_tensor_file_find(file, desc->param[p].file_name);
+    if (index >= 0) {
+      status = read_param(model, file, p, index, &r);
+    } else {
+      void *place = place_of(model, p, &r);
+      weft_init_param(&desc->param[p], model->params[p].elements, model->options.init_seed, place);
+      weft_install(model, p, place, r.view);
+    }
+  }
+  release_rooms(&r);
+  if (!status) log_unused(model, file);
+  return status;
+}
+
+/* Loads from a file that was (or was not) opened, and puts the path in front of a text. */
+static weft_status load_opened(weft_model *model, weft_status status, weft_tensor_file *file, const char *path) {
+  if (status) {
+    weft_fail(&model->error, status, "%s", weft_tensor_file_error(file));
+  } else {
+    status = weft_model_load_tensors(model, file);
+  }
+  weft_tensor_file_close(file);
+  if (status && path) weft_error_prefix(&model->error, weft_quote(path).text);
+  return status;
+}
+
+static weft_tensor_options file_options(const weft_model *model) {
+  weft_tensor_options options = {&model->allocator, model->options.files};
+  return options;
+}
+
+weft_status weft_model_load(weft_model *model, const char *path) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  if (!path) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "expected a path");
+  weft_tensor_options options = file_options(model);
+  weft_tensor_file *file = NULL;
+  status = weft_tensor_file_open(path, &options, &file);
+  return load_opened(model, status, file, path);
+}
+
+weft_status weft_model_load_files(weft_model *model, const char *const *paths, int64_t count) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  weft_tensor_options options = file_options(model);
+  weft_tensor_file *file = NULL;
+  status = weft_tensor_file_open_list(paths, count, &options, &file);
+  return load_opened(model, status, file, count == 1 && paths ? paths[0] : NULL);
+}
+
+weft_status weft_model_load_memory(weft_model *model, const void *data, size_t bytes) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  if (!data) {
+    data = model->desc->embedded;
+    bytes = (size_t)model->desc->embedded_bytes;
+  }
+  if (!data) return weft_fail(&model->error, WEFT_ERR_MISSING, "%s: the object holds no weights", model->desc->name);
+  weft_tensor_options options = file_options(model);
+  weft_tensor_file *file = NULL;
+  status = weft_tensor_file_open_memory(data, bytes, &options, &file);
+  return load_opened(model, status, file, NULL);
+}
+
+/* ---- Without files ---------------------------------------------------------------------------------------------- */
+
+weft_status weft_model_init(weft_model *model, uint64_t seed) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  rooms r;
+  memset(&r, 0, sizeof r);
+  r.allocator = &model->allocator;
+  for (int32_t p = 0; p < model->desc->params; ++p) plan_install(model, p, &r);
+  status = allocate_rooms(model, &r);
+  for (int32_t p = 0; !status && p < model->desc->params; ++p) {
+    void *place = place_of(model, p, &r);
+    weft_init_param(&model->desc->param[p], model->params[p].elements, seed, place);
+    weft_install(model, p, place, r.view);
+  }
+  release_rooms(&r);
+  return status;
+}
+
+static int32_t find_param(const weft_model *model, const char *name) {
+  for (int32_t p = 0; name && p < model->desc->params; ++p)
+    if (!strcmp(model->desc->param[p].name, name)) return p;
+  return -1;
+}
+
+static const char *param_name_at(const void *context, int64_t index) { return ((const weft_model_desc *)context)->param[index].name; }
+
+static weft_status no_param(weft_error *error, const weft_model_desc *desc, const char *name) {
+  if (!name) return weft_fail(error, WEFT_ERR_ARGUMENT, "%s: expected a parameter's name", desc->name);
+  const char *near = weft_closest(name, param_name_at, desc, desc->params);
+  return near ? weft_fail(error, WEFT_ERR_ARGUMENT, "%s: there is no parameter '%s'; did you mean '%s'?", desc->name, weft_quote(name).text, near)
+              : weft_fail(error, WEFT_ERR_ARGUMENT, "%s: there is no parameter '%s'", desc->name, weft_quote(name).text);
+}
+
+weft_status weft_model_set(weft_model *model, const char *name, const void *data, size_t bytes) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  int32_t p = find_param(model, name);
+  if (p < 0) return no_param(&model->error, model->desc, name);
+  if (bytes != (uint64_t)weft_param_bytes(model, p) || (bytes && !data))
+    return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: parameter '%s': expected %lld bytes but got %zu", model->desc->name, name,
+                     (long long)weft_param_bytes(model, p), data || !bytes ? bytes : 0);
+  rooms r;
+  memset(&r, 0, sizeof r);
+  r.allocator = &model->allocator;
+  plan_install(model, p, &r);
+  r.param_bytes = 0; /* packed from the caller's memory */
+  status = allocate_rooms(model, &r);
+  if (!status) weft_install(model, p, data, r.view);
+  release_rooms(&r);
+  return status;
+}
+
+weft_status weft_model_get(const weft_model *model, const char *name, const void **out_data, const weft_param_desc **out_desc) {
+  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || !out_data) return WEFT_ERR_ARGUMENT;
+  int32_t p = find_param(model, name);
+  if (p < 0 || !model->options.keep_parameters) return WEFT_ERR_ARGUMENT;
+  if (!model->params[p].set) return WEFT_ERR_MISSING;
+  *out_data = model->params[p].data;
+  if (out_desc) *out_desc = &model->desc->param[p];
+  return WEFT_OK;
+}
+
+/* ---- Saving ----------------------------------------------------------------------------------------------------- */
+
+weft_status weft_model_save(weft_model *model, const char *path) {
+  if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (model->opened) return model->opened;
+  const weft_model_desc *desc = model->desc;
+  if (!model->options.keep_parameters) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: was opened without keep_parameters", desc->name);
+  int64_t turned_bytes = 0, list_bytes = desc->params * (int64_t)sizeof(weft_tensor);
+  for (int32_t p = 0; p < desc->params; ++p) {
+    if (!model->params[p].set) return weft_fail(&model->error, WEFT_ERR_MISSING, "%s: parameter '%s' has no value", desc->name, desc->param[p].name);
+    if (desc->param[p].transpose) turned_bytes += (weft_param_bytes(model, p) + 7) / 8 * 8;
+  }
+  weft_tensor *tensors = weft_allocate(&model->allocator, list_bytes);
+  char *turned = turned_bytes ? weft_allocate(&model->allocator, turned_bytes) : NULL;
+  weft_status status = WEFT_OK;
+  if (!tensors || (turned_bytes && !turned)) {
+    status = weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", desc->name);
+  } else {
+    char *to = turned;
+    int64_t count = 0;
+    for (int32_t p = 0; p < desc->params; ++p) {
+      const weft_param_desc *param = &desc->param[p];
+      bool again = false; /* two parameters may read one tensor */
+      for (int32_t q = 0; q < p && !again; ++q) again = !strcmp(desc->param[q].file_name, param->file_name);
+      if (again) continue;
+      weft_tensor *tensor = &tensors[count++];
+      memset(tensor, 0, sizeof *tensor);
+      tensor->name = param->file_name;
+      tensor->dtype = param->dtype;
+      tensor->rank = param->rank;
+      shape_in_file(param, tensor->shape);
+      tensor->data = model->params[p].data;
+      if (param->transpose) {
+        transpose(to, tensor->data, weft_dtype_size(param->dtype), tensor->shape[0], tensor->shape[1]);
+        tensor->data = to;
+        to += (weft_param_bytes(model, p) + 7) / 8 * 8;
+      }
+    }
+    static const char *const metadata[] = {"format", "pt"}; /* what other readers of safetensors expect */
+    weft_tensor_options options = file_options(model);
+    char text[400];
+    status = weft_safetensors_write(path, tensors, count, metadata, 1, &options, text, sizeof text);
+    if (status) weft_fail(&model->error, status, "%s: %s", path ? weft_quote(path).text : "weights", text);
+  }
+  weft_release(&model->allocator, turned, turned_bytes);
+  weft_release(&model->allocator, tensors, list_bytes);
+  return status;
+}

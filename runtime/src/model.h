@@ -1,0 +1,68 @@
+/* A model: the descriptor of an object, the variant that this CPU runs, and the weights in the form it reads. */
+#ifndef WEFT_MODEL_H
+#define WEFT_MODEL_H
+
+#include "error.h"
+#include "weft/runtime.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+#define WEFT_MODEL_MAGIC 0x4c444f4du
+
+/* One place where a parameter's elements stand in a packed view. */
+typedef struct weft_use {
+  int32_t view, source;
+  int64_t column; /* of the view, where this source's begin */
+} weft_use;
+
+typedef struct weft_param_state {
+  void *data;       /* kept, or read by a view as it is; else NULL */
+  int64_t elements;
+  int32_t first_use, uses; /* in weft_model.uses */
+  bool set;
+} weft_param_state;
+
+struct weft_model {
+  uint32_t magic;
+  weft_status opened; /* not WEFT_OK: the handle only holds the error */
+  const weft_model_desc *desc;
+  const weft_variant_desc *variant;
+  weft_model_options options;
+  weft_allocator allocator;
+  weft_error error;
+  atomic_int sessions;
+  int64_t handle_bytes;
+  weft_param_state *params; /* [desc->params] */
+  weft_use *uses;
+  const void **views;       /* [variant->views]; NULL until the weights are allocated */
+  unsigned char *mentioned; /* [entries][dims]: the entry's shapes name the dim */
+  void *weights;            /* one block: parameters that are kept, then packed views */
+  int64_t weights_bytes;
+};
+
+/* Bytes of a packed view; false on overflow. */
+bool weft_view_bytes(const weft_view_desc *view, int64_t *out);
+/* Whether a view is one whole parameter as it is. */
+bool weft_view_is_param(const weft_model *model, const weft_view_desc *view);
+/* Checks that all sources lie inside their parameters. */
+weft_status weft_check_views(weft_model *model);
+/* Allocates the weights' block if that has not happened. */
+weft_status weft_allocate_weights(weft_model *model);
+/* Whether `param` has a view of another type, for which weft_install needs room. */
+bool weft_needs_conversion(const weft_model *model, int32_t param);
+/* Takes a parameter's elements (of its type, row-major) into its place and all views that read it. `data` may be its
+ * place. `room`: elements x 8 bytes if weft_needs_conversion. */
+void weft_install(weft_model *model, int32_t param, const void *data, void *room);
+int64_t weft_param_bytes(const weft_model *model, int32_t param);
+
+/* Draws one parameter. */
+void weft_init_param(const weft_param_desc *param, int64_t elements, uint64_t seed, void *data);
+
+/* Refuses changes of weights while sessions read them, and broken handles. */
+weft_status weft_begin_change(weft_model *model);
+
+#pragma GCC visibility pop
+#endif /* WEFT_MODEL_H */

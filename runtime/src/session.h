@@ -1,0 +1,101 @@
+/* A session: one block of memory that holds everything calls need, laid out once. */
+#ifndef WEFT_SESSION_H
+#define WEFT_SESSION_H
+
+#include "error.h"
+#include "model.h"
+#include "threads.h"
+#include "weft/runtime.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+#define WEFT_SESSION_MAGIC 0x53534553u
+
+/* What is known about an entry for the sizes of its last call. */
+typedef struct weft_entry_plan {
+  bool ready;
+  int64_t *dims;     /* [dims], as the kernels see them */
+  int64_t *given;    /* [dims], as the caller gave them */
+  int64_t *offsets;  /* [buffers + 2] */
+  int64_t *sizes;    /* of all axes of all inputs, then outputs */
+  int64_t *elements; /* [inputs + outputs] */
+  int64_t batch, tokens; /* of this call, for entries with states; 1 and 0 where the entry has no such dim */
+} weft_entry_plan;
+
+/* Memory of one generate entry that no other call uses. */
+typedef struct weft_generate_room {
+  int64_t vocabulary;   /* sizes at the session's largest dims; 0: the entry cannot run */
+  int64_t logits_bytes; /* of the larger of both entries' outputs */
+  int64_t token_bytes;
+  void *logits, *tokens;
+  float *row;           /* [vocabulary] */
+  uint64_t *heap;       /* [vocabulary] */
+  int32_t *last;        /* [batch] token to feed next */
+  int32_t *valid;       /* [batch] */
+  int64_t *fed;         /* [batch] prompt tokens already fed */
+  int64_t *saved;       /* [states][batch] lengths before a step */
+  unsigned char *done;  /* [batch] */
+} weft_generate_room;
+
+struct weft_session {
+  uint32_t magic;
+  weft_status created; /* not WEFT_OK: the handle only holds the error */
+  atomic_int busy;
+  weft_error error;
+  weft_model *model;
+  const weft_model_desc *desc;
+  weft_session_options options;
+  weft_allocator allocator;
+  void *block;               /* what was allocated; NULL: the caller's memory */
+  int64_t block_bytes;
+  char *begin, *end;         /* of the session's memory, for overlap checks */
+  weft_threads *threads;     /* NULL: one thread, or the application's */
+  bool owns_threads;
+  int64_t thread_count;
+  int64_t *max_dims;
+  weft_entry_plan *plans;    /* [entries] */
+  const void **inputs;       /* [most inputs of an entry] with optional ones filled in */
+  const void **fill;         /* [desc->inputs] NULL for inputs that are not optional */
+  int64_t *fill_bytes;
+  weft_cache *caches;        /* [states] */
+  int64_t *capacities_bytes; /* [states] */
+  int64_t batch;             /* sequences of the caches */
+  int32_t *valid;            /* [batch] for the next call */
+  int64_t valid_count;       /* -1: all tokens are real */
+  char *arena;
+  int64_t arena_bytes;
+  char *scratch;             /* of thread 0; others follow at scratch_stride */
+  int64_t scratch_bytes, scratch_stride;
+  weft_generate_room *rooms; /* [generates] */
+  weft_exec exec;
+};
+
+/* plan.c: sizes -------------------------------------------------------------------------------------------------- */
+
+/* Makes the sizes of a call from what the caller gave: fixed and unused dims are filled in, all are checked against the
+ * model's ranges and against `limits` (NULL: none). On failure the text names the dim. */
+weft_status weft_resolve_dims(const weft_model *model, int32_t entry, const int64_t *dims, const int64_t *limits, int64_t *out_dims,
+                              weft_error *error);
+/* Largest sizes of a session as multiples that calls can have. */
+weft_status weft_check_max_dims(const weft_model *model, const int64_t *max_dims, int64_t *out_dims, weft_error *error);
+/* Number of axes of all inputs and outputs of an entry. */
+int64_t weft_entry_axes(const weft_model_desc *desc, const weft_entry_desc *entry);
+/* Elements of each input and output from `sizes`; false: an impossible size. */
+bool weft_count_elements(const weft_model_desc *desc, const weft_entry_desc *entry, const int64_t *sizes, int64_t *elements);
+
+/* session.c / run.c ---------------------------------------------------------------------------------------------- */
+
+bool weft_session_is(const weft_session *session);
+/* Takes the session for this call; WEFT_ERR_BUSY when another has it. */
+weft_status weft_session_enter(weft_session *session);
+static inline void weft_session_leave(weft_session *session) { atomic_store_explicit(&session->busy, 0, memory_order_release); }
+/* weft_session_run inside a call that has the session. */
+weft_status weft_run_entry(weft_session *session, int32_t entry, const int64_t *dims, const void *const *inputs, void *const *outputs);
+/* The sizes of an entry for a call, computed if they differ from the last call's. */
+weft_status weft_prepare_plan(weft_session *session, int32_t entry, const int64_t *dims);
+
+#pragma GCC visibility pop
+#endif /* WEFT_SESSION_H */

@@ -1,0 +1,163 @@
+/* Packing: parameters are brought, once, into the order in which kernels read them. */
+#include "checked.h"
+#include "memory.h"
+#include "model.h"
+
+#include <string.h>
+
+static const weft_view_source *source_of(const weft_model *model, const weft_view_desc *view, int32_t i) {
+  return &model->variant->sources[view->first_source + i];
+}
+
+int64_t weft_param_bytes(const weft_model *model, int32_t param) {
+  return model->params[param].elements * (int64_t)weft_dtype_size(model->desc->param[param].dtype);
+}
+
+bool weft_view_bytes(const weft_view_desc *view, int64_t *out) {
+  int64_t elements = view->n, size = (int64_t)weft_dtype_size(view->dtype);
+  if (view->kind == WEFT_VIEW_PANELS) {
+    if (view->nr <= 0 || view->n < 0 || view->n > INT64_MAX - view->nr) return false;
+    if (!weft_ck_mul((view->n + view->nr - 1) / view->nr * view->nr, view->k, &elements)) return false;
+  }
+  return size && weft_ck_mul(elements, size, out) && weft_ck_align(*out, WEFT_ALIGNMENT, out);
+}
+
+bool weft_view_is_param(const weft_model *model, const weft_view_desc *view) {
+  if (view->kind != WEFT_VIEW_PLAIN || view->sources != 1) return false;
+  const weft_view_source *source = source_of(model, view, 0);
+  return source->offset == 0 && source->n == model->params[source->param].elements &&
+         view->dtype == model->desc->param[source->param].dtype;
+}
+
+/* The last element that a source reads is inside its parameter, and so are all others. */
+static bool source_fits(const weft_model *model, const weft_view_desc *view, const weft_view_source *source) {
+  if (source->param < 0 || source->param >= model->desc->params || source->offset < 0 || source->n < 0) return false;
+  int64_t elements = model->params[source->param].elements, last = source->offset, step;
+  if (view->kind == WEFT_VIEW_PLAIN) return weft_ck_add(source->offset, source->n, &last) && last <= elements;
+  if (view->k == 0 || source->n == 0) return true;
+  return weft_ck_mul(view->k - 1, source->stride_k, &step) && weft_ck_add(last, step, &last) &&
+         weft_ck_mul(source->n - 1, source->stride_n, &step) && weft_ck_add(last, step, &last) && last < elements;
+}
+
+weft_status weft_check_views(weft_model *model) {
+  const weft_variant_desc *variant = model->variant;
+  for (int32_t v = 0; v < variant->views; ++v) {
+    const weft_view_desc *view = &variant->view[v];
+    int64_t columns = 0, bytes;
+    bool good = (view->kind == WEFT_VIEW_PLAIN || view->kind == WEFT_VIEW_PANELS) && weft_view_bytes(view, &bytes);
+    for (int32_t i = 0; good && i < view->sources; ++i)
+      good = source_fits(model, view, source_of(model, view, i)) && weft_ck_add(columns, source_of(model, view, i)->n, &columns);
+    if (!good || columns != view->n)
+      return weft_fail(&model->error, WEFT_ERR_ABI, "%s: the object is damaged: view %d does not fit its parameters", model->desc->name, v);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_allocate_weights(weft_model *model) {
+  if (model->weights) return WEFT_OK;
+  const weft_variant_desc *variant = model->variant;
+  /* Twice the same walk: first to measure, then to place. */
+  for (int pass = 0; pass < 2; ++pass) {
+    int64_t at = 0, bytes = 0;
+    char *block = model->weights;
+    bool good = true;
+    for (int32_t p = 0; p < model->desc->params; ++p) {
+      bool keep = model->options.keep_parameters != 0;
+      for (int32_t u = 0; u < model->params[p].uses && !keep; ++u)
+        keep = weft_view_is_param(model, &variant->view[model->uses[model->params[p].first_use + u].view]);
+      if (!keep) continue;
+      if (block) model->params[p].data = block + at;
+      good = good && weft_ck_align(weft_param_bytes(model, p), WEFT_ALIGNMENT, &bytes) && weft_ck_add(at, bytes, &at);
+    }
+    for (int32_t v = 0; v < variant->views; ++v) {
+      const weft_view_desc *view = &variant->view[v];
+      if (weft_view_is_param(model, view)) {
+        if (block) model->views[v] = model->params[source_of(model, view, 0)->param].data;
+        continue;
+      }
+      good = good && weft_view_bytes(view, &bytes);
+      if (block) {
+        model->views[v] = block + at;
+        /* Columns past n stay zero for ever: only the last panel has them. */
+        if (view->kind == WEFT_VIEW_PANELS && view->n % view->nr) {
+          int64_t panel = view->k * view->nr * (int64_t)weft_dtype_size(view->dtype);
+          memset(block + at + view->n / view->nr * panel, 0, (size_t)panel);
+        }
+      }
+      good = good && weft_ck_add(at, bytes, &at);
+    }
+    if (!good) return weft_fail(&model->error, WEFT_ERR_LIMIT, "%s: the weights are too large", model->desc->name);
+    if (pass) break;
+    model->weights = weft_allocate(&model->allocator, at);
+    if (!model->weights) return weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory for %lld bytes of weights", model->desc->name, (long long)at);
+    model->weights_bytes = at;
+  }
+  return WEFT_OK;
+}
+
+/* Copies a source into its columns, whole panel rows where the source is contiguous along n, otherwise column by column
+ * so that reading runs along the parameter's rows. */
+#define PACK(TYPE)                                                                                         \
+  static void pack_##TYPE(TYPE *to, const TYPE *from, const weft_view_desc *view, const weft_view_source *s, \
+                          int64_t column) {                                                                \
+    const int64_t nr = view->nr, k = view->k;                                                              \
+    from += s->offset;                                                                                     \
+    for (int64_t n = 0; n < s->n;) {                                                                       \
+      int64_t in_panel = (column + n) % nr, width = nr - in_panel < s->n - n ? nr - in_panel : s->n - n;   \
+      TYPE *panel = to + (column + n) / nr * k * nr + in_panel;                                            \
+      if (s->stride_n == 1) {                                                                              \
+        for (int64_t i = 0; i < k; ++i)                                                                    \
+          memcpy(panel + i * nr, from + i * s->stride_k + n, (size_t)width * sizeof(TYPE));                \
+      } else {                                                                                             \
+        for (int64_t j = 0; j < width; ++j)                                                                \
+          for (int64_t i = 0; i < k; ++i)                                                                  \
+            panel[i * nr + j] = from[i * s->stride_k + (n + j) * s->stride_n];                             \
+      }                                                                                                    \
+      n += width;                                                                                          \
+    }                                                                                                      \
+  }
+PACK(uint8_t)
+PACK(uint16_t)
+PACK(uint32_t)
+PACK(uint64_t)
+
+static void pack(void *to, const void *from, const weft_view_desc *view, const weft_view_source *source, int64_t column) {
+  int64_t size = (int64_t)weft_dtype_size(view->dtype);
+  if (view->kind == WEFT_VIEW_PLAIN) {
+    memcpy((char *)to + column * size, (const char *)from + source->offset * size, (size_t)(source->n * size));
+    return;
+  }
+  switch (size) {
+  case 1: pack_uint8_t(to, from, view, source, column); break;
+  case 2: pack_uint16_t(to, from, view, source, column); break;
+  case 4: pack_uint32_t(to, from, view, source, column); break;
+  default: pack_uint64_t(to, from, view, source, column); break;
+  }
+}
+
+bool weft_needs_conversion(const weft_model *model, int32_t param) {
+  const weft_param_state *state = &model->params[param];
+  for (int32_t u = 0; u < state->uses; ++u)
+    if (model->variant->view[model->uses[state->first_use + u].view].dtype != model->desc->param[param].dtype) return true;
+  return false;
+}
+
+void weft_install(weft_model *model, int32_t param, const void *data, void *room) {
+  weft_param_state *state = &model->params[param];
+  int32_t dtype = model->desc->param[param].dtype, converted = dtype;
+  if (state->data && state->data != data) memcpy(state->data, data, (size_t)weft_param_bytes(model, param));
+  for (int32_t u = 0; u < state->uses; ++u) {
+    const weft_use *use = &model->uses[state->first_use + u];
+    const weft_view_desc *view = &model->variant->view[use->view];
+    if (model->views[use->view] == state->data) continue;
+    const void *from = data;
+    if (view->dtype != dtype) {
+      if (converted != view->dtype) weft_convert(room, view->dtype, data, dtype, state->elements);
+      converted = view->dtype;
+      from = room;
+    }
+    if (view->n && (view->k || view->kind == WEFT_VIEW_PLAIN))
+      pack((void *)(uintptr_t)model->views[use->view], from, view, source_of(model, view, use->source), use->column);
+  }
+  state->set = true;
+}
