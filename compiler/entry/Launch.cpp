@@ -2,6 +2,8 @@
 // A key has everything that the emitted code depends on, so equal keys share one kernel.
 #include "entry/Launch.h"
 
+#include "dialect/Locations.h"
+
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -14,6 +16,16 @@ int SlotTable::add(const Slot &slot) {
       return i;
   slots.push_back(slot);
   return slots.size() - 1;
+}
+
+int KernelCache::site(Operation *op) {
+  FileLineColLoc place = filePlace(op->getLoc());
+  std::string where = place ? place.getFilename().str() + ":" + std::to_string(place.getLine()) + ":" + std::to_string(place.getColumn()) : "";
+  std::pair<std::string, std::string> entry{nodePath(op->getLoc()), where};
+  auto found = llvm::find(sites, entry);
+  if (found == sites.end())
+    found = sites.insert(sites.end(), entry);
+  return found - sites.begin();
 }
 
 FailureOr<Launches> LaunchBuilder::build(Operation *op, std::string &error) {

@@ -7,6 +7,8 @@
 #include "memory/EntryPlan.h"
 #include "tiling/KernelBuilder.h"
 
+#include <set>
+
 namespace weft {
 
 /// What a slot holds. Pointers are `base + offset` (offset in bytes, an expression of dims and repeat indices).
@@ -64,6 +66,10 @@ public:
     return it == kernels.end() ? nullptr : &it->second;
   }
   void insert(const std::string &key, EmittedKernel kernel) { kernels.emplace(key, std::move(kernel)); }
+  /// Numbers the places where computed indices are used (weft_site_desc).
+  int site(mlir::Operation *op);
+  std::vector<std::pair<std::string, std::string>> sites;
+
   std::string freshName(llvm::StringRef kind) { return (kind + "_" + std::to_string(next++)).str(); }
 
 private:
@@ -95,6 +101,7 @@ private:
     mlir::Type element;
   };
   std::optional<Operand> operand(SlotTable &table, mlir::Value value);
+  static Slot stateLengths(mlir::Operation *op, llvm::StringRef state);
   const EmittedKernel &emit(const std::string &key, llvm::StringRef kind, llvm::function_ref<EmittedKernel(llvm::StringRef)> make);
 
   mlir::ModuleOp module;

@@ -84,12 +84,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
 
   if (op.getCache()) {
     auto state = SymbolTable::lookupNearestSymbolFrom<StateOp>(op, op.getCacheAttr());
-    int number = 0;
-    for (StateOp other : op->getParentOfType<ModuleOp>().getOps<StateOp>()) {
-      if (other == state)
-        break;
-      ++number;
-    }
+    int number = stateLengths(op, *op.getCache()).number;
     int64_t capacity = state.getCapacity(), size = state.getHeadDim();
     DimExpr layer = DimExpr::parse(op.getLayer()->str()).value_or(DimExpr(0));
     auto cacheOperand = [&](SlotTable &t, Slot::Kind kind) {

@@ -118,7 +118,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       std::swap(bShape[bShape.size() - 1], bShape[bShape.size() - 2]);
     }
     Shape batch(bShape.begin(), bShape.end() - 2), source(b->strides.begin(), b->strides.end() - 2);
-    DimExpr each = packedElements(k, n, panel);
+    DimExpr each = packedElements(k, n, plan.panel);
     Shape packedStrides(batch.size(), each);
     for (size_t i = batch.size(); i-- > 1;)
       packedStrides[i - 1] = packedStrides[i] * batch[i];

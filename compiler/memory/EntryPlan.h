@@ -29,6 +29,7 @@ enum class Temp { packedRhs, lse };
 
 struct EntryPlan {
   mlir::func::FuncOp func;
+  int64_t panel = 0;     ///< columns of a packed panel that packed activations have room for
   std::vector<Buffer> buffers;
   llvm::DenseMap<mlir::Value, int> bufferOf;                     ///< by root value (see View::root)
   std::map<std::pair<mlir::Operation *, Temp>, int> temps;
@@ -39,7 +40,7 @@ struct EntryPlan {
 };
 
 /// Plans the memory of one entry. `hints` are the sizes for which the packing is made; it is valid for all others.
-/// `panel` is the width of a packed panel (TileSizes), which sizes the packed form of an activation.
+/// `panel` is the widest packed panel of all variants (TileSizes); it sizes the packed form of an activation.
 EntryPlan planEntry(mlir::func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel);
 
 /// Bytes of the packed form of a [.., k, n] matrix: each matrix of the batch takes k * (n + panel) elements, an upper

@@ -2,6 +2,7 @@
 // Values that may share memory are first joined into one buffer; buffers that live together are then stacked.
 #include "memory/EntryPlan.h"
 
+#include "dialect/Locations.h"
 #include "lowering/Views.h"
 #include "tiling/RowKernel.h"
 
@@ -11,14 +12,6 @@ using namespace mlir;
 
 namespace weft {
 namespace {
-
-std::string nodePath(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return name.getName().str();
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    return fused.getLocations().empty() ? "" : nodePath(fused.getLocations().back());
-  return "";
-}
 
 DimExpr bytesOf(Value value) {
   Type element = cast<RankedTensorType>(value.getType()).getElementType();
@@ -33,7 +26,10 @@ Value rootOf(Value value) {
 
 class Planner {
 public:
-  Planner(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) : hints(hints), panel(panel) { plan.func = func; }
+  Planner(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) : hints(hints), panel(panel) {
+    plan.func = func;
+    plan.panel = panel;
+  }
 
   EntryPlan run() {
     Block &body = plan.func.getBody().front();

@@ -3,6 +3,7 @@
 #include "pipeline/Compile.h"
 
 #include "Passes.h"
+#include "dialect/Locations.h"
 #include "emit/EmitDescriptor.h"
 #include "emit/EmitHeader.h"
 #include "entry/BuildEntry.h"
@@ -31,31 +32,9 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-std::string nodePath(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return name.getName().str();
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : llvm::reverse(fused.getLocations()))
-      if (std::string path = nodePath(part); !path.empty())
-        return path;
-  return "";
-}
-
-FileLineColLoc placeOf(Location loc) {
-  if (auto place = dyn_cast<FileLineColLoc>(loc))
-    return place;
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return placeOf(name.getChildLoc());
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      if (FileLineColLoc place = placeOf(part))
-        return place;
-  return {};
-}
-
 Position positionOf(Location loc) {
   Position pos;
-  if (FileLineColLoc place = placeOf(loc)) {
+  if (FileLineColLoc place = filePlace(loc)) {
     pos.line = place.getLine();
     pos.column = place.getColumn();
   }
@@ -208,14 +187,14 @@ private:
     std::map<std::string, int64_t> hints;
     for (const DimDesc &dim : model.dims)
       hints[dim.name] = dim.hint;
-    int64_t panel = 64;
-    if (!options.cpus.empty()) {
-      llvm::Expected<CpuTarget> cpu = cpuTarget(options.cpus.front());
+    int64_t panel = 1;
+    for (const std::string &name : options.cpus) {
+      llvm::Expected<CpuTarget> cpu = cpuTarget(name);
       if (!cpu) {
         diagnostics.error(Position(), llvm::toString(cpu.takeError()));
         return CompileResult::unsupported;
       }
-      panel = tileSizes(cpu->info).panel;
+      panel = std::max(panel, tileSizes(cpu->info).panel);
     }
     for (func::FuncOp func : module->getOps<func::FuncOp>()) {
       plans.push_back(planEntry(func, hints, panel));
@@ -241,11 +220,10 @@ private:
       OpBuilder b(&context);
       variant.module = ModuleOp::create(module->getLoc());
       std::string variantPrefix = options.cpus.size() > 1 ? prefix + "_v" + std::to_string(variants.size() - 1) : prefix;
-      KernelCache cache;
       for (const EntryPlan &entry : plans) {
         std::string error;
         Operation *failedOp = nullptr;
-        FailureOr<BuiltEntry> built = buildEntry(entry, *variant.module, variant.cpu.info, variant.views, cache, dims, variantPrefix, error, failedOp);
+        FailureOr<BuiltEntry> built = buildEntry(entry, *variant.module, variant.cpu.info, variant.views, variant.cache, dims, variantPrefix, error, failedOp);
         if (failed(built)) {
           diagnostics.error(failedOp ? positionOf(failedOp->getLoc()) : Position(),
                             "node " + quote(failedOp ? nodePath(failedOp->getLoc()) : "") + ": " + error);
@@ -468,7 +446,7 @@ private:
       }
       d.variants.push_back(std::move(v));
     }
-    d.sites = variants.front()->sites;
+    d.sites = variants.front()->cache.sites;
     return d;
   }
 
@@ -524,7 +502,7 @@ private:
     OwningOpRef<ModuleOp> module;
     ViewTable views;
     std::vector<BuiltEntry> entries;
-    std::vector<std::pair<std::string, std::string>> sites;
+    KernelCache cache;
   };
 
   const ModelDesc &model;

@@ -1,0 +1,87 @@
+// RUN: weft-opt %s --weft-lower-to-kernels --split-input-file | FileCheck %s
+// What is no kernel and no view becomes a kernel of its own; results and yields own their memory.
+
+// CHECK-LABEL: func @an_op_without_a_kernel_becomes_one
+func.func @an_op_without_a_kernel_becomes_one(%x: tensor<?x8xf32, #weft.dims<"B">>) -> tensor<?x8xf32, #weft.dims<"B">> {
+  // CHECK: %[[Y:.*]] = weft.fused(%{{.*}})
+  // CHECK: weft.exp
+  // CHECK: return %[[Y]]
+  %y = weft.exp %x : tensor<?x8xf32, #weft.dims<"B">>
+  return %y : tensor<?x8xf32, #weft.dims<"B">>
+}
+
+// -----
+
+// CHECK-LABEL: func @a_strided_slice_stays_a_view
+func.func @a_strided_slice_stays_a_view(%x: tensor<?x8xf32, #weft.dims<"B">>) -> tensor<?x4xf32, #weft.dims<"B">> {
+  // CHECK: %[[S:.*]] = weft.slice
+  // CHECK: weft.fused(%[[S]])
+  // CHECK-NOT: weft.fused
+  %s = weft.slice %x {axis = 1 : i64, start = "2", step = 1 : i64} : tensor<?x8xf32, #weft.dims<"B">> to tensor<?x4xf32, #weft.dims<"B">>
+  %y = weft.exp %s : tensor<?x4xf32, #weft.dims<"B">>
+  return %y : tensor<?x4xf32, #weft.dims<"B">>
+}
+
+// -----
+
+// CHECK-LABEL: func @a_view_that_is_returned_is_copied
+func.func @a_view_that_is_returned_is_copied(%x: tensor<?x8xf32, #weft.dims<"B">>) -> tensor<8x?xf32, #weft.dims<"B">> {
+  // CHECK: %[[T:.*]] = weft.transpose
+  // CHECK: %[[C:.*]] = weft.fused(%[[T]])
+  // CHECK: return %[[C]]
+  %t = weft.transpose %x {perm = array<i64: 1, 0>} : (tensor<?x8xf32, #weft.dims<"B">>) -> tensor<8x?xf32, #weft.dims<"B">>
+  return %t : tensor<8x?xf32, #weft.dims<"B">>
+}
+
+// -----
+
+// CHECK-LABEL: func @a_reshape_across_a_gap_is_a_copy
+func.func @a_reshape_across_a_gap_is_a_copy(%x: tensor<4x8xf32>) -> tensor<16xf32> {
+  // CHECK: %[[S:.*]] = weft.slice
+  // CHECK: weft.fused(%[[S]])
+  // CHECK: weft.reshape
+  %s = weft.slice %x {axis = 1 : i64, start = "0", step = 1 : i64} : tensor<4x8xf32> to tensor<4x4xf32>
+  %y = weft.reshape %s : tensor<4x4xf32> to tensor<16xf32>
+  %z = weft.exp %y : tensor<16xf32>
+  return %z : tensor<16xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @one_value_returned_twice_is_copied_once
+func.func @one_value_returned_twice_is_copied_once(%x: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
+  // CHECK: %[[Y:.*]] = weft.fused
+  // CHECK: %[[C:.*]] = weft.fused(%[[Y]])
+  // CHECK: return %[[Y]], %[[C]]
+  %y = weft.exp %x : tensor<8xf32>
+  return %y, %y : tensor<8xf32>, tensor<8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @a_repeat_gets_an_initial_value_of_its_own
+func.func @a_repeat_gets_an_initial_value_of_its_own(%x: tensor<8xf32>) -> tensor<8xf32> {
+  // CHECK: %[[C:.*]] = weft.fused(%{{.*}})
+  // CHECK: weft.repeat 3 "i"(%[[C]])
+  %y = weft.repeat 3 "i"(%x) : (tensor<8xf32>) -> tensor<8xf32> {
+  ^bb0(%i: index, %h: tensor<8xf32>):
+    %z = weft.exp %h : tensor<8xf32>
+    weft.yield %z : tensor<8xf32>
+  }
+  return %y : tensor<8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @a_constant_moves_into_the_kernel
+func.func @a_constant_moves_into_the_kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
+  // CHECK: weft.fused(%{{[a-z0-9]+}}) :
+  // CHECK: weft.constant
+  %c = weft.constant dense<2.0> : tensor<f32>
+  %y = weft.fused(%x, %c) : (tensor<8xf32>, tensor<f32>) -> tensor<8xf32> {
+  ^bb0(%a: tensor<8xf32>, %b: tensor<f32>):
+    %z = weft.mul %a, %b : (tensor<8xf32>, tensor<f32>) -> tensor<8xf32>
+    weft.yield %z : tensor<8xf32>
+  }
+  return %y : tensor<8xf32>
+}
