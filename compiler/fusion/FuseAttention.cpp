@@ -159,6 +159,14 @@ Value withoutRepeat(OpBuilder &b, Location loc, Value v, const Layout &layout, i
   return headsFirst ? k : transposeBy(b, loc, k, {0, 2, 1, 3});
 }
 
+/// 1/√n where the scale is that number up to the rounding of an f32 constant: the file said sqrt(n), and the attention op
+/// written for the same model has the same attribute then.
+double namedScale(double scale) {
+  double n = std::round(1 / (scale * scale));
+  double exact = 1 / std::sqrt(n);
+  return n >= 1 && n < 1e9 && std::fabs(scale - exact) <= exact * 0x1p-23 ? exact : scale;
+}
+
 /// softmax(scale · q kᵀ + bias, masked) · v  →  weft.attention q, k, v
 ///
 /// Sound because the op's definition is this very formula: positive factors leave -inf alone, so masks and scale
@@ -357,7 +365,7 @@ private:
     bool wantsMap = !probabilities.result.hasOneUse();
     auto attention = AttentionOp::create(
         b, loc, type, wantsMap ? Type(tensorType(layout.scores(), element)) : Type(), q, k, v, extras.keyMask, extras.mask, extras.bias,
-        b.getI64IntegerAttr(layout.heads), b.getI64IntegerAttr(layout.kvHeads), b.getF64FloatAttr(scale),
+        b.getI64IntegerAttr(layout.heads), b.getI64IntegerAttr(layout.kvHeads), b.getF64FloatAttr(namedScale(scale)),
         extras.causal ? b.getUnitAttr() : UnitAttr(), /*window=*/IntegerAttr(), scores.softcap ? b.getF64FloatAttr(*scores.softcap) : FloatAttr(),
         b.getF64FloatAttr(dropout), /*cache=*/FlatSymbolRefAttr(), /*layer=*/StringAttr(), wantsMap ? b.getStringAttr("per_head") : StringAttr());
     if (wantsMap) {

@@ -90,8 +90,10 @@ struct SinkSlice : OpRewritePattern<SliceOp> {
         continue;
       Shape shape = shapeOf(operand);
       shape[own] = size;
-      operands.back() = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own), slice.getStart(),
-                                        uint64_t(slice.getStep()));
+      auto moved = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own), slice.getStart(),
+                                   uint64_t(slice.getStep()));
+      moved->setDiscardableAttrs(slice->getDiscardableAttrDictionary());
+      operands.back() = moved;
     }
     Operation *copy = b.clone(*op);
     copy->setOperands(operands);
@@ -101,12 +103,39 @@ struct SinkSlice : OpRewritePattern<SliceOp> {
   }
 };
 
+/// A last_token moves as the slice of position T - 1 does: for the ops above, which position it is does not matter. It
+/// is that slice, marked, while the patterns run.
+constexpr StringLiteral kLastToken = "weft.last_token";
+
+void lastTokensToSlices(Operation *root) {
+  root->walk([](LastTokenOp last) {
+    OpBuilder b(last);
+    DimExpr start = shapeOf(last.getX())[1] - DimExpr(1);
+    auto slice = SliceOp::create(b, last.getLoc(), last.getY().getType(), last.getX(), 1, start.str(), 1);
+    slice->setAttr(kLastToken, b.getUnitAttr());
+    last.replaceAllUsesWith(slice.getY());
+    last.erase();
+  });
+}
+
+void slicesToLastTokens(Operation *root) {
+  root->walk([](SliceOp slice) {
+    if (!slice->hasAttr(kLastToken))
+      return;
+    OpBuilder b(slice);
+    slice.replaceAllUsesWith(LastTokenOp::create(b, slice.getLoc(), slice.getX()).getY());
+    slice.erase();
+  });
+}
+
 struct SinkSlicePass : impl::SinkSlicePassBase<SinkSlicePass> {
   void runOnOperation() override {
+    lastTokensToSlices(getOperation());
     RewritePatternSet patterns(&getContext());
     patterns.add<SinkSlice>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
+    slicesToLastTokens(getOperation());
   }
 };
 
