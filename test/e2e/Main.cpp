@@ -1,6 +1,6 @@
 // weft-e2e: compiled code against the interpreter (small cases, small models, one model file) and against goldens.
 // Every case runs in a process of its own, so that a crash is one failed case.
-#include "RunCase.h"
+#include "UnarySweep.h"
 
 #include <cerrno>
 #include <charconv>
@@ -17,9 +17,11 @@ using namespace weft::e2e;
 namespace {
 
 const char *const kUsage =
-    "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | list [--full]\n"
+    "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
+
+constexpr unsigned kSecondsPerJob = 3600;  // a case that hangs is a failed case
 
 struct Arguments {
   std::string command, model, weights, inputs, entry = "forward";
@@ -95,7 +97,7 @@ Running start(const std::vector<Job> &jobs, size_t index) {
     return {child, ends[0], index};
   }
   close(ends[0]);
-  alarm(300);
+  alarm(kSecondsPerJob);
   Tally tally;
   bool ran = jobs[index].run(tally);
   std::string text = pack(tally, !ran);
@@ -216,6 +218,10 @@ std::vector<Job> jobsOf(const Arguments &args) {
     for (const ModelCase &c : modelCases())
       if (selected(args, c.name))
         jobs.push_back({c.name, [c, &args](Tally &tally) { return runModelCase(c, args.settings, tally), true; }});
+  if (args.command == "unary")
+    for (const UnaryFunction &function : unaryFunctions())
+      if (selected(args, function.node))
+        jobs.push_back({function.node, [function, &args](Tally &tally) { return sweep(function, args.full ? 1 : 4099, args.settings, tally), true; }});
   if (args.command == "goldens")
     for (const std::string &name : reference::goldenNames())
       if (selected(args, name))
@@ -274,7 +280,7 @@ bool parse(int argc, char **argv, Arguments &args) {
     else
       return false;
   }
-  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "list" || (args.command == "file" && !args.model.empty());
+  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || (args.command == "file" && !args.model.empty());
 }
 
 }  // namespace
