@@ -21,8 +21,6 @@ const char *const kUsage =
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
 
-constexpr unsigned kSecondsPerJob = 3600;  // a case that hangs is a failed case
-
 struct Arguments {
   std::string command, model, weights, inputs, entry = "forward";
   std::vector<std::string> filters;
@@ -86,7 +84,7 @@ void report(const Job &job, const std::string &text, const std::string &death, b
   std::fflush(stdout);
 }
 
-Running start(const std::vector<Job> &jobs, size_t index) {
+Running start(const std::vector<Job> &jobs, size_t index, const Arguments &args) {
   int ends[2];
   if (pipe(ends) != 0)
     return {-1, -1, index};
@@ -97,7 +95,7 @@ Running start(const std::vector<Job> &jobs, size_t index) {
     return {child, ends[0], index};
   }
   close(ends[0]);
-  alarm(kSecondsPerJob);
+  alarm(args.full ? 7200 : 120);  // a case that hangs is a failed case
   Tally tally;
   bool ran = jobs[index].run(tally);
   std::string text = pack(tally, !ran);
@@ -135,7 +133,7 @@ int runAll(const std::vector<Job> &jobs, const Arguments &args) {
       report(jobs[i], pack(tally, !ran), "", args.verbose, totals);
       continue;
     }
-    running.push_back(start(jobs, i));
+    running.push_back(start(jobs, i, args));
     if (static_cast<int>(running.size()) >= args.jobs) {
       finish(jobs, running.front(), args.verbose, totals);
       running.erase(running.begin());
