@@ -51,6 +51,7 @@ def Weft_StateOp : Weft_Op<"state", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layers, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$capacity, TypeAttr:$element_type);
   let assemblyFormat = "$sym_name `layers` $layers `kv_heads` $kv_heads `head_dim` $head_dim `capacity` $capacity `:` $element_type attr-dict";
+  let hasVerifier = 1;
 }
 
 //===-- structure ----------------------------------------------------------------------------------------------------===//

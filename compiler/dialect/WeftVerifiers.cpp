@@ -3,6 +3,7 @@
 #include "dialect/Weft.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -203,12 +204,26 @@ LogicalResult ParamOp::verify() {
   return success();
 }
 
+LogicalResult StateOp::verify() {
+  for (int64_t size : {int64_t(getLayers()), int64_t(getKvHeads()), int64_t(getHeadDim()), int64_t(getCapacity())})
+    if (size < 1)
+      return emitOpError() << "expected layers, kv_heads, head_dim and capacity of at least 1 but got " << size;
+  if (!isa<FloatType>(getElementType()))
+    return emitOpError() << "expected a float element type but got " << getElementType();
+  return success();
+}
+
 LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
   if (!param)
     return emitOpError() << "expected a declared param but got '" << getParam() << "'";
   if (param.getType() != getY().getType())
     return emitOpError() << "expected type " << param.getType() << " but got " << getY().getType();
+  llvm::StringSet<> names;
+  for (StringRef rest = getParam().split('{').second; !rest.empty(); rest = rest.split('{').second)
+    names.insert(rest.split('}').first);
+  if (names.size() != getIndices().size())
+    return emitOpError() << "expected one index for each name in braces in '" << getParam() << "' but got " << getIndices().size();
   return success();
 }
 
@@ -244,6 +259,9 @@ LogicalResult FusedOp::verify() {
     return emitOpError() << "expected block arguments of the operands' types";
   if (!llvm::equal(cast<YieldOp>(block.getTerminator()).getOperandTypes(), getResultTypes()))
     return emitOpError() << "expected to yield the results' types";
+  for (Operation &op : block.without_terminator())
+    if (!isPointwise(&op) && !isRowWise(&op) && !isMovement(&op) && !isa<EmbeddingOp, GatherOp, RopeOp, SinusoidOp>(op))
+      return op.emitOpError() << "expected only pointwise, row and movement ops, gathers and positions in a fused region";
   return success();
 }
 
