@@ -216,6 +216,15 @@ WEFT_INFER(RopeOp) {
   return success();
 }
 
+WEFT_INFER(LastTokenOp) {
+  Shape shape = shapeOf(a.getX());
+  if (shape.size() < 2)
+    return emitOptionalError(loc, "expected x of rank 2 or more but got rank ", shape.size());
+  shape[1] = DimExpr(1);
+  inferred.push_back(tensorType(shape, elementOf(a.getX())));
+  return success();
+}
+
 WEFT_INFER(MatmulOp) {
   Shape x = shapeOf(a.getA()), y = shapeOf(a.getB());
   if (elementOf(a.getA()) != elementOf(a.getB()))

@@ -66,6 +66,21 @@ def Weft_RopeOp : Weft_InferredOp<"rope"> {
   let assemblyFormat = "$x `,` $positions attr-dict `:` functional-type(operands, results)";
 }
 
+def Weft_LastTokenOp : Weft_InferredOp<"last_token"> {
+  let summary = "the last real position of each sequence";
+  let description = [{
+    x `[B, T, …]` → `[B, 1, …]`: `y[b, 0, …] = x[b, n_b - 1, …]`, where n_b is the number of real tokens of sequence b in
+    this call (weft_exec.valid; T when all are).
+
+    ```mlir
+    %y = weft.last_token %x : (tensor<?x?x64xf32, #weft.dims<"B", "T">>) -> tensor<?x1x64xf32, #weft.dims<"B">>
+    ```
+  }];
+  let arguments = (ins Weft_Tensor:$x);
+  let results = (outs Weft_Tensor:$y);
+  let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
+}
+
 def Weft_CausalMaskOp : Weft_Op<"causal_mask", [Pure, Weft_Movement]> {
   let summary = "lower triangle";
   let description = [{

@@ -100,7 +100,7 @@ private:
       if (auto repeat = dyn_cast<RepeatOp>(op)) {
         if (failed(this->repeat(repeat, error, failedOp)))
           return failure();
-      } else if (isa<ContractOp, AttentionOp, FusedOp>(op)) {
+      } else if (isKernel(&op)) {
         loc = op.getLoc();
         FailureOr<Launches> made = launches.build(&op, error);
         if (failed(made)) {

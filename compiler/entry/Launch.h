@@ -89,6 +89,7 @@ public:
 private:
   mlir::FailureOr<Launches> contract(ContractOp op, std::string &error);
   mlir::FailureOr<Launches> attention(AttentionOp op, std::string &error);
+  mlir::FailureOr<Launches> lastToken(LastTokenOp op, std::string &error);
   mlir::FailureOr<Launches> fused(FusedOp op, std::string &error);
 
   /// The slot with the address of element `offset` of a root's memory.

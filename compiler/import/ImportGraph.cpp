@@ -70,7 +70,8 @@ public:
     for (auto &[name, id] : outputs) {
       Value result = values.lookup(id);
       if (entry.lastTokenOnly && !StringRef(name).starts_with("probe."))
-        result = lastToken(b, result);
+        if (cast<RankedTensorType>(result.getType()).getRank() > 1)
+          result = LastTokenOp::create(b, result.getLoc(), result);
       results.push_back(result);
     }
     func::ReturnOp::create(b, func.getLoc(), results);
@@ -97,16 +98,6 @@ private:
         if (wanted[i] && node.path == probe && !node.results.empty())
           selected.emplace_back("probe." + probe, node.results.front());
     return selected;
-  }
-
-  Value lastToken(OpBuilder &b, Value x) const {
-    Shape shape = shapeOf(x);
-    if (shape.size() < 2)
-      return x;
-    DimExpr start = shape[1] - DimExpr(1);
-    shape[1] = DimExpr(1);
-    Type type = tensorType(shape, cast<RankedTensorType>(x.getType()).getElementType());
-    return SliceOp::create(b, x.getLoc(), type, x, 1, start.str(), 1);
   }
 
   void setAttributes(func::FuncOp func, OpBuilder &b) const {

@@ -18,8 +18,6 @@ namespace weft {
 
 namespace {
 
-bool isKernel(Operation *op) { return isa<ContractOp, AttentionOp, FusedOp>(op); }
-
 /// A value that has memory of its own which its producer writes and nobody else owns.
 bool ownsMemory(Value value) {
   Operation *op = value.getDefiningOp();
@@ -128,6 +126,11 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
           wrap(value.getDefiningOp());
           continue;
         }
+      }
+      if (isa<LastTokenOp>(kernel)) {
+        std::optional<View> view = viewOf(value);
+        if (!view || !isContiguous(*view, shapeOf(value)))
+          operand.set(copy(b, value));
       }
       if (attention && operand.getOperandNumber() < 3) {
         std::optional<View> view = isConcat ? std::nullopt : viewOf(value);

@@ -131,7 +131,7 @@ private:
         define(parameter.getY(), start[&op], Buffer::Place::parameter, 0);
       } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
         assignRepeat(repeat);
-      } else if (isa<ContractOp, AttentionOp, FusedOp>(op)) {
+      } else if (isKernel(&op)) {
         for (Value result : op.getResults())
           if (!placeInPlace(&op, result))
             defineResult(result, finish[&op]);
@@ -191,7 +191,7 @@ private:
 
   bool canReplace(Operation *op, OpOperand &operand, Value result) {
     Value value = operand.get();
-    if (value.getType() != result.getType() || isa<AttentionOp>(op))
+    if (value.getType() != result.getType() || !isa<ContractOp, FusedOp>(op))
       return false;
     std::optional<View> view = viewOf(value);
     if (!view || view->offset != DimExpr(0) || !isContiguous(*view, shapeOf(value)) || shapeOf(view->root) != shapeOf(value))

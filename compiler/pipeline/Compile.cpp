@@ -387,7 +387,7 @@ private:
       return std::string();
     };
     func.walk([&](Operation *op) {
-      if (!isa<ContractOp, AttentionOp, FusedOp, RepeatOp>(op))
+      if (!isKernel(op) && !isa<RepeatOp>(op))
         return;
       SmallVector<Attribute> places;
       for (Value result : op->getResults())
