@@ -3,6 +3,7 @@
 
 #include "weft/runtime.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,14 +85,27 @@ bool weft_cpu_request(uint64_t features) {
 #endif
 }
 
-/* CPUs that the cgroup's quota allows, rounded up; 0: no limit known. */
+/* A number at *text, which moves past it; -1: there is none. */
+static int64_t take_number(const char **text) {
+  int64_t value = 0;
+  const char *at = *text;
+  while (*at == ' ') ++at;
+  if (*at < '0' || *at > '9') return -1;
+  for (; *at >= '0' && *at <= '9' && value < INT64_MAX / 100; ++at) value = value * 10 + (*at - '0');
+  *text = at;
+  return value;
+}
+
+/* CPUs that the cgroup's quota ("150000 100000", or "max 100000") allows, rounded up; 0: no limit known. */
 static int64_t quota(void) {
-  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (!file) return 0;
-  long long allowed = 0, period = 0;
-  int got = fscanf(file, "%lld %lld", &allowed, &period); /* "max 100000" without a limit: nothing is read */
-  fclose(file);
-  return got == 2 && allowed > 0 && period > 0 ? (allowed + period - 1) / period : 0;
+  char text[64] = {0};
+  int file = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t got = read(file, text, sizeof text - 1);
+  close(file);
+  const char *at = text;
+  int64_t allowed = got > 0 ? take_number(&at) : -1, period = allowed > 0 ? take_number(&at) : -1;
+  return allowed > 0 && period > 0 ? (allowed + period - 1) / period : 0;
 }
 
 int64_t weft_cpu_count(void) {

@@ -124,7 +124,7 @@ const char *weft_closest(const char *name, const char *(*at)(const void *context
   size_t length = strlen(name);
   if (length > MAX_WORD) return NULL;
   const char *best = NULL;
-  size_t best_distance = length / 3 + 1;
+  size_t best_distance = length / 3 + 2;
   if (count > 4096) count = 4096; /* a hint is not worth more time */
   for (int64_t i = 0; i < count; ++i) {
     const char *word = at(context, i);

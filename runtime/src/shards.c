@@ -113,7 +113,7 @@ static weft_status check_places(index_text *index, const int32_t *order, int32_t
   for (int64_t i = 0; i < index->count; ++i) {
     const mapping *map = &index->maps[order[i]];
     if (!i || strcmp(map->file, index->maps[order[i - 1]].file)) ++part;
-    int64_t found = weft_tensor_file_find(file, map->tensor);
+    int64_t found = weft_find_tensor(file, map->tensor);
     if (found < 0 || file->infos[found].part != part)
       return weft_fail(&file->error, WEFT_ERR_MISSING, "tensor '%s': is not in shard '%s' as the index says",
                        weft_quote(map->tensor).text, weft_quote(map->file).text);

@@ -148,6 +148,11 @@ static weft_tensor_file *create(const weft_tensor_options *options) {
   return file;
 }
 
+static weft_status finish(weft_tensor_file *file, weft_status status) {
+  file->complete = status == WEFT_OK;
+  return status;
+}
+
 static bool ends_with(const char *text, const char *end) {
   size_t a = strlen(text), b = strlen(end);
   return a >= b && !strcmp(text + a - b, end);
@@ -167,7 +172,7 @@ weft_status weft_tensor_file_open(const char *path, const weft_tensor_options *o
     if (!status) status = ends_with(path, ".npy") ? weft_read_npy(file, part) : weft_read_safetensors(file, part);
     if (!status) status = weft_index_names(file);
   }
-  return status;
+  return finish(file, status);
 }
 
 weft_status weft_tensor_file_open_list(const char *const *paths, int64_t count, const weft_tensor_options *options,
@@ -187,7 +192,7 @@ weft_status weft_tensor_file_open_list(const char *const *paths, int64_t count, 
       return status;
     }
   }
-  return weft_index_names(file);
+  return finish(file, weft_index_names(file));
 }
 
 weft_status weft_tensor_file_open_memory(const void *data, size_t bytes, const weft_tensor_options *options,
@@ -202,7 +207,7 @@ weft_status weft_tensor_file_open_memory(const void *data, size_t bytes, const w
   file->parts[part].memory = data ? data : (const unsigned char *)"";
   file->parts[part].size = (int64_t)bytes;
   status = weft_read_safetensors(file, part);
-  return status ? status : weft_index_names(file);
+  return finish(file, status ? status : weft_index_names(file));
 }
 
 void weft_tensor_file_close(weft_tensor_file *file) {
@@ -227,17 +232,16 @@ const char *weft_tensor_file_error(const weft_tensor_file *file) {
 }
 
 int64_t weft_tensor_file_count(const weft_tensor_file *file) {
-  /* Without the index of names the file did not open completely. */
-  return file && file->magic == FILE_MAGIC && file->by_name ? file->count : 0;
+  return file && file->magic == FILE_MAGIC && file->complete ? file->count : 0;
 }
 
 const weft_tensor_info *weft_tensor_file_at(const weft_tensor_file *file, int64_t index) {
   return index >= 0 && index < weft_tensor_file_count(file) ? &file->infos[index] : NULL;
 }
 
-int64_t weft_tensor_file_find(const weft_tensor_file *file, const char *name) {
-  int64_t low = 0, high = weft_tensor_file_count(file);
-  while (name && low < high) {
+int64_t weft_find_tensor(const weft_tensor_file *file, const char *name) {
+  int64_t low = 0, high = file->count;
+  while (low < high) {
     int64_t middle = low + (high - low) / 2;
     int order = strcmp(file->infos[file->by_name[middle]].name, name);
     if (order == 0) return file->by_name[middle];
@@ -245,6 +249,10 @@ int64_t weft_tensor_file_find(const weft_tensor_file *file, const char *name) {
     else high = middle;
   }
   return -1;
+}
+
+int64_t weft_tensor_file_find(const weft_tensor_file *file, const char *name) {
+  return name && weft_tensor_file_count(file) ? weft_find_tensor(file, name) : -1;
 }
 
 weft_status weft_tensor_file_read(weft_tensor_file *file, int64_t index, void *buffer, size_t bytes) {
@@ -274,8 +282,8 @@ weft_status weft_tensor_file_read(weft_tensor_file *file, int64_t index, void *b
 }
 
 const char *weft_tensor_file_metadata(const weft_tensor_file *file, const char *key) {
-  if (!weft_tensor_file_count(file) && !(file && file->magic == FILE_MAGIC && file->by_name)) return NULL;
-  for (int64_t i = 0; key && i < file->metadata_count; ++i)
+  if (!file || file->magic != FILE_MAGIC || !file->complete || !key) return NULL;
+  for (int64_t i = 0; i < file->metadata_count; ++i)
     if (!strcmp(file->metadata[i].key, key)) return file->metadata[i].value;
   return NULL;
 }

@@ -45,6 +45,7 @@ struct weft_tensor_file {
   int32_t *by_name; /* indices into infos, sorted by name */
   weft_metadata *metadata;
   int64_t metadata_count, metadata_capacity;
+  bool complete; /* opened without an error */
 };
 
 /* Readers. Each appends the tensors of parts[part] and checks them completely. */
@@ -62,6 +63,8 @@ weft_status weft_append_metadata(weft_tensor_file *file, const char *key, const 
 weft_status weft_no_memory(weft_tensor_file *file);
 /* Sorts the names; a name twice is an error. */
 weft_status weft_index_names(weft_tensor_file *file);
+/* Index of a tensor by name, or -1; usable as soon as the names are sorted. */
+int64_t weft_find_tensor(const weft_tensor_file *file, const char *name);
 
 /* Element type of a safetensors dtype: bits of one element and weft_dtype or -1; 0 bits: no such type. */
 int32_t weft_safetensors_dtype(const char *name, int32_t *out_dtype);

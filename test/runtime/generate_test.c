@@ -1,0 +1,314 @@
+/* Generation and sampling: greedy against the reference, distributions, seeds, stops, limits, refusals. */
+#include "check.h"
+#include "sample.h"
+#include "toy.h"
+
+#include <math.h>
+
+static weft_model *model;
+static weft_session *session;
+
+static int32_t reference_next(const int32_t *line, int64_t count) {
+  float logits[TOY_VOCABULARY];
+  toy_reference(line, count, logits);
+  int32_t best = 0;
+  for (int32_t i = 1; i < TOY_VOCABULARY; ++i)
+    if (logits[i] > logits[best]) best = i;
+  return best;
+}
+
+static weft_generate_options defaults(void) {
+  weft_generate_options options;
+  CHECK_EQUAL(weft_generate_defaults(model, 0, &options), WEFT_OK);
+  return options;
+}
+
+static void follows_the_reference(void) {
+  weft_generate_options options = defaults();
+  CHECK_EQUAL(options.max_new_tokens, 6);
+  CHECK_EQUAL(options.stops, 1);
+  options.stops = 0;
+  const int32_t prompts[3][5] = {{3, 1, 4, 1, 5}, {9}, {2, 6}};
+  const int64_t lengths[3] = {5, 1, 2};
+  int32_t results[3][8];
+  weft_sequence sequences[3];
+  for (int b = 0; b < 3; ++b) sequences[b] = (weft_sequence){prompts[b], lengths[b], results[b], 8, 0, 0};
+  for (int round = 0; round < 2; ++round) { /* the second starts anew */
+    CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 3), WEFT_OK);
+    for (int b = 0; b < 3; ++b) {
+      int32_t line[16];
+      int64_t count = lengths[b];
+      memcpy(line, prompts[b], (size_t)count * sizeof *line);
+      CHECK_EQUAL(sequences[b].count, 6);
+      CHECK_EQUAL(sequences[b].stopped, WEFT_STOP_LENGTH);
+      for (int i = 0; i < 6; ++i) {
+        line[count] = reference_next(line, count);
+        CHECK_EQUAL(results[b][i], line[count]);
+        ++count;
+      }
+      /* The last token was not fed. */
+      CHECK_EQUAL(weft_session_length(session, 0, b), lengths[b] + 5);
+    }
+  }
+}
+
+static void stops(void) {
+  weft_generate_options options = defaults();
+  const int32_t prompt[2] = {3, 1};
+  int32_t line[8] = {3, 1}, results[2][8];
+  for (int i = 2; i < 8; ++i) line[i] = reference_next(line, i);
+  /* The first token that did not occur before it. */
+  int at = 2;
+  for (int i = 3; i < 8; ++i) {
+    int fresh = 1;
+    for (int j = 2; j < i; ++j) fresh = fresh && line[j] != line[i];
+    if (fresh) at = i;
+  }
+  const int64_t stop[2] = {1000, line[at]};
+  options.stop = stop;
+  options.stops = 2;
+  const int32_t other[1] = {7};
+  weft_sequence sequences[2] = {{prompt, 2, results[0], 8, 0, 0}, {other, 1, results[1], 3, 0, 0}};
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 2), WEFT_OK);
+  CHECK_EQUAL(sequences[0].count, at - 2);
+  CHECK_EQUAL(sequences[0].stopped, WEFT_STOP_END);
+  CHECK_EQUAL(weft_session_length(session, 0, 0), at);
+  CHECK(sequences[1].count <= 3);
+  options.stops = 0;
+  options.max_new_tokens = 0;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 2), WEFT_OK);
+  CHECK_EQUAL(sequences[0].count, 0);
+  /* Until the cache is full: 12 positions hold the prompt and all tokens but the last. */
+  options.max_new_tokens = 100;
+  sequences[0].tokens = NULL;
+  sequences[1].capacity = 2;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 2), WEFT_OK);
+  CHECK_EQUAL(sequences[0].count, TOY_CAPACITY - 2 + 1);
+  CHECK_EQUAL(sequences[0].stopped, WEFT_STOP_LENGTH);
+  CHECK_EQUAL(weft_session_length(session, 0, 0), TOY_CAPACITY);
+  CHECK_EQUAL(sequences[1].count, 2);
+  CHECK_EQUAL(weft_session_length(session, 0, 1), 2);
+}
+
+typedef struct heard {
+  int64_t calls;
+  int32_t tokens[8][8];
+} heard;
+static int hear(void *user, int64_t sequence, int64_t index, int32_t token) {
+  heard *h = user;
+  ++h->calls;
+  h->tokens[sequence][index] = token;
+  return sequence == 1 && index == 1;
+}
+
+static void calls_back(void) {
+  weft_generate_options options = defaults();
+  heard h = {0, {{0}}};
+  options.stops = 0;
+  options.on_token = hear;
+  options.on_token_user = &h;
+  const int32_t prompt[2] = {3, 1};
+  int32_t results[2][8];
+  weft_sequence sequences[2] = {{prompt, 2, results[0], 8, 0, 0}, {prompt, 1, results[1], 8, 0, 0}};
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 2), WEFT_OK);
+  CHECK_EQUAL(h.calls, 8);
+  CHECK_EQUAL(sequences[1].count, 2);
+  CHECK_EQUAL(sequences[1].stopped, WEFT_STOP_CALLER);
+  CHECK(!memcmp(h.tokens[0], results[0], 6 * sizeof(int32_t)));
+}
+
+static void appends(void) {
+  weft_generate_options options = defaults();
+  options.stops = 0;
+  options.max_new_tokens = 2;
+  const int32_t first[2] = {3, 1};
+  int32_t results[4], line[16] = {3, 1};
+  weft_sequence sequence = {first, 2, results, 4, 0, 0};
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_OK);
+  line[2] = results[0];
+  const int32_t second[3] = {results[1], 8, 2};
+  memcpy(line + 3, second, sizeof second);
+  sequence = (weft_sequence){second, 3, results, 4, 0, 0};
+  options.append = 1;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_OK);
+  CHECK_EQUAL(results[0], reference_next(line, 6));
+  CHECK_EQUAL(weft_session_length(session, 0, 0), 7);
+}
+
+static void feeds_long_prompts_in_parts(void) {
+  const int64_t dims[TOY_DIMS] = {2, 3, 0};
+  weft_session *small;
+  int32_t a[8] = {3, 1, 4, 1, 5, 9, 2, 6}, b[3] = {2, 7, 1}, results[2][4];
+  weft_generate_options options = defaults();
+  options.stops = 0;
+  options.max_new_tokens = 1;
+  CHECK_EQUAL(weft_session_create(model, dims, NULL, &small), WEFT_OK);
+  weft_sequence sequences[2] = {{a, 8, results[0], 4, 0, 0}, {b, 3, results[1], 4, 0, 0}};
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, sequences, 2), WEFT_OK);
+  CHECK_EQUAL(results[0][0], reference_next(a, 8));
+  CHECK_EQUAL(results[1][0], reference_next(b, 3));
+  sequences[1].prompt_length = 2;
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, sequences, 2), WEFT_ERR_LENGTH);
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, sequences, 1), WEFT_OK);
+  weft_session_destroy(small);
+}
+
+static void refuses(void) {
+  const int32_t prompt[20] = {3, 1};
+  weft_sequence sequence = {prompt, 2, NULL, 0, 0, 0};
+  weft_generate_options options = defaults();
+#define REFUSED(change, wanted)                                                              \
+  do {                                                                                       \
+    options = defaults();                                                                    \
+    change;                                                                                  \
+    CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), wanted);          \
+    CHECK(weft_session_error(session)[0]);                                                   \
+  } while (0)
+  REFUSED(options.sample = WEFT_SAMPLE_BEAM, WEFT_ERR_UNSUPPORTED);
+  REFUSED(options.sample = 9, WEFT_ERR_ARGUMENT);
+  REFUSED(options.temperature = -1, WEFT_ERR_ARGUMENT);
+  REFUSED(options.temperature = NAN, WEFT_ERR_ARGUMENT);
+  REFUSED(options.temperature = INFINITY, WEFT_ERR_ARGUMENT);
+  REFUSED((options.sample = WEFT_SAMPLE_TOP_K, options.k = 0), WEFT_ERR_ARGUMENT);
+  REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = 0), WEFT_ERR_ARGUMENT);
+  REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = 1.5), WEFT_ERR_ARGUMENT);
+  REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = NAN), WEFT_ERR_ARGUMENT);
+  REFUSED(options.max_new_tokens = -1, WEFT_ERR_ARGUMENT);
+  REFUSED((options.stops = 1, options.stop = NULL), WEFT_ERR_ARGUMENT);
+  REFUSED(sequence.prompt_length = 0, WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: the prompt of sequence 0 is empty");
+  REFUSED((sequence.prompt_length = 13), WEFT_ERR_LENGTH); /* larger than the cache */
+  sequence.prompt_length = 2;
+  options = defaults();
+  const int32_t bad[2] = {3, 11};
+  sequence.prompt = bad;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_ERR_INDEX);
+  CHECK_TEXT(weft_session_error(session), "toy_prefill: tokens[0, 1] is 11, expected 0..10");
+  sequence.prompt = prompt;
+  CHECK_EQUAL(weft_session_generate(session, 1, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 9), WEFT_ERR_DIM);
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 0), WEFT_ERR_DIM);
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, NULL, 1), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_generate(NULL, 0, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_OK);
+}
+
+static void samples_reproducibly(void) {
+  weft_generate_options options = defaults();
+  options.stops = 0;
+  options.sample = WEFT_SAMPLE_MULTINOMIAL;
+  options.seed = 5;
+  const int32_t prompt[2] = {3, 1};
+  int32_t results[3][8], again[8];
+  weft_sequence sequences[3];
+  for (int b = 0; b < 3; ++b) sequences[b] = (weft_sequence){prompt, 2, results[b], 8, 0, 0};
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 3), WEFT_OK);
+  CHECK(memcmp(results[0], results[1], 24) || memcmp(results[0], results[2], 24));
+  /* Sequence 0 is the same without its neighbours. */
+  sequences[0].tokens = again;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 1), WEFT_OK);
+  CHECK(!memcmp(results[0], again, 24));
+  options.seed = 6;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 1), WEFT_OK);
+  options.temperature = 0;
+  CHECK_EQUAL(weft_session_generate(session, 0, &options, sequences, 1), WEFT_OK);
+  CHECK_EQUAL(again[0], reference_next(prompt, 2));
+}
+
+/* Relative frequency of each token over many positions. */
+static void frequencies(const weft_sampling *sampling, const float *row, int64_t count, double *out) {
+  enum { DRAWS = 40000 };
+  uint64_t heap[64];
+  memset(out, 0, (size_t)count * sizeof *out);
+  for (int64_t position = 0; position < DRAWS; ++position) {
+    int64_t token = weft_sample(sampling, row, count, 0, position, heap);
+    if (token < 0 || token >= count) {
+      CHECK(!"a token");
+      return;
+    }
+    out[token] += 1.0 / DRAWS;
+  }
+}
+
+static void draws_by_probability(void) {
+  const float row[6] = {logf(0.1f), logf(0.4f), logf(0.05f), logf(0.25f), logf(0.15f), logf(0.05f)};
+  double f[6];
+  frequencies(&(weft_sampling){WEFT_SAMPLE_MULTINOMIAL, 1, 1, 0, 1}, row, 6, f);
+  for (int i = 0; i < 6; ++i) CHECK(fabs(f[i] - exp(row[i])) < 0.01);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_K, 1, 1, 2, 1}, row, 6, f);
+  CHECK(fabs(f[1] - 0.4 / 0.65) < 0.01 && fabs(f[3] - 0.25 / 0.65) < 0.01);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_K, 1, 1, 5, 1}, row, 6, f);
+  CHECK(f[2] > 0.03 && f[5] == 0); /* of equal ones, the lower index is kept */
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_K, 1, 1, 100, 1}, row, 6, f);
+  CHECK(f[5] > 0.03);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_P, 1, 0.5, 0, 1}, row, 6, f);
+  CHECK(fabs(f[1] + f[3] - 1) < 1e-9 && fabs(f[1] - 0.4 / 0.65) < 0.01);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_P, 1, 0.01, 0, 1}, row, 6, f);
+  CHECK(f[1] == 1 || fabs(f[1] - 1) < 1e-9);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_P, 1, 1, 0, 1}, row, 6, f);
+  for (int i = 0; i < 6; ++i) CHECK(fabs(f[i] - exp(row[i])) < 0.01);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_P, 1, 0.9, 2, 1}, row, 6, f);
+  CHECK(fabs(f[1] + f[3] - 1) < 1e-9);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_TOP_P, 1, 0.5, 2, 1}, row, 6, f);
+  CHECK(fabs(f[1] - 1) < 1e-9);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_MULTINOMIAL, 0.5, 1, 0, 1}, row, 6, f);
+  CHECK(fabs(f[1] - 0.16 / 0.26) < 0.01);
+  frequencies(&(weft_sampling){WEFT_SAMPLE_MULTINOMIAL, 1e-300, 1, 0, 1}, row, 6, f);
+  CHECK(fabs(f[1] - 1) < 1e-9);
+}
+
+static void handles_special_logits(void) {
+  uint64_t heap[8];
+  const float nan[3] = {0, NAN, 1}, low[3] = {-INFINITY, -INFINITY, -INFINITY}, high[3] = {0, INFINITY, INFINITY}, zeros[3] = {-0.0f, 0.0f, -1};
+  const float masked[4] = {-INFINITY, 1, -INFINITY, 1};
+  for (int kind = WEFT_SAMPLE_GREEDY; kind <= WEFT_SAMPLE_TOP_P; ++kind) {
+    weft_sampling sampling = {kind, 1, 0.9, 2, 3};
+    CHECK_EQUAL(weft_sample(&sampling, nan, 3, 0, 0, heap), -1);
+    CHECK_EQUAL(weft_sample(&sampling, low, 3, 0, 0, heap), -1);
+    CHECK_EQUAL(weft_sample(&sampling, low, 0, 0, 0, heap), -1);
+    for (int64_t position = 0; position < 50; ++position) {
+      CHECK(weft_sample(&sampling, high, 3, 0, position, heap) >= 1);
+      CHECK(weft_sample(&sampling, masked, 4, 0, position, heap) % 2 == 1);
+    }
+  }
+  CHECK_EQUAL(weft_argmax(zeros, 3), 0);
+  CHECK_EQUAL(weft_argmax(high, 3), 1);
+}
+
+static weft_status with_bias(float value) {
+  float bias[TOY_VOCABULARY];
+  for (int i = 0; i < TOY_VOCABULARY; ++i) bias[i] = value;
+  weft_model *other = toy_open(NULL);
+  weft_session *s;
+  const int64_t dims[TOY_DIMS] = {1, 4, 0};
+  const int32_t prompt[1] = {3};
+  weft_sequence sequence = {prompt, 1, NULL, 0, 0, 0};
+  CHECK_EQUAL(weft_model_set(other, "out.bias", bias, sizeof bias), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(other, dims, NULL, &s), WEFT_OK);
+  weft_status status = weft_session_generate(s, 0, NULL, &sequence, 1);
+  if (status) CHECK_TEXT(weft_session_error(s), "toy_generate: the logits of sequence 0 at position 1 hold NaN or nothing finite");
+  weft_session_destroy(s);
+  weft_model_close(other);
+  return status;
+}
+
+int main(void) {
+  model = toy_open(NULL);
+  const int64_t dims[TOY_DIMS] = {TOY_MAX_B, TOY_MAX_T, 0};
+  if (!model || weft_session_create(model, dims, NULL, &session)) return 1;
+  follows_the_reference();
+  stops();
+  calls_back();
+  appends();
+  feeds_long_prompts_in_parts();
+  refuses();
+  samples_reproducibly();
+  draws_by_probability();
+  handles_special_logits();
+  CHECK_EQUAL(with_bias(NAN), WEFT_ERR_NUMERIC);
+  CHECK_EQUAL(with_bias(-INFINITY), WEFT_ERR_NUMERIC);
+  CHECK_EQUAL(with_bias(1), WEFT_OK);
+  weft_session_destroy(session);
+  weft_model_close(model);
+  return check_result();
+}

@@ -1,0 +1,220 @@
+/* Writing: whole or not at all, whatever the file system answers; reading survives interruptions. Every operation of a
+ * save is made to fail in turn. */
+#include "check.h"
+#include "fileops.h"
+#include "toy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/weft-write-XXXXXX", path[300];
+
+/* Passes calls on to the system until call number `fail_at`, which answers `code`. */
+typedef struct injector {
+  long calls, fail_at;
+  int code;
+  int dribble;    /* read and write a few bytes at a time, every second call interrupted */
+  long operations; /* of dribble */
+  char order[64]; /* letters of what was called */
+  char failed;    /* the letter that failed */
+} injector;
+
+static int fails(injector *i, char letter) {
+  size_t length = strlen(i->order);
+  if (length + 1 < sizeof i->order && !(length && i->order[length - 1] == letter)) i->order[length] = letter, i->order[length + 1] = 0;
+  if (i->calls++ != i->fail_at) return 0;
+  i->failed = letter;
+  return 1;
+}
+#define SYSTEM weft_system_files()
+static int do_open(void *u, const char *directory, const char *name) { return fails(u, 'o') ? ((injector *)u)->code : SYSTEM->open_read(NULL, directory, name); }
+static int do_create(void *u, const char *p) { return fails(u, 'c') ? ((injector *)u)->code : SYSTEM->create(NULL, p); }
+static int do_close(void *u, int file) {
+  int failed = fails(u, 'x'), code = SYSTEM->close(NULL, file);
+  return failed ? ((injector *)u)->code : code;
+}
+static int do_size(void *u, int file, int64_t *size, bool *regular) { return fails(u, 'z') ? ((injector *)u)->code : SYSTEM->size(NULL, file, size, regular); }
+static int64_t do_read(void *u, int file, void *buffer, size_t bytes, int64_t offset) {
+  injector *i = u;
+  if (fails(u, 'r')) return i->code;
+  if (i->dribble && i->operations++ % 2) return -EINTR;
+  return SYSTEM->read(NULL, file, buffer, i->dribble && bytes > 7 ? 7 : bytes, offset);
+}
+static int64_t do_write(void *u, int file, const void *data, size_t bytes) {
+  injector *i = u;
+  if (fails(u, 'w')) {
+    /* A full disk takes a part first. */
+    if (bytes > 10 && SYSTEM->write(NULL, file, data, 10) < 0) return -EIO;
+    return i->code;
+  }
+  if (i->dribble && i->operations++ % 2) return -EINTR;
+  return SYSTEM->write(NULL, file, data, i->dribble && bytes > 7 ? 7 : bytes);
+}
+static int do_sync(void *u, int file) { return fails(u, 's') ? ((injector *)u)->code : SYSTEM->sync(NULL, file); }
+static int do_sync_directory(void *u, const char *p) { return fails(u, 'd') ? ((injector *)u)->code : SYSTEM->sync_directory(NULL, p); }
+static int do_rename(void *u, const char *a, const char *b) { return fails(u, 'n') ? ((injector *)u)->code : SYSTEM->rename(NULL, a, b); }
+static int do_remove(void *u, const char *p) {
+  ++((injector *)u)->calls;
+  return SYSTEM->remove(NULL, p);
+}
+static int do_is_special(void *u, const char *p, bool *special) { return fails(u, 'q') ? ((injector *)u)->code : SYSTEM->is_special(NULL, p, special); }
+
+static weft_file_ops injected(injector *i) {
+  weft_file_ops ops = {i, do_open, do_create, do_close, do_size, do_read, do_write, do_sync, do_sync_directory, do_rename, do_remove, do_is_special};
+  return ops;
+}
+
+static int files_in_folder(void) {
+  int count = 0;
+  DIR *stream = opendir(folder);
+  for (struct dirent *entry; (entry = readdir(stream));) count += entry->d_name[0] != '.';
+  closedir(stream);
+  return count;
+}
+
+static weft_status write_value(const weft_file_ops *files, float value, char *text, size_t size) {
+  float values[300];
+  int8_t bytes[3] = {1, 2, 3};
+  for (int i = 0; i < 300; ++i) values[i] = value;
+  weft_tensor tensors[] = {{"b", WEFT_I8, 1, {3}, bytes}, {"w\n\"\\", WEFT_F32, 2, {3, 100}, values}, {"e", WEFT_F64, 1, {0}, NULL}};
+  const char *metadata[] = {"key", "value\t\"", "other", "\xc3\xa9"};
+  weft_tensor_options options = {NULL, files};
+  return weft_safetensors_write(path, tensors, 3, metadata, 2, &options, text, size);
+}
+
+/* The value that the file holds; -1: it is not a whole file. */
+static float read_value(const weft_file_ops *files) {
+  weft_tensor_options options = {NULL, files};
+  weft_tensor_file *file;
+  float values[300] = {-1};
+  if (weft_tensor_file_open(path, &options, &file) ||
+      weft_tensor_file_read(file, weft_tensor_file_find(file, "w\n\"\\"), values, sizeof values) || values[0] != values[299])
+    values[0] = -1;
+  else {
+    CHECK_TEXT(weft_tensor_file_metadata(file, "key"), "value\t\"");
+    CHECK_TEXT(weft_tensor_file_metadata(file, "other"), "\xc3\xa9");
+    CHECK_EQUAL(weft_tensor_file_at(file, weft_tensor_file_find(file, "w\n\"\\"))->offset % 64, 0);
+  }
+  weft_tensor_file_close(file);
+  return values[0];
+}
+
+static void is_whole_or_absent(void) {
+  static const int codes[] = {-ENOSPC, -EIO, -EDQUOT, -EROFS};
+  char text[600];
+  for (int c = 0; c < 4; ++c)
+    for (int exists = 0; exists < 2; ++exists)
+      for (long at = 0;; ++at) {
+        unlink(path);
+        if (exists) CHECK_EQUAL(write_value(NULL, 1, NULL, 0), WEFT_OK);
+        injector i = {0, at, codes[c], 0, 0, "", 0};
+        weft_file_ops ops = injected(&i);
+        weft_status status = write_value(&ops, 2, text, sizeof text);
+        float value = access(path, F_OK) ? 0 : read_value(NULL);
+        if (i.calls <= at) {
+          CHECK_EQUAL(status, WEFT_OK);
+          CHECK(value == 2);
+          CHECK_TEXT(i.order, "qcwsxnd"); /* synced before it is renamed, the folder after */
+          break;
+        }
+        CHECK_EQUAL(status, WEFT_ERR_IO);
+        CHECK_CONTAINS(text, "cannot ");
+        /* Only after the rename may the new content be there. */
+        CHECK(value == (exists ? 1 : 0) || (i.failed == 'd' && value == 2));
+        CHECK_EQUAL(files_in_folder(), access(path, F_OK) ? 0 : 1);
+      }
+}
+
+static void survives_interruptions(void) {
+  injector i = {0, -1, 0, 1, 0, "", 0};
+  weft_file_ops ops = injected(&i);
+  CHECK_EQUAL(write_value(&ops, 5, NULL, 0), WEFT_OK);
+  CHECK(read_value(&ops) == 5);
+  CHECK(i.operations > 300);
+}
+
+static void reports_failing_reads(void) {
+  CHECK_EQUAL(write_value(NULL, 5, NULL, 0), WEFT_OK);
+  for (long at = 0;; ++at) {
+    injector i = {0, at, -EIO, 0, 0, "", 0};
+    weft_file_ops ops = injected(&i);
+    weft_tensor_options options = {NULL, &ops};
+    weft_tensor_file *file;
+    float values[300];
+    weft_status status = weft_tensor_file_open(path, &options, &file);
+    if (!status) status = weft_tensor_file_read(file, weft_tensor_file_find(file, "w\n\"\\"), values, sizeof values);
+    if (status) CHECK_CONTAINS(weft_tensor_file_error(file), "Input/output error");
+    weft_tensor_file_close(file);
+    CHECK_EQUAL(status, !i.failed || i.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
+    if (!i.failed) break;
+  }
+}
+
+static void a_failed_load_leaves_a_usable_model(void) {
+  weft_model_options options = {.keep_parameters = 1};
+  injector i = {0, -1, -EIO, 0, 0, "", 0};
+  weft_file_ops ops = injected(&i);
+  options.files = &ops;
+  weft_model *model;
+  weft_session *session;
+  const int64_t dims[TOY_DIMS] = {1, 1, 0};
+  CHECK_EQUAL(weft_model_open(&toy_model, &options, &model), WEFT_OK);
+  CHECK_EQUAL(weft_model_init(model, 1), WEFT_OK);
+  CHECK_EQUAL(weft_model_save(model, path), WEFT_OK);
+  i.calls = 0;
+  i.fail_at = 5; /* after the header, in the data */
+  CHECK_EQUAL(weft_model_load(model, path), WEFT_ERR_IO);
+  CHECK_CONTAINS(weft_model_error(model), "tensor 'file.");
+  CHECK_EQUAL(weft_session_create(model, dims, NULL, &session), WEFT_ERR_MISSING);
+  weft_session_destroy(session);
+  i.fail_at = -1;
+  CHECK_EQUAL(weft_model_load(model, path), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(model, dims, NULL, &session), WEFT_OK);
+  weft_session_destroy(session);
+  weft_model_close(model);
+}
+
+static void refuses_places_and_tensors(void) {
+  char text[600];
+  float value = 1;
+  weft_tensor good = {"w", WEFT_F32, 0, {0}, &value};
+  CHECK_EQUAL(weft_safetensors_write("/dev/null", &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
+  CHECK_TEXT(text, "cannot write: it exists and is not a regular file");
+  struct stat status;
+  CHECK(!stat("/dev/null", &status) && S_ISCHR(status.st_mode));
+  CHECK_EQUAL(weft_safetensors_write(folder, &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
+  CHECK_EQUAL(weft_safetensors_write("/nowhere/x", &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
+  CHECK_EQUAL(weft_safetensors_write("", &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_safetensors_write(NULL, &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_safetensors_write(path, NULL, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_safetensors_write(path, &good, -1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_safetensors_write(path, &good, 1, NULL, 1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  static const weft_tensor bad[] = {{NULL, WEFT_F32, 0, {0}, "abc"}, {"__metadata__", WEFT_F32, 0, {0}, "abc"}, {"w", 9, 0, {0}, "abc"},
+                                    {"w", WEFT_F32, 9, {0}, "abc"},  {"w", WEFT_F32, 1, {-1}, "abc"},           {"w", WEFT_F32, 1, {1}, NULL},
+                                    {"w", WEFT_F32, 2, {INT64_MAX, 3}, "abc"}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) CHECK_EQUAL(weft_safetensors_write(path, &bad[i], 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  weft_tensor twice[] = {good, good};
+  CHECK_EQUAL(weft_safetensors_write(path, twice, 2, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "tensor 'w': appears twice");
+  CHECK_EQUAL(weft_safetensors_write(path, NULL, 0, NULL, 0, NULL, text, sizeof text), WEFT_OK);
+  weft_tensor_file *file;
+  CHECK_EQUAL(weft_tensor_file_open(path, NULL, &file), WEFT_OK);
+  CHECK_EQUAL(weft_tensor_file_count(file), 0);
+  weft_tensor_file_close(file);
+}
+
+int main(void) {
+  if (!mkdtemp(folder)) return 1;
+  snprintf(path, sizeof path, "%s/w.safetensors", folder);
+  is_whole_or_absent();
+  survives_interruptions();
+  reports_failing_reads();
+  a_failed_load_leaves_a_usable_model();
+  refuses_places_and_tensors();
+  unlink(path);
+  CHECK_EQUAL(rmdir(folder), 0);
+  return check_result();
+}
