@@ -177,7 +177,9 @@ private:
 
 bool isCall(const std::string &atom) { return atom.back() == ')'; }
 bool isMinimum(const std::string &atom) { return atom[1] == 'i'; }
-std::vector<DimExpr> argumentsOf(const std::string &atom) { return Parser(std::string_view(atom).substr(4)).parseArguments(); }
+std::vector<DimExpr> argumentsOf(const std::string &atom) {
+  return Parser(std::string_view(atom).substr(4)).parseArguments();
+}
 
 /// Splits min(min(a, b), c) into a, b, c so that nesting does not change the canonical form.
 void collect(const DimExpr &value, bool minimum, std::vector<DimExpr> &out) {

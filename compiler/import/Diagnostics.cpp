@@ -106,7 +106,8 @@ void Diagnostics::print(const Diagnostic &d, std::string &out) const {
   if (d.pos.line != 0 && source) {
     auto [text, caret] = excerpt(source->line(d.pos.line), d.pos.column);
     std::string number = std::to_string(d.pos.line);
-    out += " " + number + " | " + text + "\n " + std::string(number.size(), ' ') + " | " + std::string(caret, ' ') + "^\n";
+    out +=
+        " " + number + " | " + text + "\n " + std::string(number.size(), ' ') + " | " + std::string(caret, ' ') + "^\n";
   }
   if (!d.hint.empty())
     out += "  hint: " + escapeText(d.hint) + "\n";
@@ -129,7 +130,8 @@ std::string Diagnostics::json() const {
   std::string out = "[";
   for (const Diagnostic &next : sorted()) {
     out += out.size() > 1 ? ", {" : "{";
-    out += "\"severity\": " + std::string(next.warning ? "\"warning\"" : "\"error\"") + ", \"file\": " + jsonString(file);
+    out +=
+        "\"severity\": " + std::string(next.warning ? "\"warning\"" : "\"error\"") + ", \"file\": " + jsonString(file);
     out += ", \"line\": " + std::to_string(next.pos.line) + ", \"column\": " + std::to_string(next.pos.column);
     out += ", \"pointer\": " + jsonString(next.pos.pointer) + ", \"text\": " + jsonString(next.text);
     out += ", \"hint\": " + jsonString(next.hint) + "}";

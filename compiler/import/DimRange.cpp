@@ -61,7 +61,8 @@ std::optional<Interval> termInterval(const DimExpr::Monomial &monomial, Wide num
     }
   }
   auto floorDivide = [](Wide a, Wide b) { return a >= 0 ? a / b : -((-a + b - 1) / b); };
-  Wide low = num >= 0 ? product.low * num : product.high * num, high = num >= 0 ? product.high * num : product.low * num;
+  Wide low = num >= 0 ? product.low * num : product.high * num,
+       high = num >= 0 ? product.high * num : product.low * num;
   return Interval{floorDivide(low, den), -floorDivide(-high, den)};
 }
 
@@ -90,7 +91,8 @@ std::optional<Interval> interval(const DimExpr &size, const DimRanges &ranges) {
     total = {total.low + term->low, total.high + term->high};
   }
   auto factor = termInterval(shared, 1, 1, ranges);
-  if (!factor || tooLarge(total.low) || tooLarge(total.high) || total.low < -(Wide(1) << 62) || total.high > (Wide(1) << 62))
+  if (!factor || tooLarge(total.low) || tooLarge(total.high) || total.low < -(Wide(1) << 62) ||
+      total.high > (Wide(1) << 62))
     return std::nullopt;
   return Interval{total.low >= 0 ? total.low * factor->low : total.low * factor->high,
                   total.high >= 0 ? total.high * factor->high : total.high * factor->low};

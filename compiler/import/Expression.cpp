@@ -19,15 +19,18 @@ bool isNamePart(char c) { return isNameStart(c) || std::isdigit(static_cast<unsi
 
 class Evaluator {
 public:
-  Evaluator(std::string_view text, NameSource &names, ExpressionError &error) : text(text), names(names), error(error) {}
+  Evaluator(std::string_view text, NameSource &names, ExpressionError &error)
+      : text(text), names(names), error(error) {}
 
   bool run(Number &value) {
     if (text.size() > kMaxText)
-      return fail(0, "expression of " + std::to_string(text.size()) + " characters, the limit is " + std::to_string(kMaxText));
+      return fail(0, "expression of " + std::to_string(text.size()) + " characters, the limit is " +
+                         std::to_string(kMaxText));
     if (!sum(value))
       return false;
     skipSpace();
-    return at == text.size() || fail(at, "unexpected " + quote(text.substr(at, 1)) + " in expression " + quote(text), operatorHint());
+    return at == text.size() ||
+           fail(at, "unexpected " + quote(text.substr(at, 1)) + " in expression " + quote(text), operatorHint());
   }
 
 private:
@@ -42,6 +45,7 @@ private:
     if (!product(left))
       return false;
     while (true) {
+      skipSpace();
       size_t place = at;
       char op = accept('+') ? '+' : accept('-') ? '-' : 0;
       if (!op)
@@ -56,6 +60,7 @@ private:
     if (!factor(left))
       return false;
     while (true) {
+      skipSpace();
       size_t place = at;
       char op = accept('*') ? '*' : accept('/') ? '/' : 0;
       if (!op)
@@ -96,7 +101,8 @@ private:
     if (at < text.size() && isNameStart(text[at]))
       return nameOrCall(value);
     if (at >= text.size())
-      return fail(text.empty() ? 0 : text.size() - 1, text.empty() ? "the expression is empty" : "expression " + quote(text) + " ends too early");
+      return fail(text.empty() ? 0 : text.size() - 1,
+                  text.empty() ? "the expression is empty" : "expression " + quote(text) + " ends too early");
     return fail(at, "unexpected " + quote(text.substr(at, 1)) + " in expression " + quote(text), operatorHint());
   }
 
@@ -114,7 +120,8 @@ private:
     const char *end = number.data() + number.size();
     bool whole = number.find_first_of(".eE") == std::string_view::npos;
     value = Number::of(int64_t(0));
-    auto result = whole ? std::from_chars(number.data(), end, value.integer) : std::from_chars(number.data(), end, value.real);
+    auto result =
+        whole ? std::from_chars(number.data(), end, value.integer) : std::from_chars(number.data(), end, value.real);
     if (!whole)
       value.kind = Number::Kind::real;
     if (result.ec == std::errc::result_out_of_range)
@@ -142,7 +149,8 @@ private:
 
   bool call(std::string_view name, size_t begin, Number &value) {
     if (name != "sqrt" && name != "min" && name != "max")
-      return fail(begin, "unknown function " + quote(name) + " in expression " + quote(text), didYouMean(name, {"sqrt", "min", "max"}));
+      return fail(begin, "unknown function " + quote(name) + " in expression " + quote(text),
+                  didYouMean(name, {"sqrt", "min", "max"}));
     accept('(');
     std::vector<Number> arguments;
     do {
@@ -172,7 +180,8 @@ private:
     bool whole = std::all_of(arguments.begin(), arguments.end(), [](const Number &n) { return n.isWhole(); });
     for (const Number &next : arguments) {
       if (whole) {
-        value = Number::of(minimum ? DimExpr::min(value.asDims(), next.asDims()) : DimExpr::max(value.asDims(), next.asDims()));
+        value = Number::of(minimum ? DimExpr::min(value.asDims(), next.asDims())
+                                   : DimExpr::max(value.asDims(), next.asDims()));
         continue;
       }
       if (next.kind == Number::Kind::dims || value.kind == Number::Kind::dims)
@@ -180,7 +189,8 @@ private:
       if (minimum ? next.asReal() < value.asReal() : next.asReal() > value.asReal())
         value = next;
     }
-    return value.kind != Number::Kind::dims || value.dims.isValid() || fail(begin, "expression " + quote(text) + " is too large");
+    return value.kind != Number::Kind::dims || value.dims.isValid() ||
+           fail(begin, "expression " + quote(text) + " is too large");
   }
 
   bool combine(char op, Number &left, const Number &right, size_t place) {
@@ -366,7 +376,9 @@ void Config::evaluate(Entry &entry) {
     pos = {};
   else if (text && !value.escaped)
     pos.column += 1 + error.offset;
-  diagnostics.error(pos, (entry.set ? "--set " : "config value ") + (entry.set ? member.key : quote(member.key)) + ": " + error.text, error.hint);
+  diagnostics.error(
+      pos, (entry.set ? "--set " : "config value ") + (entry.set ? member.key : quote(member.key)) + ": " + error.text,
+      error.hint);
 }
 
 bool Config::find(std::string_view name, Number &value, ExpressionError &error) {

@@ -1,5 +1,5 @@
-// Numbers written as expressions: + - * / ( ) sqrt min max inf over config values, block args, a repeat's index and dims.
-// Integers divide exactly or not at all; an expression with dims stays symbolic (DimExpr).
+// Numbers written as expressions: + - * / ( ) sqrt min max inf over config values, block args, a repeat's index and
+// dims. Integers divide exactly or not at all; an expression with dims stays symbolic (DimExpr).
 #ifndef WEFT_IMPORT_EXPRESSION_H
 #define WEFT_IMPORT_EXPRESSION_H
 
@@ -50,7 +50,8 @@ bool evaluateExpression(std::string_view text, NameSource &names, Number &value,
 /// The identifiers that occur in an expression (or in any other text).
 std::vector<std::string> identifiersIn(std::string_view text);
 
-/// The `config` of a model: values may use each other in any order, but not themselves. Errors are reported once, at the value.
+/// The `config` of a model: values may use each other in any order, but not themselves. Errors are reported once, at
+/// the value.
 class Config : public NameSource {
 public:
   explicit Config(Diagnostics &diagnostics) : diagnostics(diagnostics) {}

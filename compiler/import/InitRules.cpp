@@ -14,8 +14,9 @@ struct RuleKind {
 };
 
 const std::vector<RuleKind> &ruleKinds() {
-  static const std::vector<RuleKind> kinds = {{"normal", {"mean", "std"}},    {"uniform", {"low", "high"}}, {"xavier_uniform", {"gain"}},
-                                              {"kaiming_uniform", {"a"}},     {"trunc_normal", {"std"}},    {"constant", {}}};
+  static const std::vector<RuleKind> kinds = {{"normal", {"mean", "std"}},  {"uniform", {"low", "high"}},
+                                              {"xavier_uniform", {"gain"}}, {"kaiming_uniform", {"a"}},
+                                              {"trunc_normal", {"std"}},    {"constant", {}}};
   return kinds;
 }
 
@@ -43,13 +44,15 @@ bool parseRule(ModelReader &reader, const JsonMember &member, ReadRule &rule) {
     std::vector<std::string> words = {"zeros", "ones"};
     for (const RuleKind &kind : ruleKinds())
       if (rule.kind == kind.name)
-        return reader.error(value, "init rule " + quote(rule.kind) + " is an object", "as in {\"" + rule.kind + "\": {}}");
+        return reader.error(value, "init rule " + quote(rule.kind) + " is an object",
+                            "as in {\"" + rule.kind + "\": {}}");
     for (const RuleKind &kind : ruleKinds())
       words.emplace_back(kind.name);
     return reader.error(value, "unknown init rule " + quote(rule.kind), didYouMean(rule.kind, words));
   }
   if (!value.isObject() || value.members.size() != 1)
-    return reader.error(value, "expected an init rule (\"zeros\", \"ones\" or an object with one key) but got " + value.describe());
+    return reader.error(value, "expected an init rule (\"zeros\", \"ones\" or an object with one key) but got " +
+                                   value.describe());
   rule.kind = value.members[0].key;
   const JsonValue &given = *value.members[0].value;
   std::vector<std::string> words;
@@ -64,7 +67,8 @@ bool parseRule(ModelReader &reader, const JsonMember &member, ReadRule &rule) {
     bool good = true;
     for (const JsonMember &number : given.members)
       if (std::find(kind.numbers.begin(), kind.numbers.end(), number.key) != kind.numbers.end())
-        good &= reader.readReal(*number.value, names, rule.numbers[number.key], number.key == "std" ? AttrRange::nonNegative : AttrRange::any);
+        good &= reader.readReal(*number.value, names, rule.numbers[number.key],
+                                number.key == "std" ? AttrRange::nonNegative : AttrRange::any);
     if (good && rule.number("low", 0) > rule.number("high", 1))
       return reader.error(given, "low is above high");
     return good;
@@ -84,12 +88,15 @@ bool applyRule(ModelReader &reader, const ReadRule &rule, const ParamTensor &ten
     out = {InitKind::uniform, rule.number("low", 0), rule.number("high", 1)};
   } else {
     if (tensor.shape.size() < 2)
-      return reader.error(*rule.json, "init rule " + quote(rule.kind) + " needs rank 2 or more, but " + quote(tensor.name) + " has rank " + std::to_string(tensor.shape.size()));
+      return reader.error(*rule.json, "init rule " + quote(rule.kind) + " needs rank 2 or more, but " +
+                                          quote(tensor.name) + " has rank " + std::to_string(tensor.shape.size()));
     double inside = 1;
     for (size_t i = 2; i < tensor.shape.size(); ++i)
       inside *= static_cast<double>(tensor.shape[i]);
-    double fanOut = static_cast<double>(tensor.shape[0]) * inside, fanIn = static_cast<double>(tensor.shape[1]) * inside, a = rule.number("a", 0);
-    out = initUniform(rule.kind == "xavier_uniform" ? rule.number("gain", 1) * std::sqrt(6 / (fanIn + fanOut)) : std::sqrt(6 / ((1 + a * a) * fanIn)));
+    double fanOut = static_cast<double>(tensor.shape[0]) * inside,
+           fanIn = static_cast<double>(tensor.shape[1]) * inside, a = rule.number("a", 0);
+    out = initUniform(rule.kind == "xavier_uniform" ? rule.number("gain", 1) * std::sqrt(6 / (fanIn + fanOut))
+                                                    : std::sqrt(6 / ((1 + a * a) * fanIn)));
   }
   return true;
 }
@@ -154,7 +161,8 @@ void ModelReader::readWeights() {
   if (const JsonValue *file = json->find("file"); file && readTexts(*file, model.weightFiles))
     for (const std::string &path : model.weightFiles)
       if (!isSafePath(path))
-        error(*file, "weights file " + quote(path) + " is not below the model's folder", "no absolute paths and no '..'; the command line may name any file");
+        error(*file, "weights file " + quote(path) + " is not below the model's folder",
+              "no absolute paths and no '..'; the command line may name any file");
   auto checkMatch = [&](const JsonValue &at, const std::string &glob, bool matched) {
     if (!matched && !diagnostics.hasErrors())
       diagnostics.warning(at.position(), "glob " + quote(glob) + " matches no parameter");
@@ -195,7 +203,8 @@ void ModelReader::readWeights() {
             continue;
           matched = tensor.transpose = true;
           if (tensor.shape.size() != 2) {
-            error(at, "transpose needs rank 2, but " + quote(tensor.name) + " has rank " + std::to_string(tensor.shape.size()));
+            error(at, "transpose needs rank 2, but " + quote(tensor.name) + " has rank " +
+                          std::to_string(tensor.shape.size()));
             break;
           }
         }

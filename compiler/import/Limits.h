@@ -9,15 +9,15 @@
 namespace weft {
 
 struct Limits {
-  uint64_t fileBytes = 256ull << 20; ///< of the JSON text
-  unsigned depth = 64;               ///< nesting of arrays and objects
-  size_t nameBytes = 1024;           ///< any identifier, also a full parameter name
-  size_t nodes = 1000000;            ///< after blocks are expanded
-  size_t tensors = 1000000;          ///< parameters
-  size_t rank = 8;                   ///< axes of a value (WEFT_MAX_RANK)
+  uint64_t fileBytes = 256ull << 20;   ///< of the JSON text
+  unsigned depth = 64;                 ///< nesting of arrays and objects
+  size_t nameBytes = 1024;             ///< any identifier, also a full parameter name
+  size_t nodes = 1000000;              ///< after blocks are expanded
+  size_t tensors = 1000000;            ///< parameters
+  size_t rank = 8;                     ///< axes of a value (WEFT_MAX_RANK)
   int64_t elements = int64_t(1) << 40; ///< of one value at the hints of the dims, and of one parameter
-  int64_t rounds = 100000;           ///< of one repeat
-  unsigned callDepth = 32;           ///< blocks inside blocks
+  int64_t rounds = 100000;             ///< of one repeat
+  unsigned callDepth = 32;             ///< blocks inside blocks
 };
 
 } // namespace weft

@@ -5,6 +5,7 @@
 
 #include "import/DimRange.h"
 #include "import/Expression.h"
+#include "import/Globs.h"
 #include "import/ReadModel.h"
 #include "import/ShapeRules.h"
 
@@ -20,8 +21,6 @@ TensorType unknownType();
 bool isKnown(const TensorType &type);
 bool isName(std::string_view text);          ///< [A-Za-z_][A-Za-z0-9_]*
 bool isParameterName(std::string_view text); ///< dots allowed, as in "feed_forward.0"
-/// `*` is any text, dots too; the whole name must match. `parts`: what each `*` took.
-bool matchGlob(std::string_view pattern, std::string_view name, std::vector<std::string> *parts = nullptr);
 
 /// One level of names: the graph, or one use of a block.
 struct Frame : NameSource {
@@ -57,7 +56,8 @@ struct Loop {
 class ModelReader {
 public:
   ModelReader(const JsonValue &root, const ReadOptions &options, Diagnostics &diagnostics)
-      : root(root), options(options), limits(options.limits), diagnostics(diagnostics), config(diagnostics), top(*this, model.graph) {}
+      : root(root), options(options), limits(options.limits), diagnostics(diagnostics), config(diagnostics),
+        top(*this, model.graph) {}
 
   ModelDesc read();
 
@@ -66,6 +66,8 @@ public:
   bool keyError(const JsonMember &at, std::string text, std::string hint = {});
   /// Only these keys, `doc` (a string) and keys starting with x-. False if `object` is no object.
   bool checkKeys(const JsonValue &object, const std::vector<std::string> &allowed, const std::string &what);
+  /// An unknown key of the object, already reported, seems to mean `key`.
+  bool isMisspelt(const JsonValue &object, const std::string &key) const;
   const JsonValue *require(const JsonValue &object, const char *key, const std::string &what);
   bool readNumber(const JsonValue &value, NameSource &names, Number &number);
   bool readWhole(const JsonValue &value, NameSource &names, int64_t &number);
@@ -96,7 +98,8 @@ public:
   void checkUnusedBlocks();
   void readNodes(const JsonValue &list, Frame &frame, std::vector<Node> &nodes);
   void readNode(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, ValueId &before);
-  bool readOperation(const JsonValue &json, const OpInfo &op, Frame &frame, Node &node, ValueId before, const std::vector<std::string> &names);
+  bool readOperation(const JsonValue &json, const OpInfo &op, Frame &frame, Node &node, ValueId before,
+                     const std::vector<std::string> &names);
   void readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   void readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   bool checkNodeKeys(const JsonValue &json, const OpInfo *op, const std::string &name);
@@ -108,7 +111,8 @@ public:
   void checkSizes(const JsonValue &json, const TensorType &type);
 
   // ---- parameters (Parameters.cpp, InitRules.cpp) -------------------------------------------------------------------
-  bool useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape, const InitRule &rule, int64_t zeroRow);
+  bool useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape,
+                    const InitRule &rule, int64_t zeroRow);
   void orderParameters();
   void readInit();
   void readWeights();
@@ -133,8 +137,9 @@ public:
   };
   bool readBlockUse(const JsonValue &json, Frame &frame, const std::vector<std::string> &taken, BlockUse &use);
   std::vector<ValueId> expandBlock(const BlockUse &use, Frame &inner, std::vector<Node> &nodes, const JsonValue &json);
-  void unrollRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const BlockUse &use, const std::vector<int32_t> &carry, const std::string &index,
-                    const std::string &scope, int64_t count, const std::vector<std::string> &names);
+  void unrollRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const BlockUse &use,
+                    const std::vector<int32_t> &carry, const std::string &index, const std::string &scope,
+                    int64_t count, const std::vector<std::string> &names);
   bool dependsOnIndex(const Block &block, const std::vector<std::string> &tainted, unsigned depth = 0) const;
   bool readScope(const JsonValue &json, const std::string &index, std::string &scope);
 
@@ -151,11 +156,12 @@ public:
   std::unordered_map<std::string, int32_t> tensorIndex;
   std::vector<TensorInfo> tensorInfo;
   std::vector<Loop> loops;
-  std::vector<uint32_t> order;          ///< see TensorInfo
-  std::vector<size_t> loopOrder;        ///< places in `order` that hold a loop's round
+  std::vector<uint32_t> order;   ///< see TensorInfo
+  std::vector<size_t> loopOrder; ///< places in `order` that hold a loop's round
   std::vector<std::string> callStack;
-  std::unordered_set<ValueId> usedValues; ///< of the top graph
+  std::unordered_set<ValueId> usedValues;                   ///< of the top graph
   std::unordered_map<std::string, Position> masksWithCache; ///< state -> attention with a mask
+  std::unordered_map<const JsonValue *, std::vector<std::string>> unknownKeys;
   size_t nodeCount = 0;
   bool nodeLimit = false;
   int cycleSearches = 0; ///< each is linear in the number of nodes

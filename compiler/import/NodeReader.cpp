@@ -7,7 +7,8 @@
 
 namespace weft {
 
-bool ModelReader::readOperation(const JsonValue &json, const OpInfo &op, Frame &frame, Node &node, ValueId before, const std::vector<std::string> &names) {
+bool ModelReader::readOperation(const JsonValue &json, const OpInfo &op, Frame &frame, Node &node, ValueId before,
+                                const std::vector<std::string> &names) {
   NodeReader reader(*this, json, op, frame, node);
   bool known = checkNodeKeys(json, &op, op.name);
   if (!reader.read(before) || !known)
@@ -15,8 +16,10 @@ bool ModelReader::readOperation(const JsonValue &json, const OpInfo &op, Frame &
   if (reader.results().size() != names.size()) {
     const JsonValue *out = json.find("out");
     size_t results = reader.results().size();
-    return error(out ? *out : json, "op " + quote(op.name) + " gives " + std::to_string(results) + (results == 1 ? " result" : " results") + " but got " +
-                                        std::to_string(names.size()) + (names.size() == 1 ? " name" : " names"),
+    return error(out ? *out : json,
+                 "op " + quote(op.name) + " gives " + std::to_string(results) +
+                     (results == 1 ? " result" : " results") + " but got " + std::to_string(names.size()) +
+                     (names.size() == 1 ? " name" : " names"),
                  out ? "" : "name them with 'out'");
   }
   for (size_t i = 0; i < names.size(); ++i) {
@@ -63,9 +66,11 @@ bool NodeReader::readOperands(ValueId before) {
     good = setOperand(0, *in);
   } else if (in->isArray()) {
     // mha's list is x alone, or q, k, v and what follows.
-    size_t first = std::string_view(op.name) == "mha" && in->items.size() > 1 ? 1 : 0, most = op.variadic ? op.variadic : op.operands.size() - first;
+    size_t first = std::string_view(op.name) == "mha" && in->items.size() > 1 ? 1 : 0,
+           most = op.variadic ? op.variadic : op.operands.size() - first;
     if (in->items.empty() || in->items.size() > most)
-      return reader.error(*in, "op " + quote(op.name) + " takes " + (op.variadic ? "up to " : "") + std::to_string(most) + (most == 1 ? " operand" : " operands") + " but got " +
+      return reader.error(*in, "op " + quote(op.name) + " takes " + (op.variadic ? "up to " : "") +
+                                   std::to_string(most) + (most == 1 ? " operand" : " operands") + " but got " +
                                    std::to_string(in->items.size()));
     // With value_true a list [cond, b] leaves out a.
     bool skipsA = std::string_view(op.name) == "where" && in->items.size() == 2 && json.find("value_true");
@@ -80,7 +85,8 @@ bool NodeReader::readOperands(ValueId before) {
     for (const JsonMember &member : in->members) {
       int index = op.operandIndex(member.key);
       if (index < 0)
-        good = reader.keyError(member, "op " + quote(op.name) + " has no operand " + quote(member.key), didYouMean(member.key, names));
+        good = reader.keyError(member, "op " + quote(op.name) + " has no operand " + quote(member.key),
+                               didYouMean(member.key, names));
       else
         good &= setOperand(index, *member.value);
     }
@@ -107,12 +113,16 @@ bool NodeReader::checkOperandTypes() {
       continue;
     const OperandInfo &info = op.operands[op.variadic ? 0 : i];
     DType dtype = call.operands[i]->dtype;
-    bool fits = info.type == TypeClass::any || (info.type == TypeClass::real && isFloat(dtype)) || (info.type == TypeClass::index && isIndex(dtype)) ||
-                (info.type == TypeClass::boolean && dtype == DType::boolean) || (info.type == TypeClass::number && dtype != DType::boolean);
+    bool fits = info.type == TypeClass::any || (info.type == TypeClass::real && isFloat(dtype)) ||
+                (info.type == TypeClass::index && isIndex(dtype)) ||
+                (info.type == TypeClass::boolean && dtype == DType::boolean) ||
+                (info.type == TypeClass::number && dtype != DType::boolean);
     if (fits)
       continue;
     static const char *const kWords[] = {"any", "a float", "an i32 or i64", "a bool", "a numeric"};
-    return failOperand(static_cast<int>(i), std::string("expected ") + kWords[static_cast<int>(info.type)] + " operand but got " + dtypeName(dtype),
+    return failOperand(static_cast<int>(i),
+                       std::string("expected ") + kWords[static_cast<int>(info.type)] + " operand but got " +
+                           dtypeName(dtype),
                        info.type == TypeClass::real || info.type == TypeClass::number ? "op 'cast' converts it" : "");
   }
   return true;
@@ -132,7 +142,8 @@ bool NodeReader::failAt(std::string_view attribute, std::string text, std::strin
 
 bool NodeReader::failOperand(int operand, std::string text, std::string hint) {
   const JsonValue *at = operandJson[operand];
-  const std::string name = op.variadic ? "operand " + std::to_string(operand + 1) : "operand " + quote(op.operands[operand].name);
+  const std::string name =
+      op.variadic ? "operand " + std::to_string(operand + 1) : "operand " + quote(op.operands[operand].name);
   if (!at)
     at = json.find("op");
   return reader.error(*at, name + ": " + text, std::move(hint));
@@ -175,7 +186,8 @@ void NodeReader::noteRanges() {
     if (input.value != ids || (input.hasRange && input.low >= 0 && input.high < *size))
       continue;
     if (input.hasRange)
-      reader.diagnostics.warning(json.position(), "input " + quote(input.name) + " may be " + std::to_string(input.low) + ".." + std::to_string(input.high) +
+      reader.diagnostics.warning(json.position(), "input " + quote(input.name) + " may be " +
+                                                      std::to_string(input.low) + ".." + std::to_string(input.high) +
                                                       ", but the table has rows 0.." + std::to_string(*size - 1));
     input.high = input.hasRange ? std::min(input.high, *size - 1) : *size - 1;
     input.low = input.hasRange ? std::max<int64_t>(input.low, 0) : 0;

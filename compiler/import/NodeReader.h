@@ -25,7 +25,9 @@ public:
   const StateDesc *state(std::string_view name) const override;
   std::optional<int64_t> lowest(const DimExpr &size) const override { return lowestValue(size, reader.ranges); }
   std::optional<int64_t> highest(const DimExpr &size) const override { return highestValue(size, reader.ranges); }
-  bool isMultiple(const DimExpr &size, int64_t factor) const override { return alwaysMultiple(size, factor, reader.ranges); }
+  bool isMultiple(const DimExpr &size, int64_t factor) const override {
+    return alwaysMultiple(size, factor, reader.ranges);
+  }
 
 private:
   bool readOperands(ValueId before);
@@ -51,7 +53,8 @@ private:
   bool typesKnown = true;
 };
 
-/// "a -> b -> a" if the node that defines `name` needs, directly or not, the node that uses it; else empty. At most ten names.
+/// "a -> b -> a" if the node that defines `name` needs, directly or not, the node that uses it; else empty. At most ten
+/// names.
 std::string describeCycle(const JsonValue &definition, const JsonValue &use, const JsonValue &list);
 
 } // namespace weft

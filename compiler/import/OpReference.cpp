@@ -88,7 +88,11 @@ void writeOp(const OpInfo &op, std::string &out) {
   if (!op.operands.empty()) {
     out += "\n| operand | dtype |\n|---|---|\n";
     for (const OperandInfo &operand : op.operands)
-      out += "| `" + std::string(operand.name) + "`" + (operand.optional ? " (optional)" : op.variadic ? " (a list)" : "") + " | " + className(operand.type) + " |\n";
+      out += "| `" + std::string(operand.name) + "`" +
+             (operand.optional ? " (optional)"
+              : op.variadic    ? " (a list)"
+                               : "") +
+             " | " + className(operand.type) + " |\n";
   }
   if (!op.attrs.empty()) {
     out += "\n| attribute | type | default | |\n|---|---|---|---|\n";
@@ -102,8 +106,9 @@ void writeOp(const OpInfo &op, std::string &out) {
   if (!op.params.empty()) {
     out += "\n| parameter | shape | initialisation |\n|---|---|---|\n";
     for (const ParamInfo &param : op.params)
-      out += "| `" + std::string(param.role[0] ? param.role : "(the name itself)") + "`" + (param.when[0] ? " (if " + std::string(param.when) + ")" : "") + " | " + param.shape + " | " +
-             param.init + " |\n";
+      out += "| `" + std::string(param.role[0] ? param.role : "(the name itself)") + "`" +
+             (param.when[0] ? " (if " + std::string(param.when) + ")" : "") + " | " + param.shape + " | " + param.init +
+             " |\n";
   }
   if (op.example)
     out += "\n```json\n" + std::string(op.example) + "\n```\n";
@@ -115,8 +120,10 @@ void writeOp(const OpInfo &op, std::string &out) {
 std::string opReferenceText() {
   std::string out = "# Ops of the model format 1.0\n\n"
                     "Made by `weft-docgen ops` from the compiler's op table; do not edit.\n\n"
-                    "Sizes, counts and numbers may be expressions over `config` and dims (`+ - * / ( ) sqrt min max inf`). An axis is a number\n"
-                    "(negative: from the end) or the name of a dim that exactly one axis has. Operands left out are the result of the node before.\n\n";
+                    "Sizes, counts and numbers may be expressions over `config` and dims (`+ - * / ( ) sqrt min max "
+                    "inf`). An axis is a number\n"
+                    "(negative: from the end) or the name of a dim that exactly one axis has. Operands left out are "
+                    "the result of the node before.\n\n";
   std::string chapter;
   for (const OpInfo &op : opTable())
     if (chapter != op.chapter) {
@@ -137,13 +144,18 @@ std::string opReferenceText() {
   }
   out += "## Structure\n\n"
          "### `call`\n\n"
-         "Runs a block once. `block` names it, `in` is an object with a value for each of the block's inputs, `args` gives numbers to the\n"
+         "Runs a block once. `block` names it, `in` is an object with a value for each of the block's inputs, `args` "
+         "gives numbers to the\n"
          "block's args, `scope` is put in front of its parameter names.\n\n"
-         "```json\n{\"id\": \"ff\", \"op\": \"call\", \"block\": \"feed_forward\", \"in\": {\"x\": \"norm1\"}, \"scope\": \"ff\"}\n```\n\n"
+         "```json\n{\"id\": \"ff\", \"op\": \"call\", \"block\": \"feed_forward\", \"in\": {\"x\": \"norm1\"}, "
+         "\"scope\": \"ff\"}\n```\n\n"
          "### `repeat`\n\n"
-         "Runs a block `count` times. `carry` names the inputs that take the block's results in the next round; the results of the last\n"
-         "round are the node's results. `index` is the number of the round, from 0, in expressions and as `{i}` in `scope`.\n\n"
-         "```json\n{\"id\": \"h\", \"op\": \"repeat\", \"block\": \"layer\", \"count\": \"layers\", \"index\": \"i\", \"in\": {\"x\": \"x0\"}, \"carry\": \"x\", \"scope\": \"h.{i}\"}\n```\n";
+         "Runs a block `count` times. `carry` names the inputs that take the block's results in the next round; the "
+         "results of the last\n"
+         "round are the node's results. `index` is the number of the round, from 0, in expressions and as `{i}` in "
+         "`scope`.\n\n"
+         "```json\n{\"id\": \"h\", \"op\": \"repeat\", \"block\": \"layer\", \"count\": \"layers\", \"index\": \"i\", "
+         "\"in\": {\"x\": \"x0\"}, \"carry\": \"x\", \"scope\": \"h.{i}\"}\n```\n";
   return out;
 }
 

@@ -23,24 +23,24 @@ struct OperandInfo {
 
 /// How an attribute is written, and (→) the alternative of AttrValue that the description holds.
 enum class AttrType : uint8_t {
-  integer,      ///< → int64_t
-  count,        ///< an integer ≥ 1 → int64_t
-  real,         ///< finite → double
-  scalar,       ///< real, infinity allowed → double, or DimExpr if it depends on a dim
-  boolean,      ///< → bool
-  word,         ///< one of AttrInfo::words → string; `false` is allowed where the default is "false" and leaves it out
-  text,         ///< → string
-  dtype,        ///< a dtype's name → string
-  axis,         ///< integer or dim name → int64_t, normalised
-  axes,         ///< one axis or a list → vector<int64_t>, normalised
-  size,         ///< an integer that may contain dims → DimExpr
-  sizes,        ///< a list of them → vector<DimExpr>
-  integers,     ///< → vector<int64_t>
-  counts,       ///< a list of integers ≥ 1 → vector<int64_t>
-  reals,        ///< → vector<double>
-  realOrReals,  ///< → double or vector<double>
-  offset,       ///< size, or {"state": s} → "offset" DimExpr, or "offset_state" string
-  cache         ///< {"state", "layer"} → "cache_state" string and "cache_layer" DimExpr
+  integer,     ///< → int64_t
+  count,       ///< an integer ≥ 1 → int64_t
+  real,        ///< finite → double
+  scalar,      ///< real, infinity allowed → double, or DimExpr if it depends on a dim
+  boolean,     ///< → bool
+  word,        ///< one of AttrInfo::words → string; `false` is allowed where the default is "false" and leaves it out
+  text,        ///< → string
+  dtype,       ///< a dtype's name → string
+  axis,        ///< integer or dim name → int64_t, normalised
+  axes,        ///< one axis or a list → vector<int64_t>, normalised
+  size,        ///< an integer that may contain dims → DimExpr
+  sizes,       ///< a list of them → vector<DimExpr>
+  integers,    ///< → vector<int64_t>
+  counts,      ///< a list of integers ≥ 1 → vector<int64_t>
+  reals,       ///< → vector<double>
+  realOrReals, ///< → double or vector<double>
+  offset,      ///< size, or {"state": s} → "offset" DimExpr, or "offset_state" string
+  cache        ///< {"state", "layer"} → "cache_state" string and "cache_layer" DimExpr
 };
 
 enum class AttrRange : uint8_t { any, positive, nonNegative, probability }; ///< probability: [0, 1)
@@ -49,16 +49,17 @@ struct AttrInfo {
   const char *name;
   AttrType type;
   bool required = false;
-  const char *byDefault = nullptr; ///< JSON text that the reader fills in; nullptr: absent, or computed by the shape rule
-  const char *words = nullptr;     ///< separated by spaces
+  const char *byDefault =
+      nullptr;                 ///< JSON text that the reader fills in; nullptr: absent, or computed by the shape rule
+  const char *words = nullptr; ///< separated by spaces
   AttrRange range = AttrRange::any;
   const char *doc = "";
 };
 
 struct ParamInfo {
-  const char *role;   ///< "weight"; "" for the tensor named by `param` itself
-  const char *shape;  ///< "[features, in]"
-  const char *init;   ///< "uniform(±1/√in)"
+  const char *role;      ///< "weight"; "" for the tensor named by `param` itself
+  const char *shape;     ///< "[features, in]"
+  const char *init;      ///< "uniform(±1/√in)"
   const char *when = ""; ///< condition, e.g. "if bias"
 };
 
@@ -67,9 +68,9 @@ struct OpInfo {
   std::vector<OperandInfo> operands;
   std::vector<AttrInfo> attrs;
   std::vector<ParamInfo> params;
-  const char *result;             ///< shape, for the reference page
-  bool (*shape)(OpCall &);        ///< checks operands and attributes, fills in results; false after an error
-  int variadic = 0;               ///< > 0: at most so many operands in a list, all of the one OperandInfo
+  const char *result;      ///< shape, for the reference page
+  bool (*shape)(OpCall &); ///< checks operands and attributes, fills in results; false after an error
+  int variadic = 0;        ///< > 0: at most so many operands in a list, all of the one OperandInfo
   bool isLoss = false;
 
   const AttrInfo *attr(std::string_view name) const;

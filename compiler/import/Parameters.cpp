@@ -9,7 +9,8 @@ namespace weft {
 namespace {
 
 /// The full name of a node's parameter, indices as "{i}"; nullopt after an error.
-std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &json, const Frame &frame, const Node &node, std::string_view role) {
+std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &json, const Frame &frame,
+                                         const Node &node, std::string_view role) {
   std::string base = node.id + (role.empty() ? "" : ".") + std::string(role);
   const JsonValue *given = json.find("param"), *at = given;
   if (given && given->isObject()) {
@@ -26,12 +27,16 @@ std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &j
   if (atRoot)
     base.erase(0, 1);
   if (!isParameterName(base) || base.back() == '.') {
-    reader.error(at ? *at : json, quote(base) + " is not a parameter name", "letters, digits, _ and dots; '/' in front leaves the scope");
+    reader.error(at ? *at : json, quote(base) + " is not a parameter name",
+                 "letters, digits, _ and dots; '/' in front leaves the scope");
     return std::nullopt;
   }
   std::string full = atRoot ? base : frame.scope + base;
   if (full.size() > reader.limits.nameBytes) {
-    reader.error(at ? *at : json, "parameter name of " + std::to_string(full.size()) + " bytes, the limit is " + std::to_string(reader.limits.nameBytes), {}, Failure::limit);
+    reader.error(at ? *at : json,
+                 "parameter name of " + std::to_string(full.size()) + " bytes, the limit is " +
+                     std::to_string(reader.limits.nameBytes),
+                 {}, Failure::limit);
     return std::nullopt;
   }
   return full;
@@ -41,7 +46,8 @@ std::string listShape(const std::vector<int64_t> &shape) { return shapeText(Shap
 
 } // namespace
 
-bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape, const InitRule &rule, int64_t zeroRow) {
+bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role,
+                               const Shape &shape, const InitRule &rule, int64_t zeroRow) {
   const JsonValue *param = json.find("param");
   if (param && param->isObject()) {
     std::vector<std::string> roles;
@@ -49,7 +55,8 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
       roles.emplace_back(info.role);
     for (const JsonMember &member : param->members)
       if (std::find(roles.begin(), roles.end(), member.key) == roles.end())
-        return keyError(member, "op " + quote(node.op) + " has no parameter " + quote(member.key), didYouMean(member.key, roles));
+        return keyError(member, "op " + quote(node.op) + " has no parameter " + quote(member.key),
+                        didYouMean(member.key, roles));
   } else if (param && !param->isString()) {
     return error(*param, "expected a name or an object of names but got " + param->describe());
   }
@@ -65,7 +72,8 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
       return error(json, "parameter " + quote(*full) + " has the shape " + shapeText(shape));
   }
   if (sizes.size() > limits.rank || elements > static_cast<double>(limits.elements))
-    return error(json, "parameter " + quote(*full) + " of shape " + shapeText(shape) + " is beyond the limits", {}, Failure::limit);
+    return error(json, "parameter " + quote(*full) + " of shape " + shapeText(shape) + " is beyond the limits", {},
+                 Failure::limit);
 
   ParamUse use;
   use.role = std::string(role);
@@ -104,8 +112,9 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
     } else {
       const ParamTensor &first = model.tensors[found->second];
       if (first.shape != sizes)
-        return error(json, "parameter " + quote(name) + " is " + listShape(sizes) + " here and " + listShape(first.shape) + " at " + std::to_string(first.pos.line) + ":" +
-                               std::to_string(first.pos.column),
+        return error(json,
+                     "parameter " + quote(name) + " is " + listShape(sizes) + " here and " + listShape(first.shape) +
+                         " at " + std::to_string(first.pos.line) + ":" + std::to_string(first.pos.column),
                      "the same name is the same tensor; give one of them another 'param' or a 'scope'");
       tensorInfo[found->second].order = std::min(tensorInfo[found->second].order, key);
     }
@@ -133,7 +142,8 @@ static void renumber(std::vector<Node> &nodes, const std::vector<int32_t> &place
 void ModelReader::orderParameters() {
   std::vector<int32_t> sorted(model.tensors.size()), place(model.tensors.size());
   std::iota(sorted.begin(), sorted.end(), 0);
-  std::sort(sorted.begin(), sorted.end(), [&](int32_t a, int32_t b) { return std::tie(tensorInfo[a].order, a) < std::tie(tensorInfo[b].order, b); });
+  std::sort(sorted.begin(), sorted.end(),
+            [&](int32_t a, int32_t b) { return std::tie(tensorInfo[a].order, a) < std::tie(tensorInfo[b].order, b); });
   std::vector<ParamTensor> tensors;
   std::vector<TensorInfo> info;
   for (size_t i = 0; i < sorted.size(); ++i) {

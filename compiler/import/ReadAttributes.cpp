@@ -15,7 +15,9 @@ bool NodeReader::readAttributes() {
       node.attrPos[attr.name] = member->value->position();
       good &= readAttribute(attr, *member->value);
     } else if (attr.required) {
-      good = fail("op " + quote(op.name) + " needs the attribute '" + attr.name + "'", attr.doc);
+      good = false;
+      if (!reader.isMisspelt(json, attr.name))
+        fail("op " + quote(op.name) + " needs the attribute '" + attr.name + "'", attr.doc);
     } else if (attr.byDefault) {
       good &= readDefault(attr);
     }
@@ -74,7 +76,8 @@ bool NodeReader::readDefault(const AttrInfo &attr) {
 }
 
 bool NodeReader::readAxis(const JsonValue *value, int64_t given, int64_t &axis) {
-  if (op.operands.empty() || node.operands.empty() || node.operands[0] == kNoValue || !isKnown(frame.graph->values[node.operands[0]].type)) {
+  if (op.operands.empty() || node.operands.empty() || node.operands[0] == kNoValue ||
+      !isKnown(frame.graph->values[node.operands[0]].type)) {
     axis = 0;
     return true;
   }
@@ -84,7 +87,8 @@ bool NodeReader::readAxis(const JsonValue *value, int64_t given, int64_t &axis) 
   if (std::any_of(reader.model.dims.begin(), reader.model.dims.end(), isDim)) {
     int64_t count = std::count(shape.begin(), shape.end(), DimExpr::dim(value->text));
     axis = std::find(shape.begin(), shape.end(), DimExpr::dim(value->text)) - shape.begin();
-    return count == 1 || reader.error(*value, std::to_string(count) + " axes of " + shapeText(shape) + " are " + quote(value->text));
+    return count == 1 ||
+           reader.error(*value, std::to_string(count) + " axes of " + shapeText(shape) + " are " + quote(value->text));
   }
   if (value && !reader.readWhole(*value, frame, given))
     return false;
@@ -92,7 +96,9 @@ bool NodeReader::readAxis(const JsonValue *value, int64_t given, int64_t &axis) 
   if (axis >= 0 && axis < rank)
     return true;
   std::string text = "axis " + std::to_string(given) + " of a value of shape " + shapeText(shape);
-  return value ? reader.error(*value, text, rank > 0 ? "axes are " + std::to_string(-rank) + ".." + std::to_string(rank - 1) : "") : fail(text, "");
+  return value ? reader.error(*value, text,
+                              rank > 0 ? "axes are " + std::to_string(-rank) + ".." + std::to_string(rank - 1) : "")
+               : fail(text, "");
 }
 
 bool NodeReader::readAttribute(const AttrInfo &attr, const JsonValue &value) {
@@ -136,9 +142,11 @@ bool NodeReader::readAttribute(const AttrInfo &attr, const JsonValue &value) {
       return false;
     result = whole;
     if (attr.type == AttrType::count && whole < 1)
-      return reader.error(value, std::string(attr.name) + ": expected an integer of at least 1 but got " + std::to_string(whole));
+      return reader.error(value, std::string(attr.name) + ": expected an integer of at least 1 but got " +
+                                     std::to_string(whole));
     return attr.range != AttrRange::nonNegative || whole >= 0 ||
-           reader.error(value, std::string(attr.name) + ": expected an integer of 0 or more but got " + std::to_string(whole));
+           reader.error(value,
+                        std::string(attr.name) + ": expected an integer of 0 or more but got " + std::to_string(whole));
   }
   case AttrType::real: {
     double real = 0;
@@ -222,7 +230,8 @@ bool NodeReader::readList(const AttrInfo &attr, const JsonValue &value) {
     else
       good &= reader.readWhole(*item, frame, whole);
     if (good && attr.type == AttrType::counts && whole < 1)
-      good = reader.error(*item, std::string(attr.name) + ": expected an integer of at least 1 but got " + std::to_string(whole));
+      good = reader.error(*item, std::string(attr.name) + ": expected an integer of at least 1 but got " +
+                                     std::to_string(whole));
     reals.push_back(real);
     integers.push_back(whole);
     sizes.push_back(size);
@@ -248,7 +257,8 @@ bool NodeReader::checkStateName(const JsonValue &value, std::string &name) {
   const JsonValue *states = reader.root.find("state");
   if (states && states->find(name))
     return false;
-  return reader.error(value, "no state " + quote(name), names.empty() ? "declare it under 'state'" : didYouMean(name, names));
+  return reader.error(value, "no state " + quote(name),
+                      names.empty() ? "declare it under 'state'" : didYouMean(name, names));
 }
 
 bool NodeReader::readOffset(const JsonValue &value) {

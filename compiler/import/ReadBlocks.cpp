@@ -69,7 +69,8 @@ void ModelReader::checkUnusedBlocks() {
   }
 }
 
-bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::vector<std::string> &taken, BlockUse &use) {
+bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::vector<std::string> &taken,
+                               BlockUse &use) {
   const JsonValue *op = json.find("op"), *name = require(json, "block", "op '" + op->text + "'");
   std::string text;
   if (!name || !readText(*name, text))
@@ -86,7 +87,8 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
     return error(*name, "block " + quote(text) + " contains itself: " + chain + text);
   }
   if (callStack.size() >= limits.callDepth)
-    return error(*name, "blocks are nested deeper than the limit of " + std::to_string(limits.callDepth), {}, Failure::limit);
+    return error(*name, "blocks are nested deeper than the limit of " + std::to_string(limits.callDepth), {},
+                 Failure::limit);
   if (!block.good)
     return false;
   use.block = &block;
@@ -95,12 +97,15 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
   const JsonValue *in = json.find("in");
   if (in && !in->isObject()) {
     good = error(*in, "expected an object with the block's inputs but got " + in->describe(),
-                 block.in.empty() ? "" : "as in {\"" + block.in[0] + "\": " + (in->isString() ? jsonString(in->text.substr(0, 40)) : "\"value\"") + "}");
+                 block.in.empty() ? ""
+                                  : "as in {\"" + block.in[0] + "\": " +
+                                        (in->isString() ? jsonString(in->text.substr(0, 40)) : "\"value\"") + "}");
   } else if (in) {
     for (const JsonMember &member : in->members) {
       auto place = std::find(block.in.begin(), block.in.end(), member.key);
       if (place == block.in.end()) {
-        good = keyError(member, "block " + quote(text) + " has no input " + quote(member.key), didYouMean(member.key, block.in));
+        good = keyError(member, "block " + quote(text) + " has no input " + quote(member.key),
+                        didYouMean(member.key, block.in));
         continue;
       }
       ValueId value = lookUp(*member.value, frame);
@@ -127,7 +132,8 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
       known.push_back(arg->key);
     Number number;
     if (std::find(known.begin(), known.end(), member.key) == known.end())
-      good = keyError(member, "block " + quote(text) + " has no arg " + quote(member.key), didYouMean(member.key, known));
+      good =
+          keyError(member, "block " + quote(text) + " has no arg " + quote(member.key), didYouMean(member.key, known));
     else if (readNumber(*member.value, frame, number))
       use.args[member.key] = number;
     else
@@ -144,10 +150,12 @@ bool ModelReader::readScope(const JsonValue &json, const std::string &index, std
   if (!readText(*given, scope))
     return false;
   std::string plain = scope, place = "{" + index + "}";
-  for (size_t at = index.empty() ? std::string::npos : plain.find(place); at != std::string::npos; at = plain.find(place))
+  for (size_t at = index.empty() ? std::string::npos : plain.find(place); at != std::string::npos;
+       at = plain.find(place))
     plain.replace(at, place.size(), "0");
   if (size_t brace = plain.find('{'); brace != std::string::npos)
-    return error(*given, "unknown index " + quote(plain.substr(brace, plain.find('}', brace) - brace + 1)) + " in scope",
+    return error(*given,
+                 "unknown index " + quote(plain.substr(brace, plain.find('}', brace) - brace + 1)) + " in scope",
                  index.empty() ? "name the repeat's 'index'" : "this repeat's index is {" + index + "}");
   if (!isParameterName(plain))
     return error(*given, "scope " + quote(scope) + " is not a parameter name", "letters, digits, _ and dots");
@@ -155,7 +163,8 @@ bool ModelReader::readScope(const JsonValue &json, const std::string &index, std
   return true;
 }
 
-std::vector<ValueId> ModelReader::expandBlock(const BlockUse &use, Frame &inner, std::vector<Node> &nodes, const JsonValue &json) {
+std::vector<ValueId> ModelReader::expandBlock(const BlockUse &use, Frame &inner, std::vector<Node> &nodes,
+                                              const JsonValue &json) {
   for (size_t i = 0; i < use.inputs.size(); ++i) {
     inner.values[use.block->in[i]] = use.inputs[i];
     inner.defined[use.block->in[i]] = use.block->json->position();
@@ -172,7 +181,8 @@ std::vector<ValueId> ModelReader::expandBlock(const BlockUse &use, Frame &inner,
   return results;
 }
 
-void ModelReader::readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names) {
+void ModelReader::readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes,
+                           const std::vector<std::string> &names) {
   checkNodeKeys(json, nullptr, "call");
   BlockUse use;
   std::string scope;
@@ -180,7 +190,9 @@ void ModelReader::readCall(const JsonValue &json, Frame &frame, std::vector<Node
   if (!readScope(json, "", scope) || !good)
     return;
   if (use.block->out.size() != names.size()) {
-    error(json, "block " + quote(use.block->name) + " gives " + std::to_string(use.block->out.size()) + " results but got " + std::to_string(names.size()) + " names",
+    error(json,
+          "block " + quote(use.block->name) + " gives " + std::to_string(use.block->out.size()) + " results but got " +
+              std::to_string(names.size()) + " names",
           "name them with 'out'");
     return;
   }
@@ -217,7 +229,9 @@ bool ModelReader::dependsOnIndex(const Block &block, const std::vector<std::stri
   auto mentions = [&](const JsonValue &value) {
     std::vector<std::string> names;
     collectIdentifiers(value, names);
-    return std::any_of(names.begin(), names.end(), [&](const std::string &name) { return std::find(tainted.begin(), tainted.end(), name) != tainted.end(); });
+    return std::any_of(names.begin(), names.end(), [&](const std::string &name) {
+      return std::find(tainted.begin(), tainted.end(), name) != tainted.end();
+    });
   };
   for (const JsonValue *node : block.nodes->items) {
     const JsonValue *op = node->find("op");
@@ -229,8 +243,8 @@ bool ModelReader::dependsOnIndex(const Block &block, const std::vector<std::stri
       if (isUse && member.key == "count" && mentions(*member.value))
         return true;
       const AttrInfo *attr = info ? info->attr(member.key) : nullptr;
-      bool symbolic = !attr || attr->type == AttrType::cache || attr->type == AttrType::offset || attr->type == AttrType::text || attr->type == AttrType::word ||
-                      attr->type == AttrType::dtype;
+      bool symbolic = !attr || attr->type == AttrType::cache || attr->type == AttrType::offset ||
+                      attr->type == AttrType::text || attr->type == AttrType::word || attr->type == AttrType::dtype;
       if (!symbolic && mentions(*member.value))
         return true;
     }
@@ -248,18 +262,21 @@ bool ModelReader::dependsOnIndex(const Block &block, const std::vector<std::stri
   return false;
 }
 
-void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names) {
+void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes,
+                             const std::vector<std::string> &names) {
   checkNodeKeys(json, nullptr, "repeat");
   BlockUse use;
   bool good = readBlockUse(json, frame, {}, use);
   std::string index, scope;
-  const JsonValue *countJson = require(json, "count", "op 'repeat'"), *indexJson = json.find("index"), *carryJson = json.find("carry");
+  const JsonValue *countJson = require(json, "count", "op 'repeat'"), *indexJson = json.find("index"),
+                  *carryJson = json.find("carry");
   int64_t count = 0;
   good = countJson && readWhole(*countJson, frame, count) && good;
   if (countJson && count < 1 && good)
     good = error(*countJson, "expected a count of at least 1 but got " + std::to_string(count));
   if (count > limits.rounds)
-    good = error(*countJson, "count " + std::to_string(count) + ", the limit is " + std::to_string(limits.rounds), {}, Failure::limit);
+    good = error(*countJson, "count " + std::to_string(count) + ", the limit is " + std::to_string(limits.rounds), {},
+                 Failure::limit);
   if (indexJson && readText(*indexJson, index) && !isName(index))
     good = error(*indexJson, "index " + quote(index) + " is not a name");
   good = readScope(json, index, scope) && good;
@@ -273,17 +290,22 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   for (const std::string &name : carried) {
     auto place = std::find(block.in.begin(), block.in.end(), name);
     if (place == block.in.end())
-      good = error(*carryJson, "block " + quote(block.name) + " has no input " + quote(name) + " to carry", didYouMean(name, block.in));
+      good = error(*carryJson, "block " + quote(block.name) + " has no input " + quote(name) + " to carry",
+                   didYouMean(name, block.in));
     else if (std::find(carry.begin(), carry.end(), place - block.in.begin()) != carry.end())
       good = error(*carryJson, quote(name) + " is carried twice");
     carry.push_back(static_cast<int32_t>(place - block.in.begin()));
   }
   if (good && carry.size() != block.out.size())
-    good = error(carryJson ? *carryJson : json, "block " + quote(block.name) + " gives " + std::to_string(block.out.size()) + " results, but " + std::to_string(carry.size()) +
-                                                    " values are carried",
+    good = error(carryJson ? *carryJson : json,
+                 "block " + quote(block.name) + " gives " + std::to_string(block.out.size()) + " results, but " +
+                     std::to_string(carry.size()) + " values are carried",
                  "'carry' names one input for each of the block's results");
   if (good && names.size() != carry.size())
-    good = error(json, "repeat gives " + std::to_string(carry.size()) + " results but got " + std::to_string(names.size()) + " names", "name them with 'out'");
+    good = error(json,
+                 "repeat gives " + std::to_string(carry.size()) + " results but got " + std::to_string(names.size()) +
+                     " names",
+                 "name them with 'out'");
   if (!good)
     return;
   if (!index.empty() && dependsOnIndex(block, {index})) {
@@ -316,7 +338,8 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   inner.path = node.path + ".";
   inner.isTrain = frame.isTrain;
   std::string place = "{" + index + "}", unique = "{" + node.index + "}";
-  for (size_t at = index.empty() ? std::string::npos : scope.find(place); at != std::string::npos; at = scope.find(place, at + unique.size()))
+  for (size_t at = index.empty() ? std::string::npos : scope.find(place); at != std::string::npos;
+       at = scope.find(place, at + unique.size()))
     scope.replace(at, place.size(), unique);
   inner.scope = frame.scope + scope;
   if (!index.empty())
@@ -339,7 +362,8 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
     if (!isKnown(from) || !isKnown(to))
       return;
     if (from.dtype != to.dtype || from.shape != to.shape) {
-      error(carryJson ? *carryJson : json, "carried value " + quote(block.in[carry[i]]) + " changes from " + dtypeName(from.dtype) + " " + shapeText(from.shape) + " to " +
+      error(carryJson ? *carryJson : json, "carried value " + quote(block.in[carry[i]]) + " changes from " +
+                                               dtypeName(from.dtype) + " " + shapeText(from.shape) + " to " +
                                                dtypeName(to.dtype) + " " + shapeText(to.shape));
       return;
     }
@@ -352,8 +376,9 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   nodes.push_back(std::move(node));
 }
 
-void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const BlockUse &use, const std::vector<int32_t> &carry, const std::string &index,
-                               const std::string &scope, int64_t count, const std::vector<std::string> &names) {
+void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const BlockUse &use,
+                               const std::vector<int32_t> &carry, const std::string &index, const std::string &scope,
+                               int64_t count, const std::vector<std::string> &names) {
   BlockUse round = use;
   std::vector<ValueId> results;
   std::string place = "{" + index + "}";
@@ -377,8 +402,9 @@ void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<
       const TensorType &from = valueOf(frame, round.inputs[carry[k]]).type, &to = valueOf(frame, results[k]).type;
       bool known = isKnown(from) && isKnown(to);
       if (known && (from.dtype != to.dtype || from.shape != to.shape)) {
-        error(json, "carried value " + quote(use.block->in[carry[k]]) + " changes from " + dtypeName(from.dtype) + " " + shapeText(from.shape) + " to " + dtypeName(to.dtype) +
-                        " " + shapeText(to.shape) + " in round " + std::to_string(i));
+        error(json, "carried value " + quote(use.block->in[carry[k]]) + " changes from " + dtypeName(from.dtype) + " " +
+                        shapeText(from.shape) + " to " + dtypeName(to.dtype) + " " + shapeText(to.shape) +
+                        " in round " + std::to_string(i));
         known = false;
       }
       if (!known) {

@@ -38,7 +38,9 @@ void ModelReader::readEntries() {
     error(*json, "entries: expected an object but got " + json->describe());
     return;
   }
-  auto isGenerate = [](const JsonValue &value) { return value.find("prefill") || value.find("step") || value.find("max_new_tokens") || value.find("sample"); };
+  auto isGenerate = [](const JsonValue &value) {
+    return value.find("prefill") || value.find("step") || value.find("max_new_tokens") || value.find("sample");
+  };
   for (bool generates : {false, true})
     for (const JsonMember &member : json->members) {
       if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0 || isGenerate(*member.value) != generates)
@@ -63,7 +65,9 @@ void ModelReader::readEntry(const JsonMember &member) {
   if (const JsonValue *mode = value.find("mode")) {
     std::string word;
     if (readWord(*mode, {"infer", "train", "grad"}, word))
-      entry.mode = word == "train" ? EntryDesc::Mode::train : word == "grad" ? EntryDesc::Mode::grad : EntryDesc::Mode::infer;
+      entry.mode = word == "train"  ? EntryDesc::Mode::train
+                   : word == "grad" ? EntryDesc::Mode::grad
+                                    : EntryDesc::Mode::infer;
     if (entry.mode != EntryDesc::Mode::infer && !model.train && !root.find("train"))
       error(*mode, "mode " + quote(word) + " needs a 'train' section with a loss");
   }
@@ -74,7 +78,8 @@ void ModelReader::readEntry(const JsonMember &member) {
     for (size_t i = 0; i < entry.outputs.size(); ++i) {
       if (std::find(known.begin(), known.end(), entry.outputs[i]) == known.end())
         error(itemOf(*outputs, i), "no output " + quote(entry.outputs[i]), didYouMean(entry.outputs[i], known));
-      else if (std::find(entry.outputs.begin(), entry.outputs.begin() + i, entry.outputs[i]) != entry.outputs.begin() + i)
+      else if (std::find(entry.outputs.begin(), entry.outputs.begin() + i, entry.outputs[i]) !=
+               entry.outputs.begin() + i)
         error(itemOf(*outputs, i), "output " + quote(entry.outputs[i]) + " is named twice");
     }
     if (entry.outputs.empty())
@@ -98,7 +103,8 @@ void ModelReader::readEntry(const JsonMember &member) {
         }
         entry.states.push_back(static_cast<int32_t>(found - known.begin()));
         if (auto mask = masksWithCache.find(names[i]); mask != masksWithCache.end())
-          diagnostics.error(mask->second, "an attention whose cache is bound (entry " + quote(member.key) + ") takes no key_mask, mask or bias");
+          diagnostics.error(mask->second, "an attention whose cache is bound (entry " + quote(member.key) +
+                                              ") takes no key_mask, mask or bias");
       }
   }
   if (const JsonValue *dims = value.find("dims")) {
@@ -116,21 +122,25 @@ void ModelReader::readEntry(const JsonMember &member) {
         keyError(fixed, "no dim " + quote(fixed.key), didYouMean(fixed.key, known));
       else if (readWhole(*fixed.value, config, size)) {
         if (size < dim->min || size > dim->max || size % dim->multipleOf)
-          error(*fixed.value, "dim " + quote(fixed.key) + " cannot be " + std::to_string(size) + ", its range is " + std::to_string(dim->min) + ".." + std::to_string(dim->max) +
+          error(*fixed.value, "dim " + quote(fixed.key) + " cannot be " + std::to_string(size) + ", its range is " +
+                                  std::to_string(dim->min) + ".." + std::to_string(dim->max) +
                                   (dim->multipleOf > 1 ? " in multiples of " + std::to_string(dim->multipleOf) : ""));
         entry.fixedDims[fixed.key] = size;
       }
     }
   }
-  if (const JsonValue *last = value.find("last_token_only"); last && readBoolean(*last, config, entry.lastTokenOnly) && entry.lastTokenOnly) {
+  if (const JsonValue *last = value.find("last_token_only");
+      last && readBoolean(*last, config, entry.lastTokenOnly) && entry.lastTokenOnly) {
     if (!infers)
       error(*last, "last_token_only is for mode 'infer'");
     for (const OutputDesc &output : model.outputs) {
-      if (output.value == kNoValue || std::find(entry.outputs.begin(), entry.outputs.end(), output.name) == entry.outputs.end())
+      if (output.value == kNoValue ||
+          std::find(entry.outputs.begin(), entry.outputs.end(), output.name) == entry.outputs.end())
         continue;
       const TensorType &type = valueOf(top, output.value).type;
       if (isKnown(type) && type.shape.size() < 2)
-        error(*last, "last_token_only needs a position axis 1, but output " + quote(output.name) + " is " + shapeText(type.shape));
+        error(*last, "last_token_only needs a position axis 1, but output " + quote(output.name) + " is " +
+                         shapeText(type.shape));
     }
   }
   if (const JsonValue *gradients = value.find("gradients")) {
@@ -145,8 +155,10 @@ void ModelReader::readEntry(const JsonMember &member) {
         for (const InputDesc &input : model.inputs)
           if (isKnown(input.type) && isFloat(input.type.dtype))
             known.push_back(input.name);
-        if (!diagnostics.hasErrors() && std::none_of(known.begin(), known.end(), [&](const std::string &name) { return matchGlob(glob, name); }))
-          error(itemOf(*gradients, i), "gradient " + quote(glob) + " matches no parameter and no float input", didYouMean(glob, known));
+        if (!diagnostics.hasErrors() &&
+            std::none_of(known.begin(), known.end(), [&](const std::string &name) { return matchGlob(glob, name); }))
+          error(itemOf(*gradients, i), "gradient " + quote(glob) + " matches no parameter and no float input",
+                didYouMean(glob, known));
       }
   }
   model.entries.push_back(std::move(entry));
@@ -177,7 +189,8 @@ void ModelReader::readGenerate(const JsonMember &member) {
     if (entry.mode != EntryDesc::Mode::infer)
       error(*given, "entry " + quote(*place) + " is not of mode 'infer'");
     else if (entry.outputs.size() != 1)
-      error(*given, "entry " + quote(*place) + " needs one output, the logits, but has " + std::to_string(entry.outputs.size()));
+      error(*given, "entry " + quote(*place) + " needs one output, the logits, but has " +
+                        std::to_string(entry.outputs.size()));
     else if (std::string_view(key) == "step")
       step = &entry;
   }
@@ -185,7 +198,8 @@ void ModelReader::readGenerate(const JsonMember &member) {
     // The tokens are what the step reads one position at a time.
     std::vector<std::string> candidates;
     for (const InputDesc &input : model.inputs) {
-      bool fixed = isKnown(input.type) && isIndex(input.type.dtype) && std::any_of(input.type.shape.begin(), input.type.shape.end(), [&](const DimExpr &size) {
+      bool fixed = isKnown(input.type) && isIndex(input.type.dtype) &&
+                   std::any_of(input.type.shape.begin(), input.type.shape.end(), [&](const DimExpr &size) {
                      auto name = size.name();
                      auto found = name ? step->fixedDims.find(*name) : step->fixedDims.end();
                      return found != step->fixedDims.end() && found->second == 1;
@@ -196,11 +210,14 @@ void ModelReader::readGenerate(const JsonMember &member) {
     if (candidates.size() == 1)
       generate.tokenInput = candidates[0];
     else if (!diagnostics.hasErrors())
-      error(*value.find("step"), candidates.empty() ? "entry " + quote(step->name) + " fixes no dim of an integer input to 1, so there is no token input"
-                                                    : "entry " + quote(step->name) + " has more than one token input: " + listWords(candidates),
+      error(*value.find("step"),
+            candidates.empty()
+                ? "entry " + quote(step->name) + " fixes no dim of an integer input to 1, so there is no token input"
+                : "entry " + quote(step->name) + " has more than one token input: " + listWords(candidates),
             candidates.empty() ? "give it \"dims\": {\"T\": 1}" : "");
   }
-  if (const JsonValue *most = require(value, "max_new_tokens", what); most && readWhole(*most, config, generate.maxNewTokens) && generate.maxNewTokens < 1)
+  if (const JsonValue *most = require(value, "max_new_tokens", what);
+      most && readWhole(*most, config, generate.maxNewTokens) && generate.maxNewTokens < 1)
     error(*most, "max_new_tokens: expected at least 1 but got " + std::to_string(generate.maxNewTokens));
   if (const JsonValue *stop = value.find("stop")) {
     if (!stop->isArray() && !stop->isNumber() && !stop->isString())
@@ -220,13 +237,15 @@ void ModelReader::readGenerate(const JsonMember &member) {
       readWord(*kind, {"greedy", "multinomial", "top_k", "top_p", "beam"}, generate.kind);
     if (const JsonValue *temperature = sample->find("temperature"))
       readReal(*temperature, config, generate.temperature, AttrRange::nonNegative);
-    if (const JsonValue *p = sample->find("p"); p && readReal(*p, config, generate.p, AttrRange::positive) && generate.p > 1)
+    if (const JsonValue *p = sample->find("p");
+        p && readReal(*p, config, generate.p, AttrRange::positive) && generate.p > 1)
       error(*p, "p: expected a number above 0 and up to 1");
     if (const JsonValue *penalty = sample->find("length_penalty"))
       readReal(*penalty, config, generate.lengthPenalty);
     if (const JsonValue *k = sample->find("k"); k && readWhole(*k, config, generate.k) && generate.k < 0)
       error(*k, "k: expected 0 (no limit) or more but got " + std::to_string(generate.k));
-    if (const JsonValue *beams = sample->find("beams"); beams && readWhole(*beams, config, generate.beams) && generate.beams < 1)
+    if (const JsonValue *beams = sample->find("beams");
+        beams && readWhole(*beams, config, generate.beams) && generate.beams < 1)
       error(*beams, "beams: expected at least 1 but got " + std::to_string(generate.beams));
     int64_t seed = 0;
     if (const JsonValue *given = sample->find("seed"); given && readWhole(*given, config, seed) && seed < 0)

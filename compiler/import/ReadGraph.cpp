@@ -21,7 +21,8 @@ void ModelReader::readNodes(const JsonValue &list, Frame &frame, std::vector<Nod
       break;
     ++order.back();
     if (++nodeCount > limits.nodes) {
-      error(*json, "more than " + std::to_string(limits.nodes) + " nodes after blocks are expanded", {}, Failure::limit);
+      error(*json, "more than " + std::to_string(limits.nodes) + " nodes after blocks are expanded", {},
+            Failure::limit);
       nodeLimit = true;
       break;
     }
@@ -32,7 +33,8 @@ void ModelReader::readNodes(const JsonValue &list, Frame &frame, std::vector<Nod
 }
 
 /// The names of a node's results: `out`, or its id.
-static bool resultNames(ModelReader &reader, const JsonValue &json, const std::string &id, std::vector<std::string> &names) {
+static bool resultNames(ModelReader &reader, const JsonValue &json, const std::string &id,
+                        std::vector<std::string> &names) {
   const JsonValue *out = json.find("out");
   if (!out) {
     names = {id};
@@ -42,7 +44,8 @@ static bool resultNames(ModelReader &reader, const JsonValue &json, const std::s
     return false;
   for (const std::string &name : names)
     if (!isName(name))
-      return reader.error(*out, quote(name) + " is not a name", "names are letters, digits and _, and start with no digit");
+      return reader.error(*out, quote(name) + " is not a name",
+                          "names are letters, digits and _, and start with no digit");
   return !names.empty() || reader.error(*out, "'out' names no result");
 }
 
@@ -60,13 +63,15 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
   const JsonValue *idJson = require(json, "id", "a node");
   bool good = idJson && readText(*idJson, id);
   if (good && !isName(id))
-    good = error(*idJson, "node id " + quote(id) + " is not a name", "ids are letters, digits and _, and start with no digit");
+    good = error(*idJson, "node id " + quote(id) + " is not a name",
+                 "ids are letters, digits and _, and start with no digit");
   if (good && id.size() > limits.nameBytes)
     good = error(*idJson, "node id of " + std::to_string(id.size()) + " bytes", {}, Failure::limit);
   if (good) {
     auto [found, added] = frame.defined.emplace("node " + id, idJson->position());
     if (!added)
-      error(*idJson, "node " + quote(id) + " is defined twice, first at " + std::to_string(found->second.line) + ":" + std::to_string(found->second.column));
+      error(*idJson, "node " + quote(id) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
+                         std::to_string(found->second.column));
   }
   good = resultNames(*this, json, id, names) && good;
   const JsonValue *opJson = require(json, "op", "a node");
@@ -95,7 +100,9 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
     if (!name.empty() && !frame.values.count(name))
       bindName(frame, name, defineValue(frame, name, unknownType(), json.position()), json);
   auto first = names.empty() ? frame.values.end() : frame.values.find(names[0]);
-  before = first != frame.values.end() ? first->second : oldValues < frame.graph->values.size() ? static_cast<ValueId>(oldValues) : kNoValue;
+  before = first != frame.values.end()              ? first->second
+           : oldValues < frame.graph->values.size() ? static_cast<ValueId>(oldValues)
+                                                    : kNoValue;
   if (before == kNoValue)
     before = defineValue(frame, "", unknownType(), json.position());
 }
@@ -126,7 +133,14 @@ void ModelReader::bindName(Frame &frame, const std::string &name, ValueId value,
   Position pos = at.position();
   auto [found, added] = frame.defined.emplace(name, pos);
   if (!added) {
-    error(at, quote(name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" + std::to_string(found->second.column));
+    // A node whose id is taken was reported for its id.
+    const JsonValue *id = at.find("id");
+    if (auto node = frame.defined.find("node " + name);
+        id && id->text == name && node != frame.defined.end() &&
+        node->second.line + node->second.column != id->line + id->column)
+      return;
+    error(at, quote(name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
+                  std::to_string(found->second.column));
     return;
   }
   frame.values[name] = value;
@@ -143,6 +157,8 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
       usedValues.insert(found->second);
     return found->second;
   }
+  if (nodeLimit)
+    return kNoValue;
   // With hundreds of errors nobody reads the hints, and searching for each would take quadratic time.
   if (diagnostics.errorCount() > 5 * Diagnostics::kShown) {
     error(name, "no value " + quote(name.text) + " is defined here");
@@ -155,11 +171,14 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
     const JsonValue *out = later->find("out"), *id = later->find("id");
     bool defines = !out && id && id->text == name.text;
     if (out)
-      defines = out->text == name.text || std::any_of(out->items.begin(), out->items.end(), [&](const JsonValue *x) { return x->text == name.text; });
+      defines = out->text == name.text || std::any_of(out->items.begin(), out->items.end(),
+                                                      [&](const JsonValue *x) { return x->text == name.text; });
     if (!defines)
       continue;
     std::string cycle = cycleSearches++ < 3 ? describeCycle(*later, name, *frame.list) : "";
-    error(name, quote(name.text) + " is defined later, at " + std::to_string(later->line) + ":" + std::to_string(later->column),
+    error(name,
+          quote(name.text) + " is defined later, at " + std::to_string(later->line) + ":" +
+              std::to_string(later->column),
           cycle.empty() ? "a node uses what stands before it; move that node up" : "the nodes form a cycle: " + cycle);
     return kNoValue;
   }
@@ -167,7 +186,12 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
   for (const auto &[known, value] : frame.values)
     names.push_back(known);
   std::sort(names.begin(), names.end());
-  error(name, "no value " + quote(name.text) + " is defined here", didYouMean(name.text, names));
+  auto near = closest(name.text, names);
+  error(name, "no value " + quote(name.text) + " is defined here",
+        near.empty() ? "" : "did you mean " + listWords(near) + "?");
+  for (const std::string &meant : near)
+    if (frame.graph == &model.graph)
+      usedValues.insert(frame.values[meant]);
   return kNoValue;
 }
 
@@ -185,17 +209,20 @@ bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const s
   for (const AttrInfo &attr : op->attrs)
     allowed.push_back(attr.name);
   for (const JsonMember &member : json.members) {
-    bool known = std::find(allowed.begin(), allowed.end(), member.key) != allowed.end() || member.key == "doc" || member.key.compare(0, 2, "x-") == 0;
+    bool known = std::find(allowed.begin(), allowed.end(), member.key) != allowed.end() || member.key == "doc" ||
+                 member.key.compare(0, 2, "x-") == 0;
     if (known)
       continue;
     good = false;
+    unknownKeys[&json].push_back(member.key);
     std::string hint = didYouMean(member.key, allowed), owners;
     // An attribute of another op: say which op has it.
     int count = 0;
     for (const OpInfo &other : opTable())
       if (hint.empty() && other.attr(member.key) && ++count <= 3)
         owners += (owners.empty() ? "" : ", ") + quote(other.name);
-    keyError(member, "op " + quote(name) + " has no attribute " + quote(member.key), !hint.empty() || owners.empty() ? hint : "it belongs to " + owners);
+    keyError(member, "op " + quote(name) + " has no attribute " + quote(member.key),
+             !hint.empty() || owners.empty() ? hint : "it belongs to " + owners);
   }
   if (const JsonValue *doc = json.find("doc")) {
     std::string text;
@@ -207,7 +234,9 @@ bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const s
 /// Sizes must be whole numbers for every choice of the dims, and small enough to be meant.
 void ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
   if (type.shape.size() > limits.rank) {
-    error(json, "a value of rank " + std::to_string(type.shape.size()) + ", the limit is " + std::to_string(limits.rank), {}, Failure::limit);
+    error(json,
+          "a value of rank " + std::to_string(type.shape.size()) + ", the limit is " + std::to_string(limits.rank), {},
+          Failure::limit);
     return;
   }
   for (const DimExpr &size : type.shape) {
@@ -217,7 +246,8 @@ void ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
     }
     if (!alwaysMultiple(size, 1, ranges)) {
       auto names = size.names();
-      error(json, "size " + quote(size.str()) + " is not a whole number for every " + (names.empty() ? "dim" : names.front()),
+      error(json,
+            "size " + quote(size.str()) + " is not a whole number for every " + (names.empty() ? "dim" : names.front()),
             "give the dim a multiple_of");
       return;
     }
@@ -231,7 +261,10 @@ void ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
     elements *= known ? static_cast<double>(*known) : static_cast<double>(highestValue(size, ranges).value_or(1));
   }
   if (elements > static_cast<double>(limits.elements))
-    error(json, "a value of shape " + shapeText(type.shape) + " has more elements than the limit of " + std::to_string(limits.elements), {}, Failure::limit);
+    error(json,
+          "a value of shape " + shapeText(type.shape) + " has more elements than the limit of " +
+              std::to_string(limits.elements),
+          {}, Failure::limit);
 }
 
 } // namespace weft

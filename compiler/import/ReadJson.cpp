@@ -91,7 +91,9 @@ private:
   uint32_t lineNumber = 1;
 };
 
-Position place(const Cursor &cursor, const std::string &pointer = {}) { return {cursor.line(), cursor.column(), pointer}; }
+Position place(const Cursor &cursor, const std::string &pointer = {}) {
+  return {cursor.line(), cursor.column(), pointer};
+}
 
 /// What people write from the habit of other languages.
 std::string hintFor(std::string_view token, char before, bool opened) {
@@ -173,8 +175,9 @@ public:
     if (!checkText(text, pos))
       return false;
     if (text.size() > limits.nameBytes) {
-      diagnostics.error(pos, "key of " + std::to_string(text.size()) + " bytes, the limit is " + std::to_string(limits.nameBytes), {},
-                        Failure::limit);
+      diagnostics.error(
+          pos, "key of " + std::to_string(text.size()) + " bytes, the limit is " + std::to_string(limits.nameBytes), {},
+          Failure::limit);
       return false;
     }
     member.key = std::move(text);
@@ -215,7 +218,8 @@ private:
     value->text = std::string(token);
     // The parser stops a number at the first character that does not fit ("01" is 0, then 1); the cursor does not.
     std::string_view digits = token.substr(token[0] == '-');
-    bool zero = digits.size() > 1 && digits[0] == '0' && (std::isalnum(static_cast<unsigned char>(digits[1])) && digits[1] != 'e' && digits[1] != 'E');
+    bool zero = digits.size() > 1 && digits[0] == '0' &&
+                (std::isalnum(static_cast<unsigned char>(digits[1])) && digits[1] != 'e' && digits[1] != 'E');
     if (zero || token.find_first_not_of("0123456789+-.eE") != std::string_view::npos) {
       diagnostics.error(value->position(), quote(token.substr(0, 40)) + " is not a number", hintFor(token, '\0', true));
       return false;
@@ -256,8 +260,8 @@ private:
       if (added)
         continue;
       const JsonMember &earlier = *found->second;
-      diagnostics.error(member.position(), "duplicate key " + quote(member.key) + ", first at " + std::to_string(earlier.line) + ":" +
-                                               std::to_string(earlier.column));
+      diagnostics.error(member.position(), "duplicate key " + quote(member.key) + ", first at " +
+                                               std::to_string(earlier.line) + ":" + std::to_string(earlier.column));
       unique = false;
     }
     return unique;
@@ -297,8 +301,9 @@ void Builder::explain(size_t position, std::string_view what) {
     return rest.substr(0, rest.find(until));
   };
   std::string expected(part("; expected ", ";"));
-  for (auto [from, to] : {std::pair("string literal", "a key in double quotes"), std::pair("end of input", "the end of the text"),
-                          std::pair("'[', '{', or a literal", "a value"), std::pair("'}'", "',' or '}'"), std::pair("']'", "',' or ']'")})
+  for (auto [from, to] :
+       {std::pair("string literal", "a key in double quotes"), std::pair("end of input", "the end of the text"),
+        std::pair("'[', '{', or a literal", "a value"), std::pair("'}'", "',' or '}'"), std::pair("']'", "',' or ']'")})
     if (expected == from)
       expected = to;
   if (expected.empty())
@@ -329,13 +334,15 @@ void Builder::explain(size_t position, std::string_view what) {
     return;
   }
   if (end) {
-    diagnostics.error(place(start, pointer), "unexpected end of the file" + (expected.empty() ? "" : ", expected " + expected),
-                      stack.empty() ? "" : std::string("an opened '") + (stack.back()->isArray() ? "[" : "{") + "' was not closed");
+    diagnostics.error(
+        place(start, pointer), "unexpected end of the file" + (expected.empty() ? "" : ", expected " + expected),
+        stack.empty() ? "" : std::string("an opened '") + (stack.back()->isArray() ? "[" : "{") + "' was not closed");
     return;
   }
   std::string wanted = expected.empty() ? "" : "expected " + expected + " but got ";
   bool opened = before == '{' || before == ',' || before == '[' || before == ':';
-  diagnostics.error(place(start, pointer), wanted.empty() ? "unexpected " + quote(bad) : wanted + quote(bad), hintFor(bad, before, opened));
+  diagnostics.error(place(start, pointer), wanted.empty() ? "unexpected " + quote(bad) : wanted + quote(bad),
+                    hintFor(bad, before, opened));
 }
 
 /// Byte-order marks, other encodings, NUL bytes and broken UTF-8, each with its place.
@@ -343,15 +350,17 @@ bool checkEncoding(const SourceText &source, Diagnostics &diagnostics) {
   const std::string &text = source.text;
   auto starts = [&](std::string_view bytes) { return std::string_view(text).substr(0, bytes.size()) == bytes; };
   using namespace std::string_view_literals;
-  std::string encoding = starts("\xFF\xFE\0\0"sv) || starts("\0\0\xFE\xFF"sv) || starts("\0\0\0{"sv) || starts("{\0\0\0"sv) ? "UTF-32"
-                         : starts("\xFF\xFE"sv) || starts("\xFE\xFF"sv) || starts("\0{"sv) || starts("{\0"sv)            ? "UTF-16"
-                                                                                                                        : "";
+  std::string encoding =
+      starts("\xFF\xFE\0\0"sv) || starts("\0\0\xFE\xFF"sv) || starts("\0\0\0{"sv) || starts("{\0\0\0"sv) ? "UTF-32"
+      : starts("\xFF\xFE"sv) || starts("\xFE\xFF"sv) || starts("\0{"sv) || starts("{\0"sv)               ? "UTF-16"
+                                                                                                         : "";
   if (!encoding.empty()) {
     diagnostics.error({1, 1, ""}, "the file is " + encoding + ", expected UTF-8");
     return false;
   }
   if (starts("\xEF\xBB\xBF")) {
-    diagnostics.error({1, 1, ""}, "the file starts with a byte-order mark at offset 0", "save it as UTF-8 without a mark");
+    diagnostics.error({1, 1, ""}, "the file starts with a byte-order mark at offset 0",
+                      "save it as UTF-8 without a mark");
     return false;
   }
   Cursor cursor(text);
@@ -366,8 +375,9 @@ bool checkEncoding(const SourceText &source, Diagnostics &diagnostics) {
     std::string shown = c == 0 ? "" : escapeText(std::string_view(text).substr(i, length));
     if (c == 0 || shown.compare(0, 2, "\\x") == 0) {
       cursor.seek(i);
-      diagnostics.error(place(cursor), c == 0 ? "NUL byte at offset " + std::to_string(i)
-                                              : "invalid UTF-8 at byte offset " + std::to_string(i) + ": " + shown.substr(0, 4));
+      diagnostics.error(place(cursor),
+                        c == 0 ? "NUL byte at offset " + std::to_string(i)
+                               : "invalid UTF-8 at byte offset " + std::to_string(i) + ": " + shown.substr(0, 4));
       return false;
     }
     i += length;
@@ -379,7 +389,8 @@ bool checkEncoding(const SourceText &source, Diagnostics &diagnostics) {
 
 std::optional<JsonDocument> readJson(const SourceText &source, const Limits &limits, Diagnostics &diagnostics) {
   if (source.text.size() > limits.fileBytes) {
-    diagnostics.error({}, "larger than the limit of " + std::to_string(limits.fileBytes) + " bytes", {}, Failure::limit);
+    diagnostics.error({}, "larger than the limit of " + std::to_string(limits.fileBytes) + " bytes", {},
+                      Failure::limit);
     return std::nullopt;
   }
   if (!checkEncoding(source, diagnostics))

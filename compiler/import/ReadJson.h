@@ -17,13 +17,13 @@ struct JsonValue {
   enum class Kind : uint8_t { null, boolean, number, string, array, object };
   Kind kind = Kind::null;
   bool truth = false;
-  bool escaped = false;          ///< a string with escapes: offsets in `text` are not columns
-  std::string text;              ///< a string's characters; a number as written
+  bool escaped = false; ///< a string with escapes: offsets in `text` are not columns
+  std::string text;     ///< a string's characters; a number as written
   std::vector<JsonValue *> items;
   std::vector<JsonMember> members;
   uint32_t line = 0, column = 0;
   JsonValue *parent = nullptr;
-  uint32_t index = 0;            ///< in the parent's items or members
+  uint32_t index = 0; ///< in the parent's items or members
 
   bool isString() const { return kind == Kind::string; }
   bool isNumber() const { return kind == Kind::number; }

@@ -67,7 +67,9 @@ ModelDesc ModelReader::read() {
 }
 
 void ModelReader::readHead() {
-  checkKeys(root, {"$schema", "format", "name", "config", "dims", "precision", "inputs", "state", "blocks", "graph", "outputs", "init", "weights", "train", "entries"},
+  checkKeys(root,
+            {"$schema", "format", "name", "config", "dims", "precision", "inputs", "state", "blocks", "graph",
+             "outputs", "init", "weights", "train", "entries"},
             "the model");
   for (const char *key : {"inputs", "graph", "outputs"})
     require(root, key, "the model");
@@ -76,8 +78,10 @@ void ModelReader::readHead() {
     if (readText(*format, version) && version != "1.0")
       error(*format, "format " + quote(version) + " is not supported", "this compiler reads format '1.0'");
   }
-  if (const JsonValue *name = require(root, "name", "the model"); name && readText(*name, model.name) && !isName(model.name))
-    error(*name, "model name " + quote(model.name) + " is not a name", "letters, digits and _; it becomes the prefix of the C functions");
+  if (const JsonValue *name = require(root, "name", "the model");
+      name && readText(*name, model.name) && !isName(model.name))
+    error(*name, "model name " + quote(model.name) + " is not a name",
+          "letters, digits and _; it becomes the prefix of the C functions");
   if (model.name.size() > limits.nameBytes)
     error(*root.find("name"), "model name of " + std::to_string(model.name.size()) + " bytes", {}, Failure::limit);
   if (const JsonValue *schema = root.find("$schema")) {
@@ -119,21 +123,25 @@ void ModelReader::readDims() {
       keyError(member, quote(member.key) + " is also a config value");
     const JsonValue &value = *member.value;
     if (checkKeys(value, {"min", "max", "hint", "multiple_of", "specialize"}, what)) {
-      const JsonValue *min = value.find("min"), *max = require(value, "max", what), *hint = value.find("hint"), *multiple = value.find("multiple_of");
+      const JsonValue *min = value.find("min"), *max = require(value, "max", what), *hint = value.find("hint"),
+                      *multiple = value.find("multiple_of");
       good = (!min || readWhole(*min, config, dim.min)) && good;
       good = max && readWhole(*max, config, dim.max) && good;
       good = (!multiple || readWhole(*multiple, config, dim.multipleOf)) && good;
       if (good && dim.min < 0)
         good = error(*min, "min: expected 0 or more but got " + std::to_string(dim.min));
       if (good && (dim.max < dim.min || dim.max < 1))
-        good = error(*max, "max " + std::to_string(dim.max) + " is below " + std::to_string(std::max<int64_t>(dim.min, 1)));
+        good = error(*max,
+                     "max " + std::to_string(dim.max) + " is below " + std::to_string(std::max<int64_t>(dim.min, 1)));
       if (good && dim.multipleOf < 1)
         good = error(*multiple, "multiple_of: expected 1 or more but got " + std::to_string(dim.multipleOf));
       if (good && dim.max / dim.multipleOf * dim.multipleOf < dim.min)
-        good = error(*multiple, "no multiple of " + std::to_string(dim.multipleOf) + " lies in " + std::to_string(dim.min) + ".." + std::to_string(dim.max));
+        good = error(*multiple, "no multiple of " + std::to_string(dim.multipleOf) + " lies in " +
+                                    std::to_string(dim.min) + ".." + std::to_string(dim.max));
       dim.hint = dim.max;
       if (hint && readWhole(*hint, config, dim.hint) && good && (dim.hint < dim.min || dim.hint > dim.max)) {
-        diagnostics.warning(hint->position(), "hint " + std::to_string(dim.hint) + " is outside " + std::to_string(dim.min) + ".." + std::to_string(dim.max));
+        diagnostics.warning(hint->position(), "hint " + std::to_string(dim.hint) + " is outside " +
+                                                  std::to_string(dim.min) + ".." + std::to_string(dim.max));
         dim.hint = std::clamp(dim.hint, dim.min, dim.max);
       }
       const JsonValue *specialize = value.find("specialize");
@@ -162,7 +170,8 @@ void ModelReader::readPrecision() {
   if (!json || !checkKeys(*json, {"params", "compute", "accumulate", "keep_f32"}, "precision"))
     return;
   Precision &precision = model.precision;
-  for (auto [key, dtype] : {std::pair("params", &precision.params), std::pair("compute", &precision.compute), std::pair("accumulate", &precision.accumulate)})
+  for (auto [key, dtype] : {std::pair("params", &precision.params), std::pair("compute", &precision.compute),
+                            std::pair("accumulate", &precision.accumulate)})
     if (const JsonValue *value = json->find(key))
       readDtype(*value, *dtype, true);
   const JsonValue *keep = json->find("keep_f32");
@@ -172,7 +181,8 @@ void ModelReader::readPrecision() {
   known.push_back("loss");
   for (size_t i = 0; i < precision.keepF32.size(); ++i)
     if (std::find(known.begin(), known.end(), precision.keepF32[i]) == known.end())
-      error(keep->isArray() ? *keep->items[i] : *keep, "keep_f32: no op " + quote(precision.keepF32[i]), didYouMean(precision.keepF32[i], known));
+      error(keep->isArray() ? *keep->items[i] : *keep, "keep_f32: no op " + quote(precision.keepF32[i]),
+            didYouMean(precision.keepF32[i], known));
 }
 
 void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &list, Frame &frame, const char *what) {
@@ -222,7 +232,8 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         else if (readWhole(*range->items[0], config, input.low) && readWhole(*range->items[1], config, input.high)) {
           input.hasRange = true;
           if (input.low > input.high)
-            error(*range, "range: lowest " + std::to_string(input.low) + " is above highest " + std::to_string(input.high));
+            error(*range,
+                  "range: lowest " + std::to_string(input.low) + " is above highest " + std::to_string(input.high));
         }
       }
       if (const JsonValue *optional = value.find("optional")) {
@@ -230,16 +241,20 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         input.optional = readNumber(*optional, config, number);
         input.fill = number.asReal();
         bool isBool = input.type.dtype == DType::boolean;
-        if (input.optional && !isFloat(input.type.dtype) && (input.fill != std::floor(input.fill) || (isBool && input.fill != 0 && input.fill != 1)))
-          error(*optional, "optional: expected a value of dtype " + std::string(dtypeName(input.type.dtype)) + " but got " + number.str());
-        if (input.optional && input.hasRange && (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
+        if (input.optional && !isFloat(input.type.dtype) &&
+            (input.fill != std::floor(input.fill) || (isBool && input.fill != 0 && input.fill != 1)))
+          error(*optional, "optional: expected a value of dtype " + std::string(dtypeName(input.type.dtype)) +
+                               " but got " + number.str());
+        if (input.optional && input.hasRange &&
+            (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
           error(*optional, "optional: " + number.str() + " is outside the input's range");
       }
     }
     input.value = defineValue(frame, input.name, input.type, input.pos);
     auto [found, added] = frame.defined.emplace(input.name, input.pos);
     if (!added)
-      keyError(member, quote(input.name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" + std::to_string(found->second.column));
+      keyError(member, quote(input.name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
+                           std::to_string(found->second.column));
     else
       frame.values[input.name] = input.value;
     if (frame.graph == &model.graph && &list == &model.inputs)
@@ -266,7 +281,8 @@ void ModelReader::readStates() {
     std::string kind;
     const JsonValue *kindJson = require(value, "kind", what);
     good = kindJson && readWord(*kindJson, {"kv_cache"}, kind) && good;
-    for (auto [key, number] : {std::pair("layers", &state.layers), std::pair("kv_heads", &state.kvHeads), std::pair("head_dim", &state.headDim), std::pair("capacity", &state.capacity)}) {
+    for (auto [key, number] : {std::pair("layers", &state.layers), std::pair("kv_heads", &state.kvHeads),
+                               std::pair("head_dim", &state.headDim), std::pair("capacity", &state.capacity)}) {
       const JsonValue *given = require(value, key, what);
       bool read = given && readWhole(*given, config, *number);
       if (read && *number < 1)
@@ -315,7 +331,8 @@ void ModelReader::warnDeadNodes() {
     needed.insert(output.value);
   auto walk = [&](const std::vector<Node> &nodes, bool warn) {
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-      bool alive = std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return needed.count(id) != 0; });
+      bool alive =
+          std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return needed.count(id) != 0; });
       if (alive)
         needed.insert(node->operands.begin(), node->operands.end());
       else if (warn)

@@ -30,7 +30,10 @@ const std::vector<ScheduleKind> &scheduleKinds() {
 
 void ModelReader::readTrain() {
   const JsonValue *json = root.find("train");
-  if (!json || !checkKeys(*json, {"inputs", "nodes", "loss", "optimizer", "schedule", "clip_grad_norm", "accumulate", "freeze", "recompute", "loss_scale"}, "train"))
+  if (!json || !checkKeys(*json,
+                          {"inputs", "nodes", "loss", "optimizer", "schedule", "clip_grad_norm", "accumulate", "freeze",
+                           "recompute", "loss_scale"},
+                          "train"))
     return;
   model.train.emplace();
   TrainDesc &train = *model.train;
@@ -44,7 +47,9 @@ void ModelReader::readTrain() {
     if (train.loss != kNoValue) {
       const TensorType &type = valueOf(top, train.loss).type;
       if (isKnown(type) && (!type.shape.empty() || !isFloat(type.dtype)))
-        error(*loss, std::string("expected a loss that is one float but got ") + dtypeName(type.dtype) + " " + shapeText(type.shape),
+        error(*loss,
+              std::string("expected a loss that is one float but got ") + dtypeName(type.dtype) + " " +
+                  shapeText(type.shape),
               type.shape.empty() ? "" : "use a reduction, or op 'mean'");
     }
   }
@@ -56,12 +61,16 @@ void ModelReader::readTrain() {
     readSchedule(*schedule, train.schedule);
   if (const JsonValue *clip = json->find("clip_grad_norm"))
     readReal(*clip, config, train.clipGradNorm, AttrRange::positive);
-  if (const JsonValue *accumulate = json->find("accumulate"); accumulate && readWhole(*accumulate, config, train.accumulate) && train.accumulate < 1)
+  if (const JsonValue *accumulate = json->find("accumulate");
+      accumulate && readWhole(*accumulate, config, train.accumulate) && train.accumulate < 1)
     error(*accumulate, "accumulate: expected at least 1 but got " + std::to_string(train.accumulate));
   if (const JsonValue *freeze = json->find("freeze"); freeze && readGlobs(*freeze, train.freeze))
     for (size_t i = 0; i < train.freeze.size(); ++i)
-      if (std::none_of(model.tensors.begin(), model.tensors.end(), [&](const ParamTensor &t) { return matchGlob(train.freeze[i], t.name); }) && !diagnostics.hasErrors())
-        diagnostics.warning((freeze->isArray() ? *freeze->items[i] : *freeze).position(), "freeze " + quote(train.freeze[i]) + " matches no parameter");
+      if (std::none_of(model.tensors.begin(), model.tensors.end(),
+                       [&](const ParamTensor &t) { return matchGlob(train.freeze[i], t.name); }) &&
+          !diagnostics.hasErrors())
+        diagnostics.warning((freeze->isArray() ? *freeze->items[i] : *freeze).position(),
+                            "freeze " + quote(train.freeze[i]) + " matches no parameter");
   if (const JsonValue *recompute = json->find("recompute")) {
     if (recompute->isArray()) {
       train.recompute = "globs";
@@ -78,7 +87,8 @@ void ModelReader::readTrain() {
     if (readWord(*scale, {"dynamic"}, word)) {
       train.dynamicLossScale = true;
       if (model.precision.compute != DType::f16)
-        error(*scale, "loss_scale is for precision.compute 'f16', but it is " + quote(dtypeName(model.precision.compute)));
+        error(*scale,
+              "loss_scale is for precision.compute 'f16', but it is " + quote(dtypeName(model.precision.compute)));
     }
   }
 }
@@ -102,11 +112,14 @@ void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer)
     double *place;
     AttrRange range;
   };
-  for (const Real &next : {Real{"lr", &optimizer.lr, AttrRange::nonNegative}, Real{"momentum", &optimizer.momentum, AttrRange::probability},
-                           Real{"eps", &optimizer.eps, AttrRange::nonNegative}, Real{"weight_decay", &optimizer.weightDecay, AttrRange::nonNegative}})
+  for (const Real &next : {Real{"lr", &optimizer.lr, AttrRange::nonNegative},
+                           Real{"momentum", &optimizer.momentum, AttrRange::probability},
+                           Real{"eps", &optimizer.eps, AttrRange::nonNegative},
+                           Real{"weight_decay", &optimizer.weightDecay, AttrRange::nonNegative}})
     if (const JsonValue *value = json.find(next.key))
       readReal(*value, config, *next.place, next.range);
-  if (const JsonValue *nesterov = json.find("nesterov"); nesterov && readBoolean(*nesterov, config, optimizer.nesterov) && optimizer.nesterov && optimizer.momentum == 0)
+  if (const JsonValue *nesterov = json.find("nesterov");
+      nesterov && readBoolean(*nesterov, config, optimizer.nesterov) && optimizer.nesterov && optimizer.momentum == 0)
     error(*nesterov, "nesterov needs a momentum above 0");
   if (const JsonValue *betas = json.find("betas")) {
     if (!betas->isArray() || betas->items.size() != 2)
@@ -154,13 +167,17 @@ void ModelReader::readSchedule(const JsonValue &json, ScheduleDesc &schedule) {
         keyError(member, "schedule " + quote(schedule.kind) + " has no key " + quote(member.key));
         continue;
       }
-      bool isCount = member.key.find("steps") != std::string::npos || member.key == "step_size" || member.key == "d_model";
+      bool isCount =
+          member.key.find("steps") != std::string::npos || member.key == "step_size" || member.key == "d_model";
       int64_t whole = 0;
       double real = 0;
-      if (isCount ? !readWhole(*member.value, config, whole) : !readReal(*member.value, config, real, AttrRange::nonNegative))
+      if (isCount ? !readWhole(*member.value, config, whole)
+                  : !readReal(*member.value, config, real, AttrRange::nonNegative))
         continue;
       if (isCount && whole < (member.key == "warmup_steps" && schedule.kind != "noam" ? 0 : 1))
-        error(*member.value, member.key + ": expected at least " + (member.key == "warmup_steps" && schedule.kind != "noam" ? "0" : "1") + " but got " + std::to_string(whole));
+        error(*member.value, member.key + ": expected at least " +
+                                 (member.key == "warmup_steps" && schedule.kind != "noam" ? "0" : "1") + " but got " +
+                                 std::to_string(whole));
       schedule.numbers[member.key] = isCount ? static_cast<double>(whole) : real;
     }
   }

@@ -14,38 +14,13 @@ bool isKnown(const TensorType &type) { return type.shape.size() != 1 || type.sha
 static bool isNameOf(std::string_view text, bool dots) {
   if (text.empty() || !(std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_'))
     return false;
-  return std::all_of(text.begin(), text.end(), [&](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (dots && c == '.'); });
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (dots && c == '.');
+  });
 }
 
 bool isName(std::string_view text) { return isNameOf(text, false); }
 bool isParameterName(std::string_view text) { return isNameOf(text, true); }
-
-bool matchGlob(std::string_view pattern, std::string_view name, std::vector<std::string> *parts) {
-  // Each '*' takes as little as possible (what weights.map puts into its targets depends on that). Going back to the last
-  // star alone is enough: a shorter match of an earlier one never helps.
-  size_t p = 0, n = 0;
-  struct Star {
-    size_t pattern, from, to;
-  };
-  std::vector<Star> stars;
-  while (n < name.size() || p < pattern.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      stars.push_back({++p, n, n});
-    } else if (p < pattern.size() && n < name.size() && pattern[p] == name[n]) {
-      ++p;
-      ++n;
-    } else if (!stars.empty() && stars.back().to < name.size()) {
-      p = stars.back().pattern;
-      n = ++stars.back().to;
-    } else {
-      return false;
-    }
-  }
-  if (parts)
-    for (const Star &star : stars)
-      parts->emplace_back(name.substr(star.from, star.to - star.from));
-  return true;
-}
 
 bool Frame::find(std::string_view name, Number &value, ExpressionError &error) {
   if (auto local = locals.find(std::string(name)); local != locals.end()) {
@@ -59,7 +34,8 @@ bool Frame::find(std::string_view name, Number &value, ExpressionError &error) {
       value = Number::of(DimExpr::dim(name));
       return true;
     }
-  error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, reader.expressionNames(this)), 0, false};
+  error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, reader.expressionNames(this)), 0,
+           false};
   return false;
 }
 
@@ -94,14 +70,22 @@ bool ModelReader::checkKeys(const JsonValue &object, const std::vector<std::stri
       readText(*member.value, text);
     } else if (std::find(allowed.begin(), allowed.end(), member.key) == allowed.end()) {
       keyError(member, what + " has no key " + quote(member.key), didYouMean(member.key, allowed));
+      unknownKeys[&object].push_back(member.key);
     }
   }
   return true;
 }
 
+bool ModelReader::isMisspelt(const JsonValue &object, const std::string &key) const {
+  auto found = unknownKeys.find(&object);
+  return found != unknownKeys.end() &&
+         std::any_of(found->second.begin(), found->second.end(),
+                     [&](const std::string &unknown) { return !closest(unknown, {key}).empty(); });
+}
+
 const JsonValue *ModelReader::require(const JsonValue &object, const char *key, const std::string &what) {
   const JsonValue *found = object.find(key);
-  if (!found)
+  if (!found && !isMisspelt(object, key))
     error(object, what + " needs the key '" + key + "'");
   return found;
 }
@@ -148,7 +132,8 @@ bool ModelReader::readWhole(const JsonValue &value, NameSource &names, int64_t &
     return false;
   whole = number.integer;
   if (number.kind == Number::Kind::dims)
-    return error(value, "expected a fixed integer but got " + quote(number.str()) + ", whose size is known at run time only");
+    return error(value,
+                 "expected a fixed integer but got " + quote(number.str()) + ", whose size is known at run time only");
   return number.kind == Number::Kind::integer || error(value, "expected an integer but got " + number.str());
 }
 
@@ -220,7 +205,8 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
   if (!found) {
     // Long names of other systems: "float32", "bfloat16", "int64".
     std::string brief = name;
-    for (auto [from, to] : {std::pair("float", "f"), std::pair("uint", "u"), std::pair("int", "i"), std::pair("fp", "f")})
+    for (auto [from, to] :
+         {std::pair("float", "f"), std::pair("uint", "u"), std::pair("int", "i"), std::pair("fp", "f")})
       if (size_t at = brief.find(from); at != std::string::npos)
         brief.replace(at, std::string_view(from).size(), to);
     std::string hint = dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, dtypeNames());
@@ -233,7 +219,8 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
 bool ModelReader::checkDeclaredName(const JsonMember &member, const char *what) {
   static const std::vector<std::string> reserved = {"inf", "sqrt", "min", "max"};
   if (!isName(member.key))
-    return keyError(member, std::string(what) + " " + quote(member.key) + " is not a name", "names are letters, digits and _, and start with no digit");
+    return keyError(member, std::string(what) + " " + quote(member.key) + " is not a name",
+                    "names are letters, digits and _, and start with no digit");
   if (std::find(reserved.begin(), reserved.end(), member.key) != reserved.end())
     return keyError(member, quote(member.key) + " is a word of expressions and cannot name a " + what);
   return true;

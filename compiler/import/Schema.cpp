@@ -19,7 +19,8 @@ J mapOf(J values) { return J::object({{"type", J::string("object")}, {"additiona
 J with(J schema, const char *description) { return schema.set("description", J::string(description)); }
 
 /// An object with these keys, `doc` and x- keys.
-J record(std::vector<std::pair<std::string, J>> properties, const std::vector<std::string> &required, const char *description = nullptr) {
+J record(std::vector<std::pair<std::string, J>> properties, const std::vector<std::string> &required,
+         const char *description = nullptr) {
   J keys = J::object();
   for (auto &[name, schema] : properties)
     keys.set(name, std::move(schema));
@@ -100,7 +101,9 @@ J paramSchema(const OpInfo &op) {
 }
 
 std::vector<std::pair<std::string, J>> nodeKeys(const char *op) {
-  return {{"id", ref("name")}, {"op", J::object({{"const", J::string(op)}})}, {"out", with(oneOrMore(ref("name")), "names of the results, default the id")}};
+  return {{"id", ref("name")},
+          {"op", J::object({{"const", J::string(op)}})},
+          {"out", with(oneOrMore(ref("name")), "names of the results, default the id")}};
 }
 
 J opSchema(const OpInfo &op) {
@@ -134,68 +137,113 @@ J blockUseSchema(const char *op) {
   if (std::string_view(op) == "repeat") {
     keys.emplace_back("count", with(ref("integer"), "number of rounds"));
     keys.emplace_back("index", with(ref("name"), "name of the round's number in expressions and in scope"));
-    keys.emplace_back("carry", with(oneOrMore(ref("name")), "the inputs that the results of a round become in the next one"));
+    keys.emplace_back("carry",
+                      with(oneOrMore(ref("name")), "the inputs that the results of a round become in the next one"));
     required.emplace_back("count");
   }
-  return record(std::move(keys), required, std::string_view(op) == "repeat" ? "A block run several times" : "A block run once");
+  return record(std::move(keys), required,
+                std::string_view(op) == "repeat" ? "A block run several times" : "A block run once");
 }
 
 J inputSchema() {
   return record({{"dtype", ref("dtype")},
                  {"shape", with(listOf(ref("integer")), "sizes, row-major")},
-                 {"optional", with(anyOf({ref("number"), type("boolean")}), "the input may be left out and is then filled with this")},
-                 {"range", with(J::object({{"type", J::string("array")}, {"items", ref("integer")}, {"minItems", J::raw("2")}, {"maxItems", J::raw("2")}}), "lowest and highest value")}},
+                 {"optional", with(anyOf({ref("number"), type("boolean")}),
+                                   "the input may be left out and is then filled with this")},
+                 {"range", with(J::object({{"type", J::string("array")},
+                                           {"items", ref("integer")},
+                                           {"minItems", J::raw("2")},
+                                           {"maxItems", J::raw("2")}}),
+                                "lowest and highest value")}},
                 {"dtype", "shape"}, "An input of the model");
 }
 
 J trainSchema() {
-  J optimizer = record({{"kind", words({"sgd", "adam", "adamw"})}, {"lr", ref("number")}, {"momentum", ref("number")}, {"nesterov", ref("boolean")},
-                        {"betas", listOf(ref("number"))}, {"eps", ref("number")}, {"weight_decay", ref("number")},
-                        {"no_decay", with(anyOf({oneOrMore(type("string")), record({{"rank_below", ref("integer")}}, {"rank_below"})}), "parameters without weight decay")}},
-                       {"kind"});
-  J schedule = record({{"kind", words({"constant", "linear", "cosine", "noam", "inverse_sqrt", "step", "wsd"})}, {"warmup_steps", ref("integer")},
-                       {"total_steps", ref("integer")}, {"min_lr_ratio", ref("number")}, {"factor", ref("number")}, {"d_model", ref("integer")},
-                       {"step_size", ref("integer")}, {"gamma", ref("number")}, {"decay_steps", ref("integer")}},
+  J optimizer = record(
+      {{"kind", words({"sgd", "adam", "adamw"})},
+       {"lr", ref("number")},
+       {"momentum", ref("number")},
+       {"nesterov", ref("boolean")},
+       {"betas", listOf(ref("number"))},
+       {"eps", ref("number")},
+       {"weight_decay", ref("number")},
+       {"no_decay", with(anyOf({oneOrMore(type("string")), record({{"rank_below", ref("integer")}}, {"rank_below"})}),
+                         "parameters without weight decay")}},
+      {"kind"});
+  J schedule = record({{"kind", words({"constant", "linear", "cosine", "noam", "inverse_sqrt", "step", "wsd"})},
+                       {"warmup_steps", ref("integer")},
+                       {"total_steps", ref("integer")},
+                       {"min_lr_ratio", ref("number")},
+                       {"factor", ref("number")},
+                       {"d_model", ref("integer")},
+                       {"step_size", ref("integer")},
+                       {"gamma", ref("number")},
+                       {"decay_steps", ref("integer")}},
                       {"kind"});
-  return record({{"inputs", mapOf(ref("input"))}, {"nodes", ref("nodes")}, {"loss", with(type("string"), "the value that training makes small")}, {"optimizer", optimizer},
-                 {"schedule", schedule}, {"clip_grad_norm", ref("number")}, {"accumulate", with(ref("integer"), "batches for one update")},
+  return record({{"inputs", mapOf(ref("input"))},
+                 {"nodes", ref("nodes")},
+                 {"loss", with(type("string"), "the value that training makes small")},
+                 {"optimizer", optimizer},
+                 {"schedule", schedule},
+                 {"clip_grad_norm", ref("number")},
+                 {"accumulate", with(ref("integer"), "batches for one update")},
                  {"freeze", with(oneOrMore(type("string")), "globs of parameters that stay as they are")},
-                 {"recompute", with(anyOf({words({"none", "block"}), oneOrMore(type("string"))}), "values that are computed again instead of kept")},
+                 {"recompute", with(anyOf({words({"none", "block"}), oneOrMore(type("string"))}),
+                                    "values that are computed again instead of kept")},
                  {"loss_scale", words({"dynamic"})}},
                 {"nodes", "loss"}, "Training: loss, optimizer, schedule");
 }
 
 J entrySchema() {
-  J sample = record({{"kind", words({"greedy", "multinomial", "top_k", "top_p", "beam"})}, {"temperature", ref("number")}, {"k", ref("integer")}, {"p", ref("number")},
-                     {"beams", ref("integer")}, {"length_penalty", ref("number")}, {"seed", ref("integer")}},
+  J sample = record({{"kind", words({"greedy", "multinomial", "top_k", "top_p", "beam"})},
+                     {"temperature", ref("number")},
+                     {"k", ref("integer")},
+                     {"p", ref("number")},
+                     {"beams", ref("integer")},
+                     {"length_penalty", ref("number")},
+                     {"seed", ref("integer")}},
                     {});
-  return anyOf({record({{"outputs", oneOrMore(type("string"))}, {"mode", words({"infer", "train", "grad"})}, {"state", with(oneOrMore(type("string")), "states that are bound")},
-                        {"dims", with(mapOf(ref("integer")), "dims with a fixed size")}, {"last_token_only", with(ref("boolean"), "only the last position of axis 1")},
+  return anyOf({record({{"outputs", oneOrMore(type("string"))},
+                        {"mode", words({"infer", "train", "grad"})},
+                        {"state", with(oneOrMore(type("string")), "states that are bound")},
+                        {"dims", with(mapOf(ref("integer")), "dims with a fixed size")},
+                        {"last_token_only", with(ref("boolean"), "only the last position of axis 1")},
                         {"gradients", with(oneOrMore(type("string")), "globs of parameters and inputs")}},
                        {}, "Something to call"),
-                record({{"prefill", type("string")}, {"step", type("string")}, {"max_new_tokens", ref("integer")}, {"stop", oneOrMore(ref("integer"))}, {"sample", sample}},
+                record({{"prefill", type("string")},
+                        {"step", type("string")},
+                        {"max_new_tokens", ref("integer")},
+                        {"stop", oneOrMore(ref("integer"))},
+                        {"sample", sample}},
                        {"prefill", "step", "max_new_tokens"}, "Generation of tokens")});
 }
 
 J initSchema() {
-  auto rule = [](const char *name, std::vector<std::pair<std::string, J>> numbers) { return record({{name, record(std::move(numbers), {})}}, {name}); };
-  return anyOf({words({"zeros", "ones"}), rule("normal", {{"mean", ref("number")}, {"std", ref("number")}}), rule("uniform", {{"low", ref("number")}, {"high", ref("number")}}),
-                rule("xavier_uniform", {{"gain", ref("number")}}), rule("kaiming_uniform", {{"a", ref("number")}}), rule("trunc_normal", {{"std", ref("number")}}),
-                record({{"constant", ref("number")}}, {"constant"})});
+  auto rule = [](const char *name, std::vector<std::pair<std::string, J>> numbers) {
+    return record({{name, record(std::move(numbers), {})}}, {name});
+  };
+  return anyOf({words({"zeros", "ones"}), rule("normal", {{"mean", ref("number")}, {"std", ref("number")}}),
+                rule("uniform", {{"low", ref("number")}, {"high", ref("number")}}),
+                rule("xavier_uniform", {{"gain", ref("number")}}), rule("kaiming_uniform", {{"a", ref("number")}}),
+                rule("trunc_normal", {{"std", ref("number")}}), record({{"constant", ref("number")}}, {"constant"})});
 }
 
 J nodeSchema() {
   J choices = J::array(), rules = J::array();
   auto add = [&](const char *name, const char *summary) {
     choices.push(J::object({{"const", J::string(name)}, {"description", J::string(summary)}}));
-    J condition = J::object({{"properties", J::object({{"op", J::object({{"const", J::string(name)}})}})}, {"required", J::strings({"op"})}});
+    J condition = J::object({{"properties", J::object({{"op", J::object({{"const", J::string(name)}})}})},
+                             {"required", J::strings({"op"})}});
     rules.push(J::object({{"if", condition}, {"then", ref((std::string("op_") + name).c_str())}}));
   };
   for (const OpInfo &op : opTable())
     add(op.name, op.summary);
   add("call", "A block run once");
   add("repeat", "A block run several times");
-  return J::object({{"type", J::string("object")}, {"required", J::strings({"id", "op"})}, {"properties", J::object({{"op", J::object({{"anyOf", choices}})}})}, {"allOf", rules}});
+  return J::object({{"type", J::string("object")},
+                    {"required", J::strings({"id", "op"})},
+                    {"properties", J::object({{"op", J::object({{"anyOf", choices}})}})},
+                    {"allOf", rules}});
 }
 
 } // namespace
@@ -204,10 +252,13 @@ std::string schemaText() {
   J defs = J::object();
   defs.set("name", J::object({{"type", J::string("string")}, {"pattern", J::string("^[A-Za-z_][A-Za-z0-9_]*$")}}));
   defs.set("value", with(type("string"), "name of a value defined before: an input or a node's result"));
-  defs.set("integer", with(anyOf({type("integer"), type("string")}), "an integer, or an expression over config and dims: + - * / ( ) sqrt min max"));
-  defs.set("number", with(anyOf({type("number"), type("string"), type("boolean")}), "a number, or an expression over config and dims: + - * / ( ) sqrt min max inf"));
+  defs.set("integer", with(anyOf({type("integer"), type("string")}),
+                           "an integer, or an expression over config and dims: + - * / ( ) sqrt min max"));
+  defs.set("number", with(anyOf({type("number"), type("string"), type("boolean")}),
+                          "a number, or an expression over config and dims: + - * / ( ) sqrt min max inf"));
   defs.set("boolean", with(anyOf({type("boolean"), type("string")}), "true, false, or the name of a config value"));
-  defs.set("axis", with(anyOf({type("integer"), type("string")}), "an axis: negative counts from the end, or the name of a dim that one axis has"));
+  defs.set("axis", with(anyOf({type("integer"), type("string")}),
+                        "an axis: negative counts from the end, or the name of a dim that one axis has"));
   defs.set("dtype", words(dtypeNames()));
   defs.set("init", initSchema());
   defs.set("input", inputSchema());
@@ -218,17 +269,35 @@ std::string schemaText() {
   defs.set("op_call", blockUseSchema("call"));
   defs.set("op_repeat", blockUseSchema("repeat"));
 
-  J dim = record({{"min", ref("integer")}, {"max", ref("integer")}, {"hint", with(ref("integer"), "the usual size")}, {"multiple_of", ref("integer")},
+  J dim = record({{"min", ref("integer")},
+                  {"max", ref("integer")},
+                  {"hint", with(ref("integer"), "the usual size")},
+                  {"multiple_of", ref("integer")},
                   {"specialize", with(listOf(ref("integer")), "sizes worth code of their own")}},
                  {"max"}, "A size known at run time");
-  J state = record({{"kind", words({"kv_cache"})}, {"layers", ref("integer")}, {"kv_heads", ref("integer")}, {"head_dim", ref("integer")}, {"capacity", ref("integer")}, {"dtype", ref("dtype")}},
+  J state = record({{"kind", words({"kv_cache"})},
+                    {"layers", ref("integer")},
+                    {"kv_heads", ref("integer")},
+                    {"head_dim", ref("integer")},
+                    {"capacity", ref("integer")},
+                    {"dtype", ref("dtype")}},
                    {"kind", "layers", "kv_heads", "head_dim", "capacity"}, "Keys and values kept from call to call");
-  J block = record({{"in", oneOrMore(ref("name"))}, {"args", mapOf(ref("number"))}, {"nodes", ref("nodes")}, {"out", oneOrMore(ref("name"))}}, {"in", "nodes", "out"},
-                   "Nodes that call and repeat run");
-  J weights = record({{"file", with(oneOrMore(type("string")), "safetensors files, relative to the model file")}, {"map", with(mapOf(type("string")), "glob of model names -> name in the file")},
-                      {"transpose", with(oneOrMore(type("string")), "globs of parameters that the file holds transposed")}, {"missing", mapOf(words({"init", "error"}))}},
-                     {});
-  J precision = record({{"params", ref("dtype")}, {"compute", ref("dtype")}, {"accumulate", ref("dtype")}, {"keep_f32", with(oneOrMore(type("string")), "ops that compute in f32")}}, {});
+  J block = record({{"in", oneOrMore(ref("name"))},
+                    {"args", mapOf(ref("number"))},
+                    {"nodes", ref("nodes")},
+                    {"out", oneOrMore(ref("name"))}},
+                   {"in", "nodes", "out"}, "Nodes that call and repeat run");
+  J weights =
+      record({{"file", with(oneOrMore(type("string")), "safetensors files, relative to the model file")},
+              {"map", with(mapOf(type("string")), "glob of model names -> name in the file")},
+              {"transpose", with(oneOrMore(type("string")), "globs of parameters that the file holds transposed")},
+              {"missing", mapOf(words({"init", "error"}))}},
+             {});
+  J precision = record({{"params", ref("dtype")},
+                        {"compute", ref("dtype")},
+                        {"accumulate", ref("dtype")},
+                        {"keep_f32", with(oneOrMore(type("string")), "ops that compute in f32")}},
+                       {});
   J model = record({{"$schema", type("string")},
                     {"format", J::object({{"const", J::string("1.0")}})},
                     {"name", with(ref("name"), "prefix of the generated functions")},
@@ -245,7 +314,8 @@ std::string schemaText() {
                     {"train", trainSchema()},
                     {"entries", mapOf(entrySchema())}},
                    {"format", "name", "inputs", "graph", "outputs"});
-  J schema = J::object({{"$schema", J::string("https://json-schema.org/draft/2020-12/schema")}, {"title", J::string("Weft model, format 1.0")}});
+  J schema = J::object({{"$schema", J::string("https://json-schema.org/draft/2020-12/schema")},
+                        {"title", J::string("Weft model, format 1.0")}});
   schema.set("allOf", J::array({ref("model")}));
   defs.set("model", model);
   schema.set("$defs", defs);

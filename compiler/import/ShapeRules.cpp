@@ -32,7 +32,8 @@ std::string shapeText(const Shape &shape) {
 std::optional<Shape> broadcastShapes(const Shape &a, const Shape &b, std::string *clash) {
   Shape result(std::max(a.size(), b.size()));
   for (size_t back = 1; back <= result.size(); ++back) {
-    const DimExpr one(1), left = back <= a.size() ? a[a.size() - back] : one, right = back <= b.size() ? b[b.size() - back] : one;
+    const DimExpr one(1), left = back <= a.size() ? a[a.size() - back] : one,
+                          right = back <= b.size() ? b[b.size() - back] : one;
     if (left != right && left != one && right != one) {
       if (clash)
         *clash = "axis -" + std::to_string(back) + " is " + left.str() + " and " + right.str();
@@ -55,12 +56,13 @@ InitRule initNormal(double std) { return {InitKind::normal, 0, std}; }
 InitRule initUniform(double bound) { return {InitKind::uniform, -bound, bound}; }
 
 bool OpCall::needRank(int operand, size_t wanted) {
-  return rank(operand) == wanted || failOperand(operand, "expected rank " + std::to_string(wanted) + " but got " + shapeText(shape(operand)));
+  return rank(operand) == wanted ||
+         failOperand(operand, "expected rank " + std::to_string(wanted) + " but got " + shapeText(shape(operand)));
 }
 
 bool OpCall::needRankAtLeast(int operand, size_t wanted) {
-  return rank(operand) >= wanted ||
-         failOperand(operand, "expected rank " + std::to_string(wanted) + " or more but got " + shapeText(shape(operand)));
+  return rank(operand) >= wanted || failOperand(operand, "expected rank " + std::to_string(wanted) +
+                                                             " or more but got " + shapeText(shape(operand)));
 }
 
 bool OpCall::needSameType(int first) {
@@ -71,8 +73,9 @@ bool OpCall::needSameType(int first) {
     if (reference < 0)
       reference = i;
     else if (type(i) != type(reference))
-      return failOperand(i, std::string("operands have the dtypes ") + dtypeName(type(reference)) + " and " + dtypeName(type(i)),
-                         "there is no promotion; use op 'cast'");
+      return failOperand(
+          i, std::string("operands have the dtypes ") + dtypeName(type(reference)) + " and " + dtypeName(type(i)),
+          "there is no promotion; use op 'cast'");
   }
   return true;
 }
@@ -80,7 +83,8 @@ bool OpCall::needSameType(int first) {
 std::optional<int64_t> OpCall::fixedAxis(int operand, size_t axis, const char *why) {
   auto size = shape(operand)[axis].constant();
   if (!size)
-    failOperand(operand, "axis " + std::to_string(axis) + " of " + shapeText(shape(operand)) + " has no fixed size, " + why);
+    failOperand(operand,
+                "axis " + std::to_string(axis) + " of " + shapeText(shape(operand)) + " has no fixed size, " + why);
   return size;
 }
 
@@ -89,9 +93,11 @@ bool OpCall::needEqual(const DimExpr &a, const DimExpr &b, const std::string &wh
 }
 
 bool shapeEmbedding(OpCall &c) {
-  int64_t rows = c.integer("rows"), features = c.integer("features"), zeroRow = c.given("padding_idx") ? c.integer("padding_idx") : -1;
+  int64_t rows = c.integer("rows"), features = c.integer("features"),
+          zeroRow = c.given("padding_idx") ? c.integer("padding_idx") : -1;
   if (zeroRow >= rows)
-    return c.failAt("padding_idx", "padding_idx " + std::to_string(zeroRow) + " is outside 0.." + std::to_string(rows - 1));
+    return c.failAt("padding_idx",
+                    "padding_idx " + std::to_string(zeroRow) + " is outside 0.." + std::to_string(rows - 1));
   Shape shape = c.shape(0);
   shape.push_back(features);
   return c.param("weight", {rows, features}, initNormal(1), zeroRow) && c.give(c.environment.floatType(), shape);
@@ -108,11 +114,13 @@ bool shapePositionEmbedding(OpCall &c) {
     return c.failAt("axis", "with a state axis 0 is the batch, so the position axis must be another one");
   const DimExpr &positions = c.shape(0)[axis];
   if (learned) {
-    // With a cache the session knows the position; otherwise the range of the dim says whether the table is long enough.
+    // With a cache the session knows the position; otherwise the range of the dim says whether the table is long
+    // enough.
     DimExpr last = cached ? positions : positions + std::get<DimExpr>(c.attrs.at("offset"));
     auto highest = c.environment.highest(last);
     if (!cached && highest && *highest > c.integer("rows"))
-      c.environment.warn("the table has " + std::to_string(c.integer("rows")) + " rows, but " + last.str() + " may be " + std::to_string(*highest));
+      c.environment.warn("the table has " + std::to_string(c.integer("rows")) + " rows, but " + last.str() +
+                         " may be " + std::to_string(*highest));
     if (!c.param("weight", {c.integer("rows"), c.integer("features")}, initNormal(0.02)))
       return false;
   }
@@ -130,13 +138,15 @@ bool shapeRope(OpCall &c) {
     return false;
   int64_t heads = c.integer("heads");
   if (*width % heads)
-    return c.failAt("heads", std::to_string(*width) + " features are not divisible by " + std::to_string(heads) + " heads");
+    return c.failAt("heads",
+                    std::to_string(*width) + " features are not divisible by " + std::to_string(heads) + " heads");
   int64_t dh = *width / heads;
   if (!c.given("rotary_dim"))
     c.attrs["rotary_dim"] = dh;
   int64_t rotary = c.integer("rotary_dim");
   if (rotary % 2 || rotary > dh)
-    return c.failAt("rotary_dim", "rotary_dim " + std::to_string(rotary) + " must be even and at most the head size " + std::to_string(dh));
+    return c.failAt("rotary_dim", "rotary_dim " + std::to_string(rotary) + " must be even and at most the head size " +
+                                      std::to_string(dh));
   return c.give(c.type(0), c.shape(0));
 }
 
@@ -165,7 +175,8 @@ bool shapeMatmul(OpCall &c) {
     std::swap(b.back(), b[b.size() - 2]);
   DimExpr m = a[a.size() - 2], n = b.back(), k = a.back(), other = b[b.size() - 2];
   if (k != other)
-    return c.fail("inner axes differ: a " + shapeText(a) + " has " + k.str() + ", b " + shapeText(b) + " has " + other.str(),
+    return c.fail("inner axes differ: a " + shapeText(a) + " has " + k.str() + ", b " + shapeText(b) + " has " +
+                      other.str(),
                   a.back() == b.back() ? "transpose_b may be missing" : "");
   std::string clash;
   auto batch = broadcastShapes(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2), &clash);
@@ -184,7 +195,8 @@ static bool normaliseEquation(OpCall &c, std::vector<std::string> &terms, std::s
       equation += next;
   size_t arrow = equation.find("->");
   if (arrow == std::string::npos)
-    return c.failAt("equation", "equation " + quote(equation) + " has no '->'", "write the result's letters, as in \"ij,jk->ik\"");
+    return c.failAt("equation", "equation " + quote(equation) + " has no '->'",
+                    "write the result's letters, as in \"ij,jk->ik\"");
   output = equation.substr(arrow + 2);
   std::string inputs = equation.substr(0, arrow);
   for (size_t begin = 0; begin <= inputs.size();) {
@@ -193,9 +205,12 @@ static bool normaliseEquation(OpCall &c, std::vector<std::string> &terms, std::s
     begin = end + 1;
   }
   if (terms.size() != c.operands.size())
-    return c.failAt("equation", "equation names " + std::to_string(terms.size()) + " operands but got " + std::to_string(c.operands.size()));
+    return c.failAt("equation", "equation names " + std::to_string(terms.size()) + " operands but got " +
+                                    std::to_string(c.operands.size()));
   size_t dots = 0;
-  auto lettersOf = [](const std::string &term) { return static_cast<size_t>(std::count_if(term.begin(), term.end(), [](char x) { return x != '.'; })); };
+  auto lettersOf = [](const std::string &term) {
+    return static_cast<size_t>(std::count_if(term.begin(), term.end(), [](char x) { return x != '.'; }));
+  };
   for (size_t i = 0; i < terms.size(); ++i)
     if (terms[i].find("...") != std::string::npos && c.rank(i) >= lettersOf(terms[i]))
       dots = std::max(dots, c.rank(i) - lettersOf(terms[i]));
@@ -229,11 +244,13 @@ bool shapeEinsum(OpCall &c) {
   std::map<char, DimExpr> sizes;
   for (size_t i = 0; i < terms.size(); ++i) {
     if (terms[i].size() != c.rank(i))
-      return c.failOperand(i, "the equation gives this operand " + std::to_string(terms[i].size()) + " axes but it is " + shapeText(c.shape(i)));
+      return c.failOperand(i, "the equation gives this operand " + std::to_string(terms[i].size()) +
+                                  " axes but it is " + shapeText(c.shape(i)));
     for (size_t axis = 0; axis < terms[i].size(); ++axis) {
       auto [found, added] = sizes.emplace(terms[i][axis], c.shape(i)[axis]);
       if (!added && found->second != c.shape(i)[axis])
-        return c.failAt("equation", "axis '" + std::string(1, terms[i][axis]) + "' is " + found->second.str() + " and " + c.shape(i)[axis].str());
+        return c.failAt("equation", "axis '" + std::string(1, terms[i][axis]) + "' is " + found->second.str() +
+                                        " and " + c.shape(i)[axis].str());
     }
   }
   Shape shape;
@@ -265,7 +282,8 @@ bool shapeLayerNorm(OpCall &c) {
     return c.fixedAxis(0, axis, "as the norm's weight needs").has_value();
   if (size && *size == 1 && c.flag("unbiased"))
     return c.failAt("unbiased", "the unbiased variance of an axis of size 1 divides by zero");
-  if ((c.flag("weight") && !c.param("weight", {*size}, initConstant(1))) || (c.flag("bias") && !c.param("bias", {*size}, initConstant(0))))
+  if ((c.flag("weight") && !c.param("weight", {*size}, initConstant(1))) ||
+      (c.flag("bias") && !c.param("bias", {*size}, initConstant(0))))
     return false;
   return c.give(c.type(0), c.shape(0));
 }

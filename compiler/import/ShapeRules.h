@@ -1,6 +1,6 @@
 // What a shape rule sees of one node, and the helpers that rules share.
-// Two axes agree if their DimExprs are equal or (broadcasting) one of them is the literal 1. A named dim is never compared
-// with a number by its range: [B, T] and [B, 128] do not broadcast even if T's only value is 128.
+// Two axes agree if their DimExprs are equal or (broadcasting) one of them is the literal 1. A named dim is never
+// compared with a number by its range: [B, T] and [B, 128] do not broadcast even if T's only value is 128.
 #ifndef WEFT_IMPORT_SHAPERULES_H
 #define WEFT_IMPORT_SHAPERULES_H
 
@@ -57,7 +57,9 @@ public:
   double real(const char *name) const { return std::get<double>(attrs.at(name)); }
   bool flag(const char *name) const { return std::get<bool>(attrs.at(name)); }
   const std::string &word(const char *name) const { return std::get<std::string>(attrs.at(name)); }
-  const std::vector<int64_t> &integers(const char *name) const { return std::get<std::vector<int64_t>>(attrs.at(name)); }
+  const std::vector<int64_t> &integers(const char *name) const {
+    return std::get<std::vector<int64_t>>(attrs.at(name));
+  }
   const Shape &sizes(const char *name) const { return std::get<Shape>(attrs.at(name)); }
 
   bool fail(std::string text, std::string hint = {}) { return environment.fail(std::move(text), std::move(hint)); }

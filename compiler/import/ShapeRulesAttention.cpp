@@ -11,7 +11,8 @@ namespace {
 std::optional<int64_t> headSize(OpCall &c, int operand, const char *attribute, int64_t heads) {
   auto width = c.fixedAxis(operand, 2, "as heads need");
   if (width && *width % heads) {
-    c.failAt(attribute, std::to_string(*width) + " features of '" + c.op.operands[operand].name + "' are not divisible by " + std::to_string(heads) + " heads");
+    c.failAt(attribute, std::to_string(*width) + " features of '" + c.op.operands[operand].name +
+                            "' are not divisible by " + std::to_string(heads) + " heads");
     return std::nullopt;
   }
   return width ? std::optional<int64_t>(*width / heads) : std::nullopt;
@@ -21,7 +22,9 @@ bool checkMask(OpCall &c, int operand, const Shape &scores) {
   if (!c.has(operand))
     return true;
   auto joined = broadcastShapes(c.shape(operand), scores);
-  return (joined && *joined == scores) || c.failOperand(operand, "expected a shape that broadcasts to " + shapeText(scores) + " but got " + shapeText(c.shape(operand)));
+  return (joined && *joined == scores) ||
+         c.failOperand(operand, "expected a shape that broadcasts to " + shapeText(scores) + " but got " +
+                                    shapeText(c.shape(operand)));
 }
 
 bool checkCache(OpCall &c, int64_t kvHeads, int64_t keySize, int64_t valueSize) {
@@ -31,13 +34,16 @@ bool checkCache(OpCall &c, int64_t kvHeads, int64_t keySize, int64_t valueSize) 
   if (!state)
     return false;
   if (state->kvHeads != kvHeads || state->headDim != keySize || state->headDim != valueSize)
-    return c.failAt("cache", "state '" + state->name + "' holds " + std::to_string(state->kvHeads) + " heads of " + std::to_string(state->headDim) +
-                                 ", but keys are " + std::to_string(kvHeads) + " heads of " + std::to_string(keySize) + " and values of " + std::to_string(valueSize));
+    return c.failAt("cache", "state '" + state->name + "' holds " + std::to_string(state->kvHeads) + " heads of " +
+                                 std::to_string(state->headDim) + ", but keys are " + std::to_string(kvHeads) +
+                                 " heads of " + std::to_string(keySize) + " and values of " +
+                                 std::to_string(valueSize));
   const DimExpr &layer = std::get<DimExpr>(c.attrs.at("cache_layer"));
   auto low = c.environment.lowest(layer), high = c.environment.highest(layer);
   if (!low || !high || *low < 0 || *high >= state->layers)
-    return c.failAt("cache", "layer " + layer.str() + (high ? " reaches " + std::to_string(*low < 0 ? *low : *high) : "") + ", but state '" + state->name + "' has layers 0.." +
-                                 std::to_string(state->layers - 1));
+    return c.failAt("cache", "layer " + layer.str() +
+                                 (high ? " reaches " + std::to_string(*low < 0 ? *low : *high) : "") + ", but state '" +
+                                 state->name + "' has layers 0.." + std::to_string(state->layers - 1));
   return true;
 }
 
@@ -46,7 +52,8 @@ struct Operands {
 };
 
 /// What attention and mha share, behind the projections. `out`: features of the first result.
-bool checkAttention(OpCall &c, const Operands &at, int64_t heads, int64_t kvHeads, int64_t keySize, int64_t valueSize, int64_t out) {
+bool checkAttention(OpCall &c, const Operands &at, int64_t heads, int64_t kvHeads, int64_t keySize, int64_t valueSize,
+                    int64_t out) {
   const Shape &q = c.shape(at.q), &k = c.shape(at.k), &v = c.shape(at.v);
   if (q[0] != k[0] || k[0] != v[0])
     return c.fail("batch sizes differ: q " + shapeText(q) + ", k " + shapeText(k) + ", v " + shapeText(v));
@@ -79,21 +86,24 @@ bool shapeAttention(OpCall &c) {
   for (int operand : {at.q, at.k, at.v})
     if (!c.needRank(operand, 3))
       return false;
-  if (c.type(at.q) != c.type(at.k) || c.type(at.q) != c.type(at.v) || (c.has(at.bias) && c.type(at.bias) != c.type(at.q)))
+  if (c.type(at.q) != c.type(at.k) || c.type(at.q) != c.type(at.v) ||
+      (c.has(at.bias) && c.type(at.bias) != c.type(at.q)))
     return c.fail("q, k, v and bias need one dtype", "there is no promotion; use op 'cast'");
   int64_t heads = c.integer("heads");
   if (!c.given("kv_heads"))
     c.attrs["kv_heads"] = heads;
   int64_t kvHeads = c.integer("kv_heads");
   if (heads % kvHeads)
-    return c.failAt("kv_heads", std::to_string(heads) + " heads are not divisible by " + std::to_string(kvHeads) + " kv_heads");
+    return c.failAt("kv_heads",
+                    std::to_string(heads) + " heads are not divisible by " + std::to_string(kvHeads) + " kv_heads");
   auto queries = headSize(c, at.q, "heads", heads);
   auto keys = queries ? headSize(c, at.k, "kv_heads", kvHeads) : std::nullopt;
   auto values = keys ? headSize(c, at.v, "kv_heads", kvHeads) : std::nullopt;
   if (!values)
     return false;
   if (*queries != *keys)
-    return c.fail("heads of q have " + std::to_string(*queries) + " features, but heads of k have " + std::to_string(*keys));
+    return c.fail("heads of q have " + std::to_string(*queries) + " features, but heads of k have " +
+                  std::to_string(*keys));
   return checkAttention(c, at, heads, kvHeads, *keys, *values, heads * *values);
 }
 
@@ -111,17 +121,21 @@ bool shapeMha(OpCall &c) {
     return false;
   for (int operand : {at.k, at.v}) {
     if (c.shape(operand)[2] != DimExpr(*width))
-      return c.failOperand(operand, "expected " + std::to_string(*width) + " features as in q but got " + shapeText(c.shape(operand)));
+      return c.failOperand(operand, "expected " + std::to_string(*width) + " features as in q but got " +
+                                        shapeText(c.shape(operand)));
     if (c.type(operand) != c.type(at.q))
       return c.failOperand(operand, "q, k and v need one dtype", "there is no promotion; use op 'cast'");
   }
   auto size = headSize(c, at.q, "heads", heads);
   if (!size)
     return false;
-  InitRule packed = initUniform(std::sqrt(6.0 / (4.0 * static_cast<double>(*width)))), out = initUniform(1 / std::sqrt(static_cast<double>(*width)));
+  InitRule packed = initUniform(std::sqrt(6.0 / (4.0 * static_cast<double>(*width)))),
+           out = initUniform(1 / std::sqrt(static_cast<double>(*width)));
   bool bias = c.flag("bias");
-  if (!c.param("in_proj_weight", {DimExpr(3) * *width, *width}, packed) || (bias && !c.param("in_proj_bias", {DimExpr(3) * *width}, initConstant(0))) ||
-      !c.param("out_proj.weight", {*width, *width}, out) || (bias && !c.param("out_proj.bias", {*width}, initConstant(0))))
+  if (!c.param("in_proj_weight", {DimExpr(3) * *width, *width}, packed) ||
+      (bias && !c.param("in_proj_bias", {DimExpr(3) * *width}, initConstant(0))) ||
+      !c.param("out_proj.weight", {*width, *width}, out) ||
+      (bias && !c.param("out_proj.bias", {*width}, initConstant(0))))
     return false;
   return checkAttention(c, at, heads, heads, *size, *size, *width);
 }

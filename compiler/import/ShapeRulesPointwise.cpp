@@ -21,7 +21,8 @@ bool checkScalar(OpCall &c, const char *name, DType dtype) {
     low = -2147483648.0, high = 2147483647.0;
   else if (dtype == DType::i64)
     low = -9007199254740992.0, high = 9007199254740992.0;
-  return (value == std::floor(value) && value >= low && value <= high) || c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype));
+  return (value == std::floor(value) && value >= low && value <= high) ||
+         c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype));
 }
 
 /// Broadcast of all operands from `first` on; nullopt after an error.
@@ -68,7 +69,8 @@ bool shapeSame(OpCall &c) { return c.give(c.type(0), c.shape(0)); }
 bool shapeClamp(OpCall &c) {
   if (!c.given("min") && !c.given("max"))
     return c.fail("needs 'min' or 'max'");
-  bool plain = c.given("min") && c.given("max") && std::holds_alternative<double>(c.attrs["min"]) && std::holds_alternative<double>(c.attrs["max"]);
+  bool plain = c.given("min") && c.given("max") && std::holds_alternative<double>(c.attrs["min"]) &&
+               std::holds_alternative<double>(c.attrs["max"]);
   if (plain && c.real("min") > c.real("max"))
     return c.failAt("min", "min is larger than max");
   return checkScalar(c, "min", c.type(0)) && checkScalar(c, "max", c.type(0)) && shapeSame(c);
@@ -118,7 +120,8 @@ bool shapeReduce(OpCall &c) {
       axes.push_back(i);
   std::sort(axes.begin(), axes.end());
   if (std::adjacent_find(axes.begin(), axes.end()) != axes.end())
-    return c.failAt("axis", "axis " + std::to_string(*std::adjacent_find(axes.begin(), axes.end())) + " is named twice");
+    return c.failAt("axis",
+                    "axis " + std::to_string(*std::adjacent_find(axes.begin(), axes.end())) + " is named twice");
   c.attrs["axis"] = axes;
   Shape shape, reduced;
   for (size_t i = 0; i < c.rank(0); ++i) {
@@ -170,9 +173,13 @@ bool shapeCrossEntropy(OpCall &c) {
   if (c.has(2) && c.given("class_weights"))
     return c.failAt("class_weights", "takes a third operand or 'class_weights', not both");
   if (c.has(2) && (c.shape(2) != Shape{classes} || c.type(2) != c.type(0)))
-    return c.failOperand(2, std::string("expected ") + dtypeName(c.type(0)) + " [" + classes.str() + "] but got " + dtypeName(c.type(2)) + " " + shapeText(c.shape(2)));
-  if (c.given("class_weights") && DimExpr(static_cast<int64_t>(std::get<std::vector<double>>(c.attrs["class_weights"]).size())) != classes)
-    return c.failAt("class_weights", "expected " + classes.str() + " weights but got " + std::to_string(std::get<std::vector<double>>(c.attrs["class_weights"]).size()));
+    return c.failOperand(2, std::string("expected ") + dtypeName(c.type(0)) + " [" + classes.str() + "] but got " +
+                                dtypeName(c.type(2)) + " " + shapeText(c.shape(2)));
+  if (c.given("class_weights") &&
+      DimExpr(static_cast<int64_t>(std::get<std::vector<double>>(c.attrs["class_weights"]).size())) != classes)
+    return c.failAt("class_weights",
+                    "expected " + classes.str() + " weights but got " +
+                        std::to_string(std::get<std::vector<double>>(c.attrs["class_weights"]).size()));
   return giveLoss(c, c.type(0), rows);
 }
 
@@ -180,13 +187,16 @@ bool shapeDifference(OpCall &c) {
   if (!c.needSameType())
     return false;
   if (c.shape(0) != c.shape(1))
-    return c.fail(std::string(c.op.operands[0].name) + " " + shapeText(c.shape(0)) + " and " + c.op.operands[1].name + " " + shapeText(c.shape(1)) + " differ in shape");
+    return c.fail(std::string(c.op.operands[0].name) + " " + shapeText(c.shape(0)) + " and " + c.op.operands[1].name +
+                  " " + shapeText(c.shape(1)) + " differ in shape");
   if (c.word("reduction") == "batchmean" && c.rank(0) == 0)
     return c.failAt("reduction", "batchmean needs a batch axis");
-  if (auto weights = c.attrs.find("pos_weight"); weights != c.attrs.end() && std::holds_alternative<std::vector<double>>(weights->second)) {
+  if (auto weights = c.attrs.find("pos_weight");
+      weights != c.attrs.end() && std::holds_alternative<std::vector<double>>(weights->second)) {
     int64_t count = std::get<std::vector<double>>(weights->second).size();
     if (c.rank(0) == 0 || c.shape(0).back() != DimExpr(count))
-      return c.failAt("pos_weight", "expected one number for each element of the last axis of " + shapeText(c.shape(0)) + " but got " + std::to_string(count));
+      return c.failAt("pos_weight", "expected one number for each element of the last axis of " +
+                                        shapeText(c.shape(0)) + " but got " + std::to_string(count));
   }
   return giveLoss(c, c.type(0), c.shape(0));
 }

@@ -1,5 +1,5 @@
-// Shape rules of the ops that move elements. Numbers from the end are resolved here, and what must hold for every size of
-// the dims (a slice inside its axis, a reshape that keeps the count) is proved from their ranges or refused.
+// Shape rules of the ops that move elements. Numbers from the end are resolved here, and what must hold for every size
+// of the dims (a slice inside its axis, a reshape that keeps the count) is proved from their ranges or refused.
 #include "import/ShapeRules.h"
 
 #include "import/Diagnostics.h"
@@ -45,13 +45,20 @@ bool shapeReshape(OpCall &c) {
     DimExpr rest = elementCount(shape);
     auto size = checkSizes(c, "shape", shape) ? total.divide(rest) : std::nullopt;
     if (!size)
-      return c.failAt("shape", shapeText(c.shape(0)) + " with " + total.str() + " elements is not divisible by " + rest.str());
+      return c.failAt("shape",
+                      shapeText(c.shape(0)) + " with " + total.str() + " elements is not divisible by " + rest.str());
+    if (!c.environment.isMultiple(*size, 1))
+      return c.failAt("shape",
+                      shapeText(c.shape(0)) + " with " + total.str() + " elements is not always divisible by " +
+                          rest.str(),
+                      "give the dim a multiple_of");
     *open = *size;
   }
   if (!checkSizes(c, "shape", shape))
     return false;
   if (elementCount(shape) != total)
-    return c.failAt("shape", shapeText(c.shape(0)) + " has " + total.str() + " elements, but " + shapeText(shape) + " has " + elementCount(shape).str());
+    return c.failAt("shape", shapeText(c.shape(0)) + " has " + total.str() + " elements, but " + shapeText(shape) +
+                                 " has " + elementCount(shape).str());
   c.attrs["shape"] = shape;
   return c.give(c.type(0), shape);
 }
@@ -60,7 +67,8 @@ bool shapeTranspose(OpCall &c) {
   std::vector<int64_t> perm = c.integers("perm");
   int64_t rank = c.rank(0);
   if (static_cast<int64_t>(perm.size()) != rank)
-    return c.failAt("perm", "expected " + std::to_string(rank) + " axes for " + shapeText(c.shape(0)) + " but got " + std::to_string(perm.size()));
+    return c.failAt("perm", "expected " + std::to_string(rank) + " axes for " + shapeText(c.shape(0)) + " but got " +
+                                std::to_string(perm.size()));
   Shape shape;
   std::vector<bool> seen(rank);
   for (int64_t &axis : perm) {
@@ -87,7 +95,8 @@ bool shapeSplit(OpCall &c) {
   if (!checkSizes(c, "sizes", sizes))
     return false;
   if (total != c.shape(0)[axis])
-    return c.failAt("sizes", "sizes add up to " + total.str() + ", but axis " + std::to_string(axis) + " of " + shapeText(c.shape(0)) + " is " + c.shape(0)[axis].str());
+    return c.failAt("sizes", "sizes add up to " + total.str() + ", but axis " + std::to_string(axis) + " of " +
+                                 shapeText(c.shape(0)) + " is " + c.shape(0)[axis].str());
   for (const DimExpr &size : sizes) {
     Shape part = c.shape(0);
     part[axis] = size;
@@ -127,7 +136,8 @@ bool shapeSlice(OpCall &c) {
     return place.constant() || !high ? std::string() : ", which may be " + std::to_string(*high) + ",";
   };
   if (!provablyAtMost(c, 0, start) || !provablyAtMost(c, end, size))
-    return c.failAt(c.given("end") ? "end" : "start", "slice " + range + mayBe(end) + " is not inside axis " + std::to_string(axis) + " of " + shapeText(c.shape(0)));
+    return c.failAt(c.given("end") ? "end" : "start", "slice " + range + mayBe(end) + " is not inside axis " +
+                                                          std::to_string(axis) + " of " + shapeText(c.shape(0)));
   if (fixed ? *fixed < 1 : !provablyAtMost(c, start, end))
     return c.failAt("start", "slice " + range + " of axis " + std::to_string(axis) + " is empty or runs backwards");
   if (fixed)
@@ -135,7 +145,8 @@ bool shapeSlice(OpCall &c) {
   else if (step > 1 && c.environment.isMultiple(length, step))
     length = *length.divide(step);
   else if (step > 1)
-    return c.failAt("step", length.str() + " is not always a multiple of step " + std::to_string(step), "give the dim a multiple_of");
+    return c.failAt("step", length.str() + " is not always a multiple of step " + std::to_string(step),
+                    "give the dim a multiple_of");
   c.attrs["start"] = start;
   c.attrs["end"] = end;
   Shape shape = c.shape(0);
@@ -149,7 +160,8 @@ bool shapeSelect(OpCall &c) {
   const DimExpr &size = c.shape(0)[axis];
   auto low = c.environment.lowest(size);
   if (!low || (index >= 0 ? index >= *low : index < -*low))
-    return c.failAt("index", "index " + std::to_string(index) + " of an axis of " + size.str() + (size.constant() ? "" : ", which may be " + std::to_string(low.value_or(0))));
+    return c.failAt("index", "index " + std::to_string(index) + " of an axis of " + size.str() +
+                                 (size.constant() ? "" : ", which may be " + std::to_string(low.value_or(0))));
   if (auto fixed = size.constant(); fixed && index < 0)
     c.attrs["index"] = index + *fixed;
   Shape shape = c.shape(0);
@@ -160,7 +172,8 @@ bool shapeSelect(OpCall &c) {
 bool shapeSqueeze(OpCall &c) {
   size_t axis = c.integer("axis");
   if (c.shape(0)[axis] != DimExpr(1))
-    return c.failAt("axis", "axis " + std::to_string(axis) + " of " + shapeText(c.shape(0)) + " is " + c.shape(0)[axis].str() + ", not 1");
+    return c.failAt("axis", "axis " + std::to_string(axis) + " of " + shapeText(c.shape(0)) + " is " +
+                                c.shape(0)[axis].str() + ", not 1");
   Shape shape = c.shape(0);
   shape.erase(shape.begin() + axis);
   return c.give(c.type(0), shape);
@@ -178,7 +191,8 @@ bool shapeExpand(OpCall &c) {
     return false;
   auto joined = broadcastShapes(c.shape(0), shape);
   if (!joined || *joined != shape)
-    return c.failAt("shape", shapeText(c.shape(0)) + " does not expand to " + shapeText(shape), "only axes of size 1 can be repeated");
+    return c.failAt("shape", shapeText(c.shape(0)) + " does not expand to " + shapeText(shape),
+                    "only axes of size 1 can be repeated");
   return c.give(c.type(0), shape);
 }
 
@@ -196,14 +210,16 @@ bool shapeFlatten(OpCall &c) {
 bool shapeGather(OpCall &c) {
   size_t axis = c.integer("axis");
   if (c.rank(1) != c.rank(0))
-    return c.failOperand(1, "expected rank " + std::to_string(c.rank(0)) + " as x " + shapeText(c.shape(0)) + " but got " + shapeText(c.shape(1)));
+    return c.failOperand(1, "expected rank " + std::to_string(c.rank(0)) + " as x " + shapeText(c.shape(0)) +
+                                " but got " + shapeText(c.shape(1)));
   Shape x = c.shape(0), index = c.shape(1);
   DimExpr count = index[axis];
   x[axis] = index[axis] = 1;
   std::string clash;
   auto shape = broadcastShapes(x, index, &clash);
   if (!shape)
-    return c.failOperand(1, "x " + shapeText(c.shape(0)) + " and index " + shapeText(c.shape(1)) + " do not broadcast: " + clash);
+    return c.failOperand(1, "x " + shapeText(c.shape(0)) + " and index " + shapeText(c.shape(1)) +
+                                " do not broadcast: " + clash);
   (*shape)[axis] = count;
   return c.give(c.type(0), *shape);
 }
@@ -220,11 +236,16 @@ bool shapeConstant(OpCall &c) {
   if (c.given("values")) {
     values = std::get<std::vector<double>>(c.attrs["values"]);
     if (elementCount(shape) != DimExpr(static_cast<int64_t>(values.size())))
-      return c.failAt("values", shapeText(shape) + " needs " + elementCount(shape).str() + " values but got " + std::to_string(values.size()));
+      return c.failAt("values", shapeText(shape) + " needs " + elementCount(shape).str() + " values but got " +
+                                    std::to_string(values.size()));
   } else if (std::holds_alternative<double>(c.attrs["value"])) {
     values.push_back(c.real("value"));
   }
-  double high = dtype == DType::boolean ? 1 : dtype == DType::i8 ? 127 : dtype == DType::u8 ? 255 : dtype == DType::i32 ? 2147483647.0 : 9007199254740992.0;
+  double high = dtype == DType::boolean ? 1
+                : dtype == DType::i8    ? 127
+                : dtype == DType::u8    ? 255
+                : dtype == DType::i32   ? 2147483647.0
+                                        : 9007199254740992.0;
   double low = dtype == DType::boolean || dtype == DType::u8 ? 0 : dtype == DType::i64 ? -high : -high - 1;
   for (double value : values)
     if (!isFloat(dtype) && (value != std::floor(value) || value < low || value > high))

@@ -20,7 +20,10 @@ Character decode(std::string_view text) {
   unsigned char first = text[0];
   if (first < 0x80)
     return {first, 1};
-  size_t length = first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xC2 && first < 0xE0 ? 2 : 0;
+  size_t length = first >= 0xF0 && first < 0xF5   ? 4
+                  : first >= 0xE0 && first < 0xF0 ? 3
+                  : first >= 0xC2 && first < 0xE0 ? 2
+                                                  : 0;
   if (length == 0 || text.size() < length)
     return {};
   uint32_t code = first & (0xFF >> (length + 1));
@@ -47,6 +50,14 @@ std::string plain(std::string_view word) {
     if (c != '_' && c != '-')
       result += std::tolower(static_cast<unsigned char>(c));
   return result;
+}
+
+/// "attnmask" of "attentionmask": the same letters in order, from the first on.
+bool isAbbreviation(std::string_view small, std::string_view large) {
+  size_t next = 0;
+  for (char c : large)
+    next += next < small.size() && small[next] == c;
+  return small[0] == large[0] && next == small.size();
 }
 
 std::string hex(uint32_t value, int digits) {
@@ -145,17 +156,18 @@ std::vector<std::string> closest(std::string_view word, const std::vector<std::s
     if (candidate == word || candidate.size() > kComparable)
       continue;
     // One is a part of the other: "feat" for "features", "epsilon" for "eps", "num_heads" for "heads".
-    const std::string &small = wanted.size() < have.size() ? wanted : have, &large = wanted.size() < have.size() ? have : wanted;
-    bool prefix = small.size() >= 3 && (large.compare(0, small.size(), small) == 0 || large.compare(large.size() - small.size(), small.size(), small) == 0);
-    if (have.size() > wanted.size() + allowed || wanted.size() > have.size() + allowed) {
-      if (!prefix)
-        continue;
-    }
-    unsigned distance = editDistance(wanted, have);
+    const std::string &small = wanted.size() < have.size() ? wanted : have,
+                      &large = wanted.size() < have.size() ? have : wanted;
+    bool prefix = small.size() >= 3 && (large.compare(0, small.size(), small) == 0 ||
+                                        large.compare(large.size() - small.size(), small.size(), small) == 0);
+    bool similar = have.size() <= wanted.size() + allowed && wanted.size() <= have.size() + allowed;
+    unsigned distance = similar ? editDistance(wanted, have) : allowed + 1;
     if (distance <= allowed)
       found.push_back({distance, editDistance(word, candidate), &candidate});
     else if (prefix)
-      found.push_back({allowed + 1, distance, &candidate});
+      found.push_back({allowed + 1, editDistance(word, candidate), &candidate});
+    else if (small.size() >= 3 && isAbbreviation(small, large))
+      found.push_back({allowed + 2, editDistance(word, candidate), &candidate});
   }
   std::sort(found.begin(), found.end(), [](const Found &a, const Found &b) {
     return std::tuple(a.distance, a.exact, *a.name) < std::tuple(b.distance, b.exact, *b.name);

@@ -1,0 +1,72 @@
+// The generated pages are those that the table gives, and the op table itself is well formed.
+// After a change of the table: weft-docgen ops > docs/ops.md; weft-docgen schema > docs/weft-1.schema.json.
+#include "Helpers.h"
+#include "import/ReadJson.h"
+
+#include <fstream>
+#include <set>
+
+using namespace weft;
+using namespace weft::test;
+
+namespace {
+
+std::string fileText(const std::string &name) {
+  std::ifstream file(std::string(WEFT_SOURCE_DIR) + "/docs/" + name);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(Docs, CommittedPagesAreCurrent) {
+  EXPECT_TRUE(fileText("ops.md") == opReferenceText()) << "run: weft-docgen ops > docs/ops.md";
+  EXPECT_TRUE(fileText("weft-1.schema.json") == schemaText()) << "run: weft-docgen schema > docs/weft-1.schema.json";
+}
+
+TEST(Docs, SchemaIsJsonAndHasEveryOp) {
+  SourceText text;
+  text.text = schemaText();
+  Diagnostics diagnostics;
+  auto document = readJson(text, {}, diagnostics);
+  ASSERT_TRUE(document.has_value()) << diagnostics.str();
+  const JsonValue *defs = document->root()->find("$defs");
+  for (const std::string &op : opNames())
+    EXPECT_NE(defs->find("op_" + op), nullptr) << op;
+}
+
+TEST(OpTable, NamesAreUniqueAndTextsAreThere) {
+  std::set<std::string> names;
+  for (const OpInfo &op : opTable()) {
+    EXPECT_TRUE(names.insert(op.name).second) << op.name;
+    EXPECT_TRUE(op.summary[0] && op.result[0] && op.shape) << op.name;
+    EXPECT_EQ(findOp(op.name), &op);
+    std::set<std::string> keys = {"id", "op", "in", "out", "param", "doc"};
+    for (const AttrInfo &attr : op.attrs) {
+      EXPECT_TRUE(keys.insert(attr.name).second) << op.name << " " << attr.name;
+      EXPECT_TRUE(attr.doc[0]) << op.name << " " << attr.name;
+      EXPECT_EQ(attr.words != nullptr, attr.type == AttrType::word) << op.name << " " << attr.name;
+    }
+  }
+  EXPECT_EQ(opTable().size(), 82u);
+}
+
+TEST(OpTable, ExamplesAreNodesOfTheirOp) {
+  for (const OpInfo &op : opTable()) {
+    if (!op.example)
+      continue;
+    SourceText text;
+    text.text = op.example;
+    Diagnostics diagnostics;
+    auto document = readJson(text, {}, diagnostics);
+    ASSERT_TRUE(document.has_value()) << op.name << diagnostics.str();
+    EXPECT_EQ(document->root()->find("op")->text, op.name);
+    for (const JsonMember &member : document->root()->members)
+      EXPECT_TRUE(op.attr(member.key) || member.key == "id" || member.key == "op" || member.key == "in" ||
+                  member.key == "out" || member.key == "param")
+          << op.name << " " << member.key;
+    for (const AttrInfo &attr : op.attrs)
+      EXPECT_TRUE(!attr.required || document->root()->find(attr.name)) << op.name << " " << attr.name;
+  }
+}
+
+} // namespace

@@ -1,0 +1,109 @@
+// Entries and generation: defaults, bound states, fixed dims, gradients, token inputs.
+#include "Helpers.h"
+
+using namespace weft;
+using namespace weft::test;
+
+namespace {
+
+const char *kNodes = R"({"id": "e", "op": "embedding", "in": "i", "rows": 9, "features": 8},
+  {"id": "a", "op": "attention", "in": ["e", "e", "e"], "heads": 2, "causal": true, "cache": {"state": "kv", "layer": 0}}, {"id": "y", "op": "linear", "features": 9}, {"id": "m", "op": "mean", "axis": [1, 2]})";
+
+Reading entries(const std::string &text, const std::string &more = "") {
+  return readParts("i:i32[B,T]", kNodes, "y m", more + "\"entries\": {" + text + "},");
+}
+
+const char *kTrain = R"("train": {"nodes": [{"id": "loss", "op": "mean", "in": "m"}], "loss": "loss"},)";
+
+TEST(Entries, Defaults) {
+  Reading got = readParts("i:i32[B,T]", kNodes, "y m", kTrain);
+  EXPECT_READS(got);
+  ASSERT_EQ(got->entries.size(), 2u);
+  EXPECT_EQ(got->entries[0].name, "forward");
+  EXPECT_EQ(got->entries[0].outputs, (std::vector<std::string>{"y", "m"}));
+  EXPECT_EQ(got->entries[1].name, "train_step");
+  EXPECT_EQ(got->entries[1].mode, EntryDesc::Mode::train);
+  EXPECT_EQ(readParts("i:i32[B,T]", kNodes, "y m")->entries.size(), 1u);
+}
+
+TEST(Entries, ValuesOfAllKinds) {
+  Reading got = entries(
+      R"("all": {}, "prefill": {"state": "kv", "outputs": ["y"], "last_token_only": true}, "decode": {"state": ["kv"], "dims": {"T": 1}, "outputs": "y"},
+    "g": {"mode": "grad", "gradients": ["y.*"]}, "train": {"mode": "train"},
+    "generate": {"prefill": "prefill", "step": "decode", "max_new_tokens": 5, "stop": [2, "1 + 2"], "sample": {"kind": "top_p", "p": 0.9, "k": 50, "temperature": 0.8, "seed": 7}})",
+      kTrain);
+  EXPECT_READS(got);
+  ASSERT_EQ(got->entries.size(), 5u);
+  EXPECT_EQ(got->entries[0].outputs.size(), 2u);
+  EXPECT_TRUE(got->entries[1].lastTokenOnly);
+  EXPECT_EQ(got->entries[1].states, std::vector<int32_t>{0});
+  EXPECT_EQ(got->entries[2].fixedDims.at("T"), 1);
+  EXPECT_EQ(got->entries[3].gradients, std::vector<std::string>{"y.*"});
+  const GenerateDesc &generate = got->generates.at(0);
+  EXPECT_EQ(generate.tokenInput, "i");
+  EXPECT_EQ(generate.stop, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(generate.kind, "top_p");
+  EXPECT_EQ(generate.seed, 7u);
+  EXPECT_EQ(generate.temperature, 0.8);
+}
+
+TEST(Entries, Mistakes) {
+  EXPECT_ERROR(entries(R"("f": {"outputs": ["yy"]})"), "no output 'yy' (did you mean 'y'?)");
+  EXPECT_ERROR(entries(R"("f": {"outputs": ["y", "y"]})"), "output 'y' is named twice");
+  EXPECT_ERROR(entries(R"("f": {"outputs": []})"), "entry 'f' has no outputs");
+  EXPECT_ERROR(entries(R"("f": {"mode": "training"})"), "unknown word 'training'");
+  EXPECT_ERROR(entries(R"("f": {"mode": "train"})"), "mode 'train' needs a 'train' section");
+  EXPECT_ERROR(entries(R"("f": {"state": "kw"})"), "no state 'kw' (did you mean 'kv'?)");
+  EXPECT_ERROR(entries(R"("f": {"dims": {"U": 1}})"), "no dim 'U'");
+  EXPECT_ERROR(entries(R"("f": {"dims": {"T": 33}})"), "dim 'T' cannot be 33, its range is 1..32");
+  EXPECT_ERROR(entries(R"("f": {"dims": {"E": 3}})"), "its range is 2..64 in multiples of 2");
+  EXPECT_ERROR(entries(R"("f": {"outputs": ["m"], "last_token_only": true})"),
+               "last_token_only needs a position axis 1, but output 'm' is [B]");
+  EXPECT_ERROR(entries(R"("f": {"gradients": ["y.*"]})"), "gradients are for mode 'grad'");
+  EXPECT_ERROR(entries(R"("f": {"mode": "grad", "gradients": ["zz.*"]})", kTrain),
+               "gradient 'zz.*' matches no parameter");
+  EXPECT_ERROR(entries(R"("f": {"mode": "grad", "state": "kv"})", kTrain), "only mode 'infer' binds a state");
+  EXPECT_ERROR(entries(R"("f g": {})"), "entry 'f g' is not a name");
+  EXPECT_ERROR(entries(R"("f": {"output": ["y"]})"), "entry 'f' has no key 'output' (did you mean 'outputs'?)");
+}
+
+TEST(Entries, MasksDoNotGoWithABoundCache) {
+  const char *nodes =
+      R"({"id": "y", "op": "attention", "in": {"q": "x", "k": "x", "v": "x", "key_mask": "k"}, "heads": 2, "cache": {"state": "kv"}})";
+  EXPECT_READS(readParts("x:f32[B,T,8] k:bool[B,T]", nodes, "y"));
+  EXPECT_ERROR(readParts("x:f32[B,T,8] k:bool[B,T]", nodes, "y", R"("entries": {"decode": {"state": "kv"}},)"),
+               "an attention whose cache is bound (entry 'decode') takes no key_mask, mask or bias");
+}
+
+TEST(Generate, Mistakes) {
+  auto generate = [](const std::string &text) {
+    return entries(
+        R"("p": {"state": "kv", "outputs": ["y"]}, "two": {}, "s": {"state": "kv", "outputs": ["y"], "dims": {"T": 1}}, "t": {"mode": "train"}, "generate": {)" +
+            text + "}",
+        kTrain);
+  };
+  EXPECT_READS(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4)"));
+  EXPECT_ERROR(generate(R"("prefill": "q", "step": "s", "max_new_tokens": 4)"), "no entry 'q'");
+  EXPECT_ERROR(generate(R"("prefill": "two", "step": "s", "max_new_tokens": 4)"),
+               "entry 'two' needs one output, the logits, but has 2");
+  EXPECT_ERROR(generate(R"("prefill": "t", "step": "s", "max_new_tokens": 4)"), "entry 't' is not of mode 'infer'");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "p", "max_new_tokens": 4)"),
+               "fixes no dim of an integer input to 1");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s")"), "entry 'generate' needs the key 'max_new_tokens'");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 0)"),
+               "max_new_tokens: expected at least 1 but got 0");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "stop": [-1])"),
+               "expected a token of 0 or more but got -1");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "topk"})"),
+               "unknown word 'topk'");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "topk"})"),
+               "did you mean 'top_k'?");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "top_k"})"),
+               "kind 'top_k' needs 'k'");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "top_p", "p": 1.5})"),
+               "above 0 and up to 1");
+  EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "beam", "beams": 0})"),
+               "beams: expected at least 1");
+}
+
+} // namespace

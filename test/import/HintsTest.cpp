@@ -1,0 +1,107 @@
+// "did you mean" on a hundred typos and on every single-letter typo of every op: at least 95 % must name the right
+// word. Typos are the usual four: a letter missing, doubled, replaced by a neighbour, or two letters swapped.
+#include "Helpers.h"
+
+#include <random>
+
+using namespace weft;
+using namespace weft::test;
+
+namespace {
+
+std::string typo(const std::string &word, int kind, size_t at) {
+  std::string result = word;
+  switch (kind) {
+  case 0:
+    result.erase(at, 1);
+    break;
+  case 1:
+    result.insert(at, 1, word[at]);
+    break;
+  case 2:
+    result[at] = word[at] == 'z' ? 'y' : word[at] == '_' ? '-' : static_cast<char>(word[at] + 1);
+    break;
+  default:
+    if (at + 1 < word.size())
+      std::swap(result[at], result[at + 1]);
+  }
+  return result;
+}
+
+bool namesRight(const std::string &typed, const std::string &meant, const std::vector<std::string> &words) {
+  return didYouMean(typed, words).find("'" + meant + "'") != std::string::npos;
+}
+
+TEST(Hints, SimpleTyposOfEveryOp) {
+  const auto &ops = opNames();
+  int right = 0, all = 0;
+  std::string missed;
+  for (const std::string &op : ops)
+    for (int kind = 0; kind < 4; ++kind)
+      for (size_t at = 0; at < op.size(); ++at) {
+        std::string typed = typo(op, kind, at);
+        if (typed.empty() || std::find(ops.begin(), ops.end(), typed) != ops.end())
+          continue;
+        ++all;
+        bool good = namesRight(typed, op, ops);
+        right += good;
+        if (!good)
+          missed += " " + typed + "(" + op + ")";
+      }
+  EXPECT_GE(right * 100, all * 95) << right << " of " << all << ", missed:" << missed;
+  RecordProperty("right", right);
+  RecordProperty("all", all);
+}
+
+/// A hundred typos in a whole model, each with one error that names the right word.
+TEST(Hints, HundredTyposInAModel) {
+  struct Spot {
+    std::string before, word, after;
+  };
+  const std::string head =
+      R"({"format": "1.0", "name": "m", "config": {"vocab": 9, "features_in": 8, "layers": 2}, "dims": {"B": {"max": 4}, "Time": {"max": 8, "hint": 4}},
+"inputs": {"tokens": {"dtype": "i32", "shape": ["B", "Time"]}},
+"blocks": {"decoder_layer": {"in": ["stream"], "nodes": [{"id": "norm", "op": "layer_norm", "in": "stream", "eps": 1e-5}, {"id": "project", "op": "linear", "features": "features_in"}], "out": "project"}},
+"graph": [{"id": "table", "op": "embedding", "in": "tokens", "rows": "vocab", "features": "features_in"},
+{"id": "stack", "op": "repeat", "block": "decoder_layer", "count": "layers", "in": {"stream": "table"}, "carry": "stream"},
+{"id": "attend", "op": "attention", "in": {"q": "stack", "k": "stack", "v": "stack"}, "heads": 2, "causal": true},
+{"id": "logits", "op": "linear", "features": "vocab", "activation": "gelu_tanh"}],
+"outputs": {"logits": "logits"},
+"init": {"default": {"normal": {"std": 0.02}}, "*.bias": "zeros"},
+"weights": {"file": "m.safetensors", "transpose": [], "missing": {}},
+"train": {"inputs": {"labels": {"dtype": "i32", "shape": ["B", "Time"]}}, "nodes": [{"id": "loss", "op": "cross_entropy", "in": {"logits": "logits", "labels": "labels"}, "label_smoothing": 0.1, "reduction": "mean"}],
+"loss": "loss", "optimizer": {"kind": "adamw", "weight_decay": 0.1}, "schedule": {"kind": "cosine", "total_steps": 10, "warmup_steps": 1}, "clip_grad_norm": 1},
+"entries": {"forward": {"outputs": ["logits"]}}})";
+  ASSERT_TRUE(static_cast<bool>(readText(head))) << readText(head).errors();
+  const std::vector<std::string> words = {"config",          "embedding",     "layer_norm", "linear",  "attention",
+                                          "features_in",     "decoder_layer", "stream",     "causal",  "activation",
+                                          "gelu_tanh",       "transpose",     "missing",    "normal",  "cross_entropy",
+                                          "label_smoothing", "optimizer",     "adamw",      "cosine",  "total_steps",
+                                          "schedule",        "weight_decay",  "heads",      "outputs", "warmup_steps",
+                                          "clip_grad_norm",  "vocab",         "repeat",     "zeros",   "entries"};
+  std::mt19937 random(3);
+  int right = 0, all = 0;
+  std::string missed;
+  for (int round = 0; all < 100 && round < 1000; ++round) {
+    const std::string &word = words[round % words.size()];
+    std::string typed = typo(word, static_cast<int>(random() % 4), random() % (word.size() - 1));
+    // The last occurrence: uses rather than declarations.
+    size_t at = head.rfind("\"" + word + "\"");
+    ASSERT_NE(at, std::string::npos) << word;
+    if (typed == word)
+      continue;
+    std::string text = head;
+    text.replace(at + 1, word.size(), typed);
+    Reading got = readText(text);
+    ++all;
+    bool good = !got && got.errors().find("did you mean '" + word + "'") != std::string::npos;
+    right += good;
+    if (!good)
+      missed += "\n" + typed + " for " + word + ": " + got.errors();
+  }
+  EXPECT_EQ(all, 100);
+  EXPECT_GE(right, 95) << missed;
+  RecordProperty("right", right);
+}
+
+} // namespace
