@@ -47,7 +47,7 @@ namespace {
 class ContractionEmitter {
 public:
   ContractionEmitter(ModuleOp module, llvm::StringRef name, const ContractionSpec &spec, const TargetInfo &target)
-      : k(module, name, target, module.getLoc()), spec(spec), tile(tileSizes(target)) {
+      : module(module), k(module, name, target, module.getLoc()), spec(spec), tile(tileSizes(target)) {
     bool constantDepth = spec.k.isConstant();
     depthBlock = constantDepth ? tile.depthBlock : std::min<int64_t>(tile.depthBlock, 1024);
     blocked = !constantDepth || spec.k.value > depthBlock;
@@ -66,10 +66,10 @@ public:
     emitTasks();
     EmittedKernel kernel;
     kernel.func = k.finish();
-    if (blocked)
-      kernel.scratchBytes = tile.rowBlock * tile.panel * 4;
-    else if (spec.epilogue.heavy || raggedPanel)
-      kernel.scratchBytes = tile.rows * tile.panel * 4;
+    if (needsScratch()) {
+      emitEpilogueFunction();
+      kernel.scratchBytes = headerBytes + (blocked ? tile.rowBlock : tile.rows) * tile.panel * 4;
+    }
     kernel.tasks = [spec = spec, tile = tile](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
       auto size = [&](Size s) { return s.isConstant() ? math.constant(s.value) : slots[s.slot]; };
@@ -102,7 +102,12 @@ private:
     Value ragged;                ///< i1, or null: the panel is known to be full
   };
 
-  Value scratchRow(Value row) { return k.at(k.scratch, k.mul(row, k.i64(tile.panel)), k.b.getF32Type()); }
+  /// Scratch starts with the task's column and batch indices, for the epilogue function; sums follow.
+  static constexpr int64_t headerBytes = 64;
+  bool needsScratch() const { return blocked || spec.epilogue.heavy || raggedPanel; }
+  Value scratchRow(KernelBuilder &in, Value row) {
+    return in.at(in.at(in.scratch, in.i64(headerBytes), in.b.getI8Type()), in.mul(row, in.i64(tile.panel)), in.b.getF32Type());
+  }
 
   void emitTasks() {
     m = k.size(spec.m), n = k.size(spec.n), depth = k.size(spec.k);
@@ -137,6 +142,11 @@ private:
       task.row1 = k.min(m, k.mul(k.udiv(k.mul(k.add(block, k.i64(1)), tiles), blocks), k.i64(tile.rows)));
       if (raggedPanel)
         task.ragged = k.less(n, k.add(task.column, k.i64(vectors * k.target.lanes)));
+      if (needsScratch()) {
+        k.store(task.column, k.scratch);
+        for (size_t a = 0; a < task.batch.size(); ++a)
+          k.store(task.batch[a], k.at(k.scratch, k.i64(a + 1), k.i64Type()));
+      }
       if (blocked)
         emitBlocked(task);
       else
@@ -200,9 +210,9 @@ private:
     };
     forTiles(task, variant, [&](Value rows, Value row) {
       if (spec.epilogue.heavy)
-        scratchEpilogue(task, rows, row);
+        callEpilogue(rows, row);
       else if (task.ragged)
-        k.ifThen(task.ragged, [&] { maskedEpilogue(task, rows, row); });
+        k.ifThen(task.ragged, [&] { callEpilogue(rows, row); });
     });
   }
 
@@ -227,11 +237,11 @@ private:
         storeSums(accumulate(task, rows, row, k0, k1, init), rows, scratchRow0);
       });
     });
-    scratchEpilogue(task, k.sub(task.row1, task.row0), task.row0);
+    callEpilogue(k.sub(task.row1, task.row0), task.row0);
   }
 
   Value sumAddress(Value scratchRow0, int64_t row, int64_t vector) {
-    return k.at(scratchRow(scratchRow0), k.i64(row * tile.panel + vector * k.target.lanes), k.b.getF32Type());
+    return k.at(scratchRow(k, scratchRow0), k.i64(row * tile.panel + vector * k.target.lanes), k.b.getF32Type());
   }
 
   void storeSums(ArrayRef<Value> sums, int64_t rows, Value scratchRow0) {
@@ -289,29 +299,45 @@ private:
                                k.add(task.column, k.i64(v * k.target.lanes)), nullptr, task.batch});
   }
 
-  void scratchEpilogue(const Task &task, Value rows, Value row) {
-    auto full = [&] { loopEpilogue(task, rows, row, k.i64(vectors * k.target.lanes), false); };
-    if (task.ragged)
-      k.ifThen(task.ragged, [&] { maskedEpilogue(task, rows, row); }, full);
-    else
-      full();
+  std::string epilogueName() { return k.func.getName().str() + "_epilogue"; }
+
+  void callEpilogue(Value rows, Value row) {
+    func::CallOp::create(k.b, k.loc, epilogueName(), TypeRange{}, ValueRange{k.args, row, k.add(row, rows), k.scratch});
   }
 
-  void maskedEpilogue(const Task &task, Value rows, Value row) {
-    loopEpilogue(task, rows, row, k.sub(n, task.column), true);
+  /// The epilogue of rows [begin, end) over the sums in scratch. A function of its own, never inlined: the constants of a
+  /// heavy epilogue would otherwise be hoisted into the kernel and push its accumulators out of the registers.
+  void emitEpilogueFunction() {
+    KernelBuilder e(module, epilogueName(), k.target, k.loc);
+    e.func->setAttr("passthrough", e.b.getStrArrayAttr({"noinline"}));
+    Value column = e.load(e.i64Type(), e.scratch);
+    SmallVector<Value> batch;
+    for (size_t a = 0; a < spec.batch.size(); ++a)
+      batch.push_back(e.load(e.i64Type(), e.at(e.scratch, e.i64(a + 1), e.i64Type())));
+    int64_t full = vectors * k.target.lanes;
+    if (raggedPanel) {
+      Value columns = e.sub(e.size(spec.n), column);
+      e.ifThen(
+          e.less(columns, e.i64(full)), [&] { loopEpilogue(e, column, columns, batch, true); },
+          [&] { loopEpilogue(e, column, e.i64(full), batch, false); });
+    } else {
+      loopEpilogue(e, column, e.i64(full), batch, false);
+    }
+    e.finish();
   }
 
-  void loopEpilogue(const Task &task, Value rows, Value row, Value columns, bool masked) {
-    k.loop(k.i64(0), rows, k.i64(1), [&](Value r) {
-      Value sums = scratchRow(r);
-      k.loop(k.i64(0), columns, k.i64(k.target.lanes), [&](Value c) {
-        Value mask = masked ? k.laneMask(k.sub(columns, c)) : nullptr;
-        Value sum = k.load(k.vecF32(), k.at(sums, c, k.b.getF32Type()));
-        spec.epilogue.emit(k, {sum, k.add(row, r), k.add(task.column, c), mask, task.batch});
+  void loopEpilogue(KernelBuilder &e, Value column, Value columns, ArrayRef<Value> batch, bool masked) {
+    e.loop(e.begin, e.end, e.i64(1), [&](Value row) {
+      Value sums = scratchRow(e, e.sub(row, e.begin));
+      e.loop(e.i64(0), columns, e.i64(e.target.lanes), [&](Value c) {
+        Value mask = masked ? e.laneMask(e.sub(columns, c)) : nullptr;
+        Value sum = e.load(e.vecF32(), e.at(sums, c, e.b.getF32Type()));
+        spec.epilogue.emit(e, {sum, row, e.add(column, c), mask, batch});
       });
     });
   }
 
+  ModuleOp module;
   KernelBuilder k;
   const ContractionSpec &spec;
   TileSizes tile;

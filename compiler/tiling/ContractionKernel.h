@@ -40,7 +40,7 @@ struct Epilogue {
   /// times, for different code paths. Must not read what other points of the launch write.
   std::function<void(KernelBuilder &, const EpiloguePoint &)> emit;
   /// True when `emit` is more than about ten vector operations (any function of VectorMath): it is then emitted in a loop
-  /// over the tile's sums in scratch memory, once, and not inline for each of the tile's accumulators.
+  /// over the tile's sums in scratch memory, once, in a function `<kernel>_epilogue`, and not inline for each accumulator.
   bool heavy = false;
 };
 
@@ -59,6 +59,7 @@ struct ContractionSpec {
 
 /// Task = (batch, row block, panel), panel fastest. Each sum is one chain of fused multiply-adds in the order of k,
 /// so a row's result depends neither on m nor on the partition of tasks. Empty sizes are fine: k = 0 gives sums of zero.
+/// Besides `name`, the module may get a private function `name`_epilogue.
 EmittedKernel emitContraction(mlir::ModuleOp module, llvm::StringRef name, const ContractionSpec &spec,
                               const TargetInfo &target);
 

@@ -35,7 +35,7 @@ struct Buffer {
   float *data;
   explicit Buffer(int64_t count) : data(static_cast<float *>(std::aligned_alloc(4096, (count * 4 + 8191) / 4096 * 4096))) {
     for (int64_t i = 0; i < count; ++i)
-      data[i] = ((i * 2654435761u) >> 16) % 1000 / 1000.0f - 0.5f;
+      data[i] = static_cast<uint32_t>(i * 2654435761u + 12345) / 4294967296.0f - 0.5f;
   }
   ~Buffer() { std::free(data); }
   Buffer(const Buffer &) = delete;
