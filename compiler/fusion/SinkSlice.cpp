@@ -52,7 +52,42 @@ std::optional<int64_t> operandAxis(Operation *op, unsigned i, int64_t axis) {
   }
   if (auto transpose = dyn_cast<TransposeOp>(op))
     return transpose.getPerm()[axis];
+  if (isa<ReduceSumOp, ReduceMeanOp, ReduceMaxOp, ReduceMinOp, VarOp>(op)) {
+    ArrayRef<int64_t> axes = op->getAttrOfType<DenseI64ArrayAttr>("axes").asArrayRef();
+    if (op->hasAttr("keepdim"))
+      return llvm::is_contained(axes, axis) ? std::nullopt : std::optional<int64_t>(axis);
+    for (int64_t a = 0, kept = 0; a < own; ++a)
+      if (!llvm::is_contained(axes, a) && kept++ == axis)
+        return a;
+  }
   return std::nullopt;
+}
+
+/// The operands' axes, or failure where the op is not one that computes positions one by one.
+LogicalResult operandAxes(Operation *op, Operation *slice, int64_t axis, SmallVectorImpl<int64_t> &axes, PatternRewriter &b) {
+  if (!op || op->getNumResults() != 1 || !op->hasOneUse())
+    return b.notifyMatchFailure(slice, "expected a producer with no other user");
+  if (op->getNumOperands() == 0 || op->getBlock() != slice->getBlock())
+    return b.notifyMatchFailure(slice, "expected a producer with operands in the same block");
+  if (axis == typeOf(op->getResult(0)).getRank() - 1)
+    return b.notifyMatchFailure(slice, "expected a slice of an axis before the last");
+  for (unsigned i = 0; i < op->getNumOperands(); ++i) {
+    std::optional<int64_t> own = operandAxis(op, i, axis);
+    if (!own)
+      return b.notifyMatchFailure(slice, "expected a producer that computes positions one by one");
+    axes.push_back(*own);
+  }
+  if (llvm::all_of(axes, [](int64_t a) { return a < 0; }))
+    return b.notifyMatchFailure(slice, "expected a producer with the sliced axis");
+  return success();
+}
+
+/// Replaces `slice` by a copy of the op that it reads, on these operands.
+void recompute(Operation *slice, Operation *op, ArrayRef<Value> operands, PatternRewriter &b) {
+  Operation *copy = b.clone(*op);
+  copy->setOperands(operands);
+  copy->getResult(0).setType(slice->getResult(0).getType());
+  b.replaceOp(slice, copy->getResults());
 }
 
 /// slice(op(x, y))  →  op(slice(x), slice(y))
@@ -65,77 +100,54 @@ struct SinkSlice : OpRewritePattern<SliceOp> {
 
   LogicalResult matchAndRewrite(SliceOp slice, PatternRewriter &b) const override {
     Operation *op = slice.getX().getDefiningOp();
-    int64_t axis = slice.getAxis(), rank = typeOf(slice.getX()).getRank();
-    if (axis == rank - 1)
-      return b.notifyMatchFailure(slice, "expected a slice of an axis before the last");
-    if (!op || op->getNumResults() != 1 || !op->hasOneUse())
-      return b.notifyMatchFailure(slice, "expected a producer with no other user");
-    if (op->getNumOperands() == 0 || op->getBlock() != slice->getBlock())
-      return b.notifyMatchFailure(slice, "expected a producer with operands in the same block");
     SmallVector<int64_t> axes;
-    for (unsigned i = 0; i < op->getNumOperands(); ++i) {
-      std::optional<int64_t> own = operandAxis(op, i, axis);
-      if (!own)
-        return b.notifyMatchFailure(slice, "expected a producer that computes positions one by one");
-      axes.push_back(*own);
-    }
-    if (llvm::all_of(axes, [](int64_t a) { return a < 0; }))
-      return b.notifyMatchFailure(slice, "expected a producer with the sliced axis");
-
-    DimExpr size = shapeOf(slice.getY())[axis];
-    SmallVector<Value> operands;
-    for (auto [operand, own] : llvm::zip(op->getOperands(), axes)) {
-      operands.push_back(operand);
+    if (failed(operandAxes(op, slice, slice.getAxis(), axes, b)))
+      return failure();
+    DimExpr size = shapeOf(slice.getY())[slice.getAxis()];
+    SmallVector<Value> operands(op->getOperands());
+    for (auto [operand, own] : llvm::zip(operands, axes)) {
       if (own < 0)
         continue;
       Shape shape = shapeOf(operand);
       shape[own] = size;
-      auto moved = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own), slice.getStart(),
-                                   uint64_t(slice.getStep()));
-      moved->setDiscardableAttrs(slice->getDiscardableAttrDictionary());
-      operands.back() = moved;
+      operand = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own), slice.getStart(),
+                                uint64_t(slice.getStep()));
     }
-    Operation *copy = b.clone(*op);
-    copy->setOperands(operands);
-    copy->getResult(0).setType(slice.getType());
-    b.replaceOp(slice, copy->getResults());
+    recompute(slice, op, operands, b);
     return success();
   }
 };
 
-/// A last_token moves as the slice of position T - 1 does: for the ops above, which position it is does not matter. It
-/// is that slice, marked, while the patterns run.
-constexpr StringLiteral kLastToken = "weft.last_token";
+/// last_token(op(x, y))  →  op(last_token(x), last_token(y))
+///
+/// Sound as for slices: which position is read depends on the sequence, so an operand must have the batch axis too.
+struct SinkLastToken : OpRewritePattern<LastTokenOp> {
+  using OpRewritePattern::OpRewritePattern;
 
-void lastTokensToSlices(Operation *root) {
-  root->walk([](LastTokenOp last) {
-    OpBuilder b(last);
-    DimExpr start = shapeOf(last.getX())[1] - DimExpr(1);
-    auto slice = SliceOp::create(b, last.getLoc(), last.getY().getType(), last.getX(), 1, start.str(), 1);
-    slice->setAttr(kLastToken, b.getUnitAttr());
-    last.replaceAllUsesWith(slice.getY());
-    last.erase();
-  });
-}
-
-void slicesToLastTokens(Operation *root) {
-  root->walk([](SliceOp slice) {
-    if (!slice->hasAttr(kLastToken))
-      return;
-    OpBuilder b(slice);
-    slice.replaceAllUsesWith(LastTokenOp::create(b, slice.getLoc(), slice.getX()).getY());
-    slice.erase();
-  });
-}
+  LogicalResult matchAndRewrite(LastTokenOp last, PatternRewriter &b) const override {
+    Operation *op = last.getX().getDefiningOp();
+    SmallVector<int64_t> axes;
+    if (failed(operandAxes(op, last, 1, axes, b)))
+      return failure();
+    DimExpr batch = shapeOf(last.getX())[0];
+    for (auto [operand, own] : llvm::zip(op->getOperands(), axes))
+      if (own >= 0 && (own != 1 || shapeOf(operand)[0] != batch))
+        return b.notifyMatchFailure(last, "expected operands with a batch axis");
+    SmallVector<Value> operands(op->getOperands());
+    for (auto [operand, own] : llvm::zip(operands, axes))
+      if (own >= 0)
+        operand = LastTokenOp::create(b, last.getLoc(), operand);
+    recompute(last, op, operands, b);
+    return success();
+  }
+};
 
 struct SinkSlicePass : impl::SinkSlicePassBase<SinkSlicePass> {
   void runOnOperation() override {
-    lastTokensToSlices(getOperation());
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkSlice>(&getContext());
+    patterns.add<SinkSlice, SinkLastToken>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
-    slicesToLastTokens(getOperation());
   }
 };
 

@@ -170,11 +170,6 @@ std::string besideModel(const CommonOptions &options, const std::string &path) {
   return options.model.substr(0, slash + 1) + path;
 }
 
-const char *dtypeName(DType dtype) {
-  static const char *const names[] = {"f32", "f16", "bf16", "f64", "i32", "i64", "i8", "u8", "bool"};
-  return names[size_t(dtype)];
-}
-
 size_t dtypeBytes(DType dtype) {
   static const size_t bytes[] = {4, 2, 2, 8, 4, 8, 1, 1, 1};
   return bytes[size_t(dtype)];

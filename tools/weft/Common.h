@@ -5,6 +5,7 @@
 
 #include "import/Diagnostics.h"
 #include "import/ModelDesc.h"
+#include "import/ShapeRules.h"
 #include "pipeline/Compile.h"
 
 #include <CLI/CLI.hpp>
@@ -58,7 +59,6 @@ std::vector<std::string> splitList(const std::string &text, char separator = ','
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 
-const char *dtypeName(DType dtype);
 size_t dtypeBytes(DType dtype);
 /// "[B, T, 512] f32"
 std::string typeText(const TensorType &type);
