@@ -206,7 +206,9 @@ weft_status weft_tensor_file_open_memory(const void *data, size_t bytes, const w
   if (status) return status;
   file->parts[part].memory = data ? data : (const unsigned char *)"";
   file->parts[part].size = (int64_t)bytes;
-  status = weft_read_safetensors(file, part);
+  /* As a safetensors header length, .npy's first bytes are larger than any file. */
+  bool npy = bytes >= 6 && !memcmp(data, "\x93NUMPY", 6);
+  status = npy ? weft_read_npy(file, part) : weft_read_safetensors(file, part);
   return finish(file, status ? status : weft_index_names(file));
 }
 

@@ -1,6 +1,8 @@
 /* The pool: workers spin for a short while after each launch, since the next one usually follows at once, then sleep.
- * A launch is announced by one 64-bit word (its number and its parts); a worker that has no part does not answer, so the
- * job may only be overwritten when all workers that have one are done. */
+ * A launch is announced by one 64-bit word (its number and its parts). Part i is meant for worker i, whose cache may
+ * still hold what it reads, but must be claimed first: the caller claims the parts of workers that have not come by the
+ * time its own is done, so that a launch never waits for a thread that is asleep or not scheduled. A claim that succeeds
+ * proves that the launch still runs, and with it that the job may be read. */
 #include "threads.h"
 
 #include "cpu.h"
@@ -21,6 +23,8 @@
 enum { SPIN_NANOSECONDS = 50000, PARTS_BITS = 16 };
 
 typedef struct worker {
+  /* 2 x launch: its part is free; 2 x launch + 1: somebody has it. */
+  _Alignas(64) atomic_ullong part;
   weft_threads *pool;
   int64_t index;
   pthread_t thread;
@@ -88,6 +92,11 @@ static unsigned long long wait_for_launch(weft_threads *pool, unsigned long long
   return launch;
 }
 
+static bool claim(worker *of, unsigned long long number) {
+  unsigned long long open = 2 * number;
+  return atomic_compare_exchange_strong(&of->part, &open, 2 * number + 1);
+}
+
 static void *work(void *argument) {
   worker *self = argument;
   weft_threads *pool = self->pool;
@@ -96,7 +105,7 @@ static void *work(void *argument) {
   for (;;) {
     seen = wait_for_launch(pool, seen);
     if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return NULL;
-    if (self->index >= (int64_t)(seen & ((1u << PARTS_BITS) - 1))) continue;
+    if (self->index >= (int64_t)(seen & ((1u << PARTS_BITS) - 1)) || !claim(self, seen >> PARTS_BITS)) continue;
     weft_job_part(&pool->job, self->index);
     if (atomic_fetch_sub(&pool->remaining, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
       pthread_mutex_lock(&pool->mutex);
@@ -129,14 +138,20 @@ bool weft_threads_run(weft_threads *pool, const weft_job *job) {
   if (atomic_exchange_explicit(&pool->in_use, 1, memory_order_acquire)) return false;
   pool->job = *job;
   atomic_store_explicit(&pool->remaining, job->parts - 1, memory_order_relaxed);
-  unsigned long long number = atomic_load_explicit(&pool->launch, memory_order_relaxed) >> PARTS_BITS;
-  atomic_store(&pool->launch, (number + 1) << PARTS_BITS | (unsigned long long)job->parts);
+  unsigned long long number = (atomic_load_explicit(&pool->launch, memory_order_relaxed) >> PARTS_BITS) + 1;
+  for (int64_t i = 1; i < job->parts; ++i) atomic_store_explicit(&pool->workers[i - 1].part, 2 * number, memory_order_relaxed);
+  atomic_store(&pool->launch, number << PARTS_BITS | (unsigned long long)job->parts);
   if (atomic_load(&pool->sleepers)) {
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake_workers);
     pthread_mutex_unlock(&pool->mutex);
   }
   weft_job_part(job, 0);
+  for (int64_t i = job->parts - 1; i > 0; --i) {
+    if (!claim(&pool->workers[i - 1], number)) continue;
+    weft_job_part(job, i);
+    atomic_fetch_sub(&pool->remaining, 1);
+  }
   wait_for_workers(pool);
   atomic_store_explicit(&pool->in_use, 0, memory_order_release);
   return true;

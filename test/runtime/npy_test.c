@@ -56,11 +56,10 @@ static const sample samples[] = {
 };
 
 static weft_status open_bytes(const unsigned char *bytes, size_t count, char *text, size_t size) {
-  FILE *stream = fopen(path, "wb");
-  fwrite(bytes, 1, count, stream);
-  fclose(stream);
   weft_tensor_file *file;
-  weft_status status = weft_tensor_file_open(path, NULL, &file);
+  unsigned char *copy = malloc(count + 1);
+  memcpy(copy, bytes, count);
+  weft_status status = weft_tensor_file_open_memory(copy, count, NULL, &file);
   if (text) snprintf(text, size, "%s", weft_tensor_file_error(file));
   if (!status) {
     const weft_tensor_info *info = weft_tensor_file_at(file, 0);
@@ -70,6 +69,7 @@ static weft_status open_bytes(const unsigned char *bytes, size_t count, char *te
     free(room);
   }
   weft_tensor_file_close(file);
+  free(copy);
   return status;
 }
 
@@ -103,7 +103,7 @@ int main(void) {
   for (size_t cut = 0; cut < count; ++cut) CHECK(open_bytes(bytes, cut, NULL, 0) != WEFT_OK);
   for (size_t at = 0; at < count - 24; ++at) {
     unsigned char kept = bytes[at];
-    for (int value = 0; value < 256; value += 1 + (at > 20)) {
+    for (int value = 0; value < 256; ++value) {
       bytes[at] = (unsigned char)value;
       open_bytes(bytes, count, NULL, 0);
     }

@@ -51,7 +51,7 @@ weft_status weft_tensor_file_open(const char *path, const weft_tensor_options *o
 weft_status weft_tensor_file_open_list(const char *const *paths, int64_t count, const weft_tensor_options *options,
                                        weft_tensor_file **out_file);
 
-/* A whole safetensors file in memory, which must outlive the handle. Any alignment. */
+/* A whole safetensors or .npy file in memory, which must outlive the handle. Any alignment. */
 weft_status weft_tensor_file_open_memory(const void *data, size_t bytes, const weft_tensor_options *options,
                                          weft_tensor_file **out_file);
 
