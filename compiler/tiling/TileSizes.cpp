@@ -30,10 +30,11 @@ TileSizes tileSizes(const TargetInfo &target) {
   t.depthBlock = target.l2Bytes / 2 / (t.panel * 4);
   t.unroll = 8; // one prefetch per row and half cache line; also keeps loop overhead out of small tiles
 
-  // Scores, queries and outputs of a tile share L1: 3 buffers of 64 x 64 x 4 B are 48 KB.
   t.queryVectors = t.panelVectors;
   t.attentionRows = t.rows;
-  t.keyBlock = 64;
+  // Scores, queries and outputs of a tile share L1: 3 buffers of 64 x 64 x 4 B are 48 KB. A multiple of the rows of all
+  // tiles, of which the narrower ones have up to twice as many.
+  t.keyBlock = t.rows == 6 ? 66 : 64;
   return t;
 }
 
