@@ -1,7 +1,7 @@
 // Recognises attention written as product · scale · bias · mask · softmax · product and makes it one weft.attention.
-// AttentionScores.cpp reads what stands between the two products; here are the layouts and the rewrite.
+// ScoreChain.cpp reads what stands between the two products; here are the layouts and the rewrite.
 #include "Passes.h"
-#include "fusion/AttentionScores.h"
+#include "fusion/ScoreChain.h"
 #include "fusion/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -192,7 +192,7 @@ struct FuseAttention : OpRewritePattern<MatmulOp> {
       p = drop.getX();
     }
     Probabilities probabilities;
-    AttentionScores scores;
+    ScoreChain scores;
     if (failed(readProbabilities(p, probabilities, refuse)) || failed(readScores(probabilities, scores, refuse)))
       return failure();
 
@@ -246,7 +246,7 @@ private:
     return success();
   }
 
-  static LogicalResult readLayout(MatmulOp context, const AttentionScores &scores, Layout &layout, Shape &batch, Refuse refuse) {
+  static LogicalResult readLayout(MatmulOp context, const ScoreChain &scores, Layout &layout, Shape &batch, Refuse refuse) {
     MatmulOp product = scores.product;
     Shape s = shapeOf(product.getY()), c = shapeOf(context.getY());
     batch.assign(s.begin(), s.end() - 2);
@@ -312,7 +312,7 @@ private:
     slot = slot ? Value(AndOp::create(b, loc, slot, aligned)) : aligned;
   }
 
-  static Extras makeExtras(OpBuilder &b, Location loc, const AttentionScores &scores, const Layout &layout, Type element) {
+  static Extras makeExtras(OpBuilder &b, Location loc, const ScoreChain &scores, const Layout &layout, Type element) {
     Extras out;
     for (const ScoreBias &bias : scores.biases) {
       Value value = *alignExtra(&b, loc, bias.value, bias.at, layout);
@@ -335,7 +335,7 @@ private:
     return out;
   }
 
-  static void rewrite(MatmulOp context, const Probabilities &probabilities, const AttentionScores &scores, Layout layout,
+  static void rewrite(MatmulOp context, const Probabilities &probabilities, const ScoreChain &scores, Layout layout,
                       double dropout, ArrayRef<Operation *> readers, PatternRewriter &b) {
     Location loc = context.getLoc();
     MatmulOp product = scores.product;

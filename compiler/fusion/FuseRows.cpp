@@ -1,11 +1,12 @@
 // Groups what is neither a product nor attention into row kernels: weft.fused regions.
-// A region walks rows, the tensor's elements along its last axis; values between its ops never reach memory.
+// Values between the ops of a region never reach memory; tiling says which regions are one kernel's worth of work.
 #include "Passes.h"
 #include "fusion/Values.h"
+#include "tiling/RowKernel.h"
 
 #include "mlir/Analysis/TopologicalSortUtils.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -17,59 +18,118 @@ namespace weft {
 
 namespace {
 
-Shape withoutLast(const Shape &shape) { return shape.empty() ? shape : Shape(shape.begin(), shape.end() - 1); }
+/// Values without operands: every region that reads one makes its own.
+bool isGenerator(Operation *op) { return isa_and_nonnull<ConstantOp, IotaOp, PositionsOp, CausalMaskOp>(op); }
 
-/// How an op takes part in a region: the rows it walks, and whether its operands may be values of the same row.
-struct RowUse {
-  Shape rows;
-  bool readsRow = false;
-};
+/// Ops that only re-index. On memory they are strided views and stay outside; on a region's value they are arithmetic
+/// on indices, inside.
+bool isView(Operation *op) { return isa_and_nonnull<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
 
-/// The rows of an op, or nullopt for an op that makes a region of its own.
-std::optional<RowUse> rowUse(Operation *op) {
-  Shape result = shapeOf(op->getResult(0));
-  if (op->getNumResults() != 1)
-    return std::nullopt;
-  if (isPointwise(op) && !isa<DropoutOp>(op))
-    return RowUse{withoutLast(result), true};
-  if (isa<RmsNormOp>(op))
-    return RowUse{withoutLast(result), true};
-  if (isa<SoftmaxOp, LogSoftmaxOp, L2NormalizeOp, LayerNormOp, ArgmaxOp>(op)) {
-    Shape x = shapeOf(op->getOperand(0));
-    if (op->getAttrOfType<IntegerAttr>("axis").getInt() != int64_t(x.size()) - 1)
-      return std::nullopt;
-    return RowUse{withoutLast(x), true};
-  }
-  if (isa<ReduceSumOp, ReduceMeanOp, ReduceMaxOp, ReduceMinOp, VarOp>(op)) {
-    Shape x = shapeOf(op->getOperand(0));
-    ArrayRef<int64_t> axes = op->getAttrOfType<DenseI64ArrayAttr>("axes").asArrayRef();
-    int64_t last = int64_t(x.size()) - 1;
-    if (axes.size() == 1 && axes[0] == last)
-      return RowUse{withoutLast(x), true};
-    if (!llvm::is_contained(axes, last) && !axes.empty())
-      return RowUse{withoutLast(result), false};
-    return std::nullopt;
-  }
-  if (isa<MeanPoolOp, MaxPoolOp, EmbeddingOp, SinusoidOp>(op))
-    return RowUse{withoutLast(result), false};
-  return std::nullopt;
+/// The value that a chain of views reads.
+Value baseOf(Value v) {
+  while (isView(v.getDefiningOp()))
+    v = v.getDefiningOp()->getOperand(0);
+  return v;
 }
 
-/// Ops that become part of a region. The others are kernels already, structure, or re-index memory.
+/// Ops that a region is made of, besides generators and views.
 bool isRowOp(Operation *op) {
-  if (isa<ConstantOp, ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op))
+  if (isGenerator(op) || isView(op))
     return false;
   if (isa<ConcatOp>(op))
     return !isParameterOnly(op->getResult(0));
   return isPointwise(op) || isRowWise(op) || isMovement(op) || isa<EmbeddingOp, GatherOp, RopeOp, SinusoidOp>(op);
 }
 
-/// One region in the making; ops in block order.
-struct Group {
-  llvm::SetVector<Operation *> ops;
-  std::optional<Shape> rows;
-};
+/// Computing v again costs about as much as loading it: table rows, casts, comparisons and logic of what is in memory.
+bool isCheap(Value v, unsigned depth = 0) {
+  Operation *op = baseOf(v).getDefiningOp();
+  if (!op || isGenerator(op) || !isRowOp(op))
+    return true;
+  bool light = isa<EmbeddingOp, CastOp, NotOp, AndOp, OrOp, EqualOp, NotEqualOp, LessOp, LessEqualOp, GreaterOp, GreaterEqualOp>(op);
+  return light && depth < 3 && llvm::all_of(op->getOperands(), [&](Value operand) { return isCheap(operand, depth + 1); });
+}
 
+/// True if the op reads each element of the operand about once: at its own index, or along the rows that it walks. False
+/// where the operand repeats along an axis before the last, or is read at indices that are computed.
+bool readsOnce(OpOperand &operand) {
+  Operation *op = operand.getOwner();
+  unsigned number = operand.getOperandNumber();
+  Shape from = shapeOf(operand.get()), to = shapeOf(op->getResult(0));
+  if (isa<EmbeddingOp, SinusoidOp>(op))
+    return number == 0;
+  if (isa<GatherOp>(op))
+    return number == 1;
+  if (isa<RopeOp, ConcatOp, DropoutOp>(op))
+    return false;
+  if (isRowWise(op))
+    return number == 0;
+  for (size_t i = 0; i + 1 < to.size(); ++i) {
+    bool missing = i + from.size() < to.size();
+    if (missing ? to[i].constant() != 1 : from[i + from.size() - to.size()] != to[i])
+      return false;
+  }
+  return true;
+}
+
+/// The ops of one region in the making, in block order.
+using Group = llvm::SetVector<Operation *>;
+
+/// Makes a weft.fused of the group before the builder's place. `outside` gets the values that are read elsewhere.
+FusedOp buildRegion(OpBuilder &b, const Group &group, SmallVectorImpl<Value> &outside) {
+  llvm::SetVector<Value> operands;
+  SmallVector<Location> locations;
+  std::function<bool(Value)> isInside = [&](Value v) {
+    Operation *op = v.getDefiningOp();
+    return op && (group.contains(op) || isGenerator(op) || (isView(op) && isInside(op->getOperand(0))));
+  };
+  // A view outside the group may read a value of it: its users decide whether that value is a result.
+  std::function<bool(Value)> isReadOutside = [&](Value v) {
+    return llvm::any_of(v.getUsers(), [&](Operation *user) {
+      if (group.contains(user))
+        return false;
+      return isView(user) && user->getBlock() == v.getParentBlock() ? isReadOutside(user->getResult(0)) : true;
+    });
+  };
+  for (Operation *op : group) {
+    locations.push_back(op->getLoc());
+    for (Value operand : op->getOperands())
+      if (!isInside(operand))
+        operands.insert(operand);
+    if (isReadOutside(op->getResult(0)))
+      outside.push_back(op->getResult(0));
+  }
+  Location loc = b.getFusedLoc(locations);
+  auto fused = FusedOp::create(b, loc, ValueRange(outside).getTypes(), operands.getArrayRef());
+  OpBuilder::InsertionGuard guard(b);
+  Block *body = b.createBlock(&fused.getBody());
+  IRMapping map;
+  for (Value operand : operands)
+    map.map(operand, body->addArgument(operand.getType(), operand.getLoc()));
+  std::function<void(Value)> bring = [&](Value v) {
+    if (map.contains(v))
+      return;
+    for (Value operand : v.getDefiningOp()->getOperands())
+      bring(operand);
+    b.clone(*v.getDefiningOp(), map);
+  };
+  for (Operation *op : group) {
+    for (Value operand : op->getOperands())
+      bring(operand);
+    b.clone(*op, map);
+  }
+  SmallVector<Value> yields;
+  for (Value v : outside)
+    yields.push_back(map.lookup(v));
+  YieldOp::create(b, loc, yields);
+  return fused;
+}
+
+/// Grouping of one block. Ops join the groups of the values they read, in block order, where the joint region
+///  - can stand in one place: no value leaves it and comes back,
+///  - computes no value more often than once, but for cheap ones,
+///  - is one kernel's worth of work (canEmitRowKernel).
+/// Sound because a region means its ops, in their order, on the same operands: only place and storage change.
 class Grouping {
 public:
   explicit Grouping(Block &block) : block(block) {}
@@ -79,33 +139,36 @@ public:
       if (isRowOp(&op))
         place(&op);
     for (Group &group : groups)
-      if (!group.ops.empty())
+      if (!group.empty())
         materialize(group);
     sortTopologically(&block);
   }
 
 private:
-  /// Puts op into the groups of the values it reads, as one group, where that is legal; else into one of its own.
   void place(Operation *op) {
-    std::optional<RowUse> use = rowUse(op);
-    groups.push_back({{}, use ? std::optional<Shape>(use->rows) : std::nullopt});
+    groups.emplace_back();
     size_t own = groups.size() - 1;
-    groups[own].ops.insert(op);
+    groups[own].insert(op);
     groupOf[op] = own;
-    if (!use || !use->readsRow)
-      return;
-    for (Value operand : op->getOperands()) {
-      auto it = groupOf.find(operand.getDefiningOp());
+    for (OpOperand &operand : op->getOpOperands()) {
+      auto it = groupOf.find(baseOf(operand.get()).getDefiningOp());
       if (it == groupOf.end() || it->second == own)
         continue;
-      Shape shape = shapeOf(operand);
-      bool sameRow = groups[it->second].rows == use->rows && shape.size() == use->rows.size() + 1 && withoutLast(shape) == use->rows;
-      if (sameRow && !makesCycle(it->second, own))
+      if ((readsOnce(operand) || isCheap(operand.get())) && !makesCycle(it->second, own) && isOneKernel(it->second, own))
         merge(it->second, own);
     }
   }
 
-  /// True if a value leaves the two groups and comes back: a region can't stand before and after another op.
+  /// The places in this block that read the op's result, through views too.
+  void pushReaders(Operation *op, SmallVectorImpl<Operation *> &work) {
+    for (Operation *user : op->getUsers()) {
+      if (isView(user))
+        pushReaders(user, work);
+      if (Operation *here = block.findAncestorOpInBlock(*user))
+        work.push_back(here);
+    }
+  }
+
   bool makesCycle(size_t a, size_t b) {
     llvm::SmallPtrSet<Operation *, 32> seen;
     SmallVector<Operation *> work;
@@ -113,19 +176,11 @@ private:
       auto it = groupOf.find(op);
       return it != groupOf.end() && (it->second == a || it->second == b);
     };
-    auto pushUsers = [&](Operation *op) {
-      for (Operation *user : op->getUsers())
-        if (Operation *here = block.findAncestorOpInBlock(*user))
-          work.push_back(here);
-    };
-    auto pushOutside = [&](Operation *op) {
-      size_t first = work.size();
-      pushUsers(op);
-      work.erase(std::remove_if(work.begin() + first, work.end(), inside), work.end());
-    };
     for (size_t g : {a, b})
-      for (Operation *op : groups[g].ops)
-        pushOutside(op);
+      for (Operation *op : groups[g])
+        pushReaders(op, work);
+    // What the groups read of each other directly, or through views, is no detour.
+    llvm::erase_if(work, [&](Operation *op) { return inside(op) || isView(op); });
     while (!work.empty()) {
       Operation *op = work.pop_back_val();
       if (inside(op))
@@ -134,66 +189,60 @@ private:
         continue;
       auto it = groupOf.find(op);
       if (it == groupOf.end()) {
-        pushUsers(op);
+        pushReaders(op, work);
         continue;
       }
-      for (Operation *member : groups[it->second].ops) {
-        seen.insert(member);
-        pushUsers(member);
-      }
+      for (Operation *member : groups[it->second])
+        if (member == op || seen.insert(member).second)
+          pushReaders(member, work);
     }
     return false;
   }
 
+  Group joined(size_t a, size_t b) {
+    SmallVector<Operation *> ops(groups[a].begin(), groups[a].end());
+    ops.append(groups[b].begin(), groups[b].end());
+    llvm::sort(ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
+    return Group(ops.begin(), ops.end());
+  }
+
+  /// Asks tiling, with the region as it would be.
+  bool isOneKernel(size_t a, size_t b) {
+    OpBuilder builder(block.getTerminator());
+    SmallVector<Value> outside;
+    FusedOp trial = buildRegion(builder, joined(a, b), outside);
+    std::string why;
+    bool fits = succeeded(canEmitRowKernel(trial, why));
+    trial.erase();
+    return fits;
+  }
+
   void merge(size_t from, size_t into) {
-    llvm::SetVector<Operation *> all = groups[from].ops;
-    all.insert(groups[into].ops.begin(), groups[into].ops.end());
-    SmallVector<Operation *> ordered(all.begin(), all.end());
-    llvm::sort(ordered, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
-    for (Operation *op : ordered)
+    groups[into] = joined(from, into);
+    groups[from].clear();
+    for (Operation *op : groups[into])
       groupOf[op] = into;
-    groups[into].ops = llvm::SetVector<Operation *>(ordered.begin(), ordered.end());
-    groups[from].ops.clear();
   }
 
-  /// The region computes what its ops computed, from the same operands; only the place and the storage change.
-  void materialize(Group &group) {
-    Operation *last = group.ops.back();
-    llvm::SetVector<Value> operands, results;
-    SmallVector<Location> locations;
-    for (Operation *op : group.ops) {
-      locations.push_back(op->getLoc());
-      for (Value operand : op->getOperands())
-        if (!group.ops.contains(operand.getDefiningOp()) && !isScalar(operand))
-          operands.insert(operand);
-      for (Value result : op->getResults())
-        if (llvm::any_of(result.getUsers(), [&](Operation *user) { return !group.ops.contains(user); }))
-          results.insert(result);
-    }
-    OpBuilder b(last);
-    Location loc = b.getFusedLoc(locations);
-    auto fused = FusedOp::create(b, loc, ValueRange(results.getArrayRef()).getTypes(), operands.getArrayRef());
-    Block *body = b.createBlock(&fused.getBody());
-    IRMapping map;
-    for (Value operand : operands)
-      map.map(operand, body->addArgument(operand.getType(), operand.getLoc()));
-    for (Operation *op : group.ops) {
-      for (Value operand : op->getOperands())
-        if (!map.contains(operand))
-          map.map(operand, b.clone(*operand.getDefiningOp())->getResult(0));
-      b.clone(*op, map);
-    }
-    SmallVector<Value> yields;
-    for (Value result : results)
-      yields.push_back(map.lookup(result));
-    YieldOp::create(b, loc, yields);
-    for (auto [result, replacement] : llvm::zip(SmallVector<Value>(results.begin(), results.end()), fused.getResults()))
-      result.replaceAllUsesWith(replacement);
-    for (Operation *op : llvm::reverse(group.ops))
+  void materialize(const Group &group) {
+    OpBuilder b(group.back());
+    SmallVector<Value> outside;
+    FusedOp fused = buildRegion(b, group, outside);
+    for (auto [value, result] : llvm::zip(outside, fused.getResults()))
+      value.replaceAllUsesWith(result);
+    for (Operation *op : llvm::reverse(group)) {
+      eraseViews(op->getResult(0));
       op->erase();
+    }
   }
 
-  static bool isScalar(Value v) { return isa_and_nonnull<ConstantOp>(v.getDefiningOp()); }
+  /// Views that only the region read: they are inside now.
+  static void eraseViews(Value v) {
+    for (Operation *user : llvm::make_early_inc_range(v.getUsers())) {
+      eraseViews(user->getResult(0));
+      user->erase();
+    }
+  }
 
   Block &block;
   std::vector<Group> groups;
@@ -202,9 +251,9 @@ private:
 
 struct FuseRowsPass : impl::FuseRowsPassBase<FuseRowsPass> {
   void runOnOperation() override {
-    SmallVector<Block *> blocks;
+    SmallVector<Block *> blocks; // inner ones first
     getOperation()->walk([&](Block *block) {
-      if (!isa<FusedOp, ContractOp>(block->getParentOp()))
+      if (isa<RepeatOp, FunctionOpInterface>(block->getParentOp()))
         blocks.push_back(block);
     });
     for (Block *block : blocks)

@@ -107,9 +107,8 @@ func.func @pooled_and_normalised(%x: !x, %m: tensor<?x?xi1, #weft.dims<"B", "T">
 // CHECK: %[[A:.*]] = weft.fused(%arg0)
 // CHECK: weft.exp
 // CHECK: %[[P:.*]] = weft.contract %[[A]], %arg1
-// CHECK: weft.fused(%[[P]])
-// CHECK: weft.softmax
-// CHECK: weft.fused(%[[A]], %
+// CHECK: weft.fused(%[[P]], %[[A]])
+// CHECK: weft.relu
 // CHECK: weft.add
 func.func @around_a_product(%x: !x, %w: tensor<8x8xf32>) -> !x {
   %a = weft.exp %x : !x
@@ -117,7 +116,7 @@ func.func @around_a_product(%x: !x, %w: tensor<8x8xf32>) -> !x {
   ^bb0(%acc: !x):
     weft.yield %acc : !x
   }
-  %q = weft.softmax %p {axis = 0 : i64} : !x
+  %q = weft.relu %p : !x
   %s = weft.add %a, %q : (!x, !x) -> !x
   return %s : !x
 }
@@ -137,4 +136,65 @@ func.func @row_sums_read_across(%x: !s) -> !s {
   %r = weft.reduce_sum %x {axes = array<i64: 1>} : (!s) -> !x
   %y = weft.sub %x, %r : (!s, !x) -> !s
   return %y : !s
+}
+
+// -----
+
+!x = tensor<?x?x8xf32, #weft.dims<"B", "T">>
+!ids = tensor<?x?xi32, #weft.dims<"B", "T">>
+!t = tensor<?xi32, #weft.dims<"T">>
+
+// Positions have no operands: every region makes its own. Rows of a table are read as cheaply as their sum would be.
+// CHECK-LABEL: func @learned_positions(
+// CHECK-NEXT: weft.fused(%arg0, %arg1, %arg2)
+// CHECK: weft.embedding
+// CHECK-NEXT: weft.positions
+// CHECK-NEXT: weft.embedding
+// CHECK-NEXT: weft.add
+// CHECK-NEXT: weft.yield
+func.func @learned_positions(%i: !ids, %w: tensor<100x8xf32>, %t: tensor<64x8xf32>) -> !x {
+  %a = weft.embedding %i, %w : (!ids, tensor<100x8xf32>) -> !x
+  %p = weft.positions {offset = "0"} : !t
+  %b = weft.embedding %p, %t : (!t, tensor<64x8xf32>) -> tensor<?x8xf32, #weft.dims<"T">>
+  %s = weft.add %a, %b : (!x, tensor<?x8xf32, #weft.dims<"T">>) -> !x
+  return %s : !x
+}
+
+// -----
+
+!s = tensor<?x?xf32, #weft.dims<"B", "T">>
+!x = tensor<?xf32, #weft.dims<"B">>
+!k = tensor<?x1xf32, #weft.dims<"B">>
+
+// A reduction whose axis is put back by a reshape: the reshape is index arithmetic inside.
+// CHECK-LABEL: func @centred_rows(
+// CHECK-NEXT: weft.fused(%arg0)
+// CHECK: weft.reduce_mean
+// CHECK-NEXT: weft.reshape
+// CHECK-NEXT: weft.sub
+// CHECK-NEXT: weft.yield
+// CHECK-NOT: weft.reshape
+func.func @centred_rows(%x: !s) -> !s {
+  %m = weft.reduce_mean %x {axes = array<i64: 1>} : (!s) -> !x
+  %k = weft.reshape %m : !x to !k
+  %y = weft.sub %x, %k : (!s, !k) -> !s
+  return %y : !s
+}
+
+// -----
+
+!x = tensor<?x8xf32, #weft.dims<"T">>
+!b = tensor<?x?x8xf32, #weft.dims<"B", "T">>
+
+// Arithmetic that would run again for every sequence is stored once.
+// CHECK-LABEL: func @computed_once_for_all_sequences(
+// CHECK: %[[P:.*]] = weft.fused() : () -> tensor<?x8xf32
+// CHECK: weft.sinusoid
+// CHECK: weft.fused(%arg0, %[[P]])
+// CHECK: weft.add
+func.func @computed_once_for_all_sequences(%x: !b) -> !b {
+  %p = weft.positions {offset = "0"} : tensor<?xi32, #weft.dims<"T">>
+  %s = weft.sinusoid %p {features = 8 : i64, base = 1.0e4 : f64, element_type = f32} : (tensor<?xi32, #weft.dims<"T">>) -> !x
+  %y = weft.add %x, %s : (!b, !x) -> !b
+  return %y : !b
 }

@@ -82,3 +82,27 @@ func.func @rows_of_a_gram_matrix(%x: !x) -> tensor<?x1x?xf32, #weft.dims<"B", "T
   %z = weft.slice %s {axis = 1 : i64, start = "T - 1", step = 1 : i64} : tensor<?x?x?xf32, #weft.dims<"B", "T", "T">> to tensor<?x1x?xf32, #weft.dims<"B", "T">>
   return %z : tensor<?x1x?xf32, #weft.dims<"B", "T">>
 }
+
+// -----
+
+!x = tensor<?x?x8xf32, #weft.dims<"B", "T">>
+!last = tensor<?x1x8xf32, #weft.dims<"B">>
+
+// The last real position of each sequence moves the same way, as far as operands have a batch.
+// CHECK-LABEL: func @last_tokens(
+// CHECK-NEXT: %[[X:.*]] = weft.last_token %arg0
+// CHECK-NEXT: weft.rms_norm %[[X]], %arg1
+func.func @last_tokens(%x: !x, %g: tensor<8xf32>) -> !last {
+  %n = weft.rms_norm %x, %g {eps = 1.0e-5 : f64} : (!x, tensor<8xf32>) -> !x
+  %z = weft.last_token %n : (!x) -> !last
+  return %z : !last
+}
+
+// CHECK-LABEL: func @last_tokens_of_shared_positions(
+// CHECK: %[[S:.*]] = weft.add %arg0, %arg1
+// CHECK: weft.last_token %[[S]]
+func.func @last_tokens_of_shared_positions(%x: !x, %p: tensor<?x8xf32, #weft.dims<"T">>) -> !last {
+  %n = weft.add %x, %p : (!x, tensor<?x8xf32, #weft.dims<"T">>) -> !x
+  %z = weft.last_token %n : (!x) -> !last
+  return %z : !last
+}

@@ -15,7 +15,7 @@ BELOW = {
     "dialect": set(),
     "import": {"dialect"},
     "autodiff": {"dialect"},
-    "fusion": {"dialect"},
+    "fusion": {"dialect", "tiling"},
     "lowering": {"dialect", "tiling"},
     "memory": {"dialect", "lowering", "tiling"},
     "tiling": {"dialect"},

@@ -1,6 +1,6 @@
 // Reads the ops between a product and its softmax as scale, softcap, biases and masks.
 // The steps are collected upward from the softmax and then replayed in the order in which they run.
-#include "fusion/AttentionScores.h"
+#include "fusion/ScoreChain.h"
 #include "fusion/Values.h"
 
 #include <cmath>
@@ -61,7 +61,7 @@ bool trace(Value v, SmallVectorImpl<Step> &steps, MatmulOp &product, unsigned de
 /// Replays one step after another; the fields are the scores after the steps so far.
 class Replay {
 public:
-  Replay(AttentionScores &s, Refuse refuse) : s(s), refuse(refuse) {}
+  Replay(ScoreChain &s, Refuse refuse) : s(s), refuse(refuse) {}
 
   LogicalResult step(Step step) {
     at = shapeOf(step.chain);
@@ -164,7 +164,7 @@ private:
     return success();
   }
 
-  AttentionScores &s;
+  ScoreChain &s;
   Refuse refuse;
   Shape at;
   double fill = 0;
@@ -261,7 +261,7 @@ LogicalResult readProbabilities(Value p, Probabilities &out, Refuse refuse) {
   return success();
 }
 
-LogicalResult readScores(const Probabilities &p, AttentionScores &out, Refuse refuse) {
+LogicalResult readScores(const Probabilities &p, ScoreChain &out, Refuse refuse) {
   SmallVector<Step> steps;
   if (!trace(p.scores, steps, out.product))
     return refuse("expected scores from a matrix product");

@@ -1,7 +1,7 @@
 // What stands between the product of queries and keys and the probabilities: a scale, biases, masks.
 // Read upward from the softmax; nothing is changed here.
-#ifndef WEFT_FUSION_ATTENTIONSCORES_H
-#define WEFT_FUSION_ATTENTIONSCORES_H
+#ifndef WEFT_FUSION_SCORECHAIN_H
+#define WEFT_FUSION_SCORECHAIN_H
 
 #include "dialect/Weft.h"
 
@@ -27,7 +27,7 @@ struct ScoreMask {
 };
 
 /// scores = fill(mask(softcap(product · scale) + biases)).
-struct AttentionScores {
+struct ScoreChain {
   MatmulOp product;
   double scale = 1;
   std::optional<double> softcap;
@@ -47,11 +47,11 @@ struct Probabilities {
 mlir::LogicalResult readProbabilities(mlir::Value p, Probabilities &out, Refuse refuse);
 
 /// Reads the scores up to the product. Every value between has one user.
-mlir::LogicalResult readScores(const Probabilities &p, AttentionScores &out, Refuse refuse);
+mlir::LogicalResult readScores(const Probabilities &p, ScoreChain &out, Refuse refuse);
 
 /// True if the mask keeps j <= i and nothing else, over as many keys as queries.
 bool isCausal(const ScoreMask &mask);
 
 } // namespace weft
 
-#endif // WEFT_FUSION_ATTENTIONSCORES_H
+#endif // WEFT_FUSION_SCORECHAIN_H
