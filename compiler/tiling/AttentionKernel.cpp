@@ -30,7 +30,7 @@ public:
         few, [&] { emitAttentionDecode(k, spec, scores); }, [&] { emitTiled(); });
     EmittedKernel kernel;
     kernel.func = k.finish();
-    int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim);
+    int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim) + 4 * scores.termElements();
     kernel.scratchBytes = std::max(tiled, attentionDecodeScratch(spec, target()));
     kernel.tasks = [spec = spec, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
@@ -74,6 +74,7 @@ private:
     Value packed = k.scratch;
     Value block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
     Value result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
+    Value terms = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
 
     scores.packQueries(head, queryTile, packed);
     k.loop(k.i64(0), k.i64(spec.valueDim * width), k.i64(lanes),
@@ -87,7 +88,7 @@ private:
     ValueRange state = k.loop(from, to, k.i64(scores.tile.keyBlock), init, [&](Value key, ValueRange carried) {
       Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(to, key));
       ValueRange oldMaxima = carried.take_front(vectors), oldSums = carried.drop_front(vectors);
-      SmallVector<Value> maxima = scores.block(head, queryTile, key, count, packed, block, oldMaxima);
+      SmallVector<Value> maxima = scores.block(head, queryTile, key, count, packed, block, terms, oldMaxima);
       SmallVector<Value> correction, sums;
       for (int64_t v = 0; v < vectors; ++v) {
         correction.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, oldMaxima[v], maxima[v])));

@@ -10,6 +10,8 @@ namespace weft {
 
 AttentionScores::AttentionScores(KernelBuilder &k, const AttentionSpec &spec) : tile(tileSizes(k.target)), k(k), spec(spec) {}
 
+static bool isConstant(Size s, int64_t value) { return s.isConstant() && s.value == value; }
+
 // ---- Where the data is
 
 static Value headPointer(KernelBuilder &k, const HeadOperand &operand, Value batch, Value head) {
@@ -84,8 +86,6 @@ Value AttentionScores::scoreOperandAt(const ScoreOperand &operand, Value base, V
   return k.at(base, offset, bytes ? Type(k.b.getI8Type()) : Type(k.b.getF32Type()));
 }
 
-static bool isConstant(Size s, int64_t value) { return s.isConstant() && s.value == value; }
-
 Value AttentionScores::loadMask(const ScoreOperand &operand, Value base, Value query, Value key, bool lanesAreKeys,
                                 Value exists) {
   Size stride = lanesAreKeys ? operand.key : operand.query;
@@ -121,8 +121,65 @@ Value AttentionScores::loadBias(Value base, Value query, Value key, bool lanesAr
   return gatherVector(k, ptr, k.size(stride), ElementType::F32, exists);
 }
 
+Value AttentionScores::additiveTerm(const AttentionHead &head, Value query, Value key, bool lanesAreKeys, Value exists) {
+  Value hidden = k.constVec(-INFINITY), term = k.constVec(0);
+  if (head.bias) {
+    // Only an infinite bias hides: a finite one is kept finite in base 2, so that a row of one fill stays uniform.
+    Value bias = loadBias(head.bias, query, key, lanesAreKeys, exists);
+    Value scaled = larger(k, arith::MulFOp::create(k.b, k.loc, bias, k.constVec(log2OfE)), k.constVec(lowestScore));
+    Value finite = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNE, bias, hidden);
+    term = arith::SelectOp::create(k.b, k.loc, finite, scaled, hidden);
+  }
+  if (head.mask)
+    term = arith::SelectOp::create(k.b, k.loc, loadMask(spec.mask, head.mask, query, key, lanesAreKeys, exists), term, hidden);
+  return term;
+}
+
+Value AttentionScores::addTerm(Value score, Value term) {
+  Value hidden = k.constVec(-INFINITY);
+  Value sum = larger(k, arith::AddFOp::create(k.b, k.loc, score, term), k.constVec(lowestScore));
+  Value finite = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNE, term, hidden);
+  return arith::SelectOp::create(k.b, k.loc, finite, sum, hidden);
+}
+
+bool AttentionScores::transposesTerms() const {
+  // Lanes are queries while scores are finished. An operand that is contiguous along keys and not along queries would be
+  // gathered there; everything is read along keys instead if all operands can be.
+  bool wanted = false;
+  for (const ScoreOperand *operand : {&spec.bias, &spec.mask}) {
+    if (operand->pointer < 0)
+      continue;
+    if (!isConstant(operand->key, 0) && !isConstant(operand->key, 1))
+      return false;
+    wanted |= isConstant(operand->key, 1) && !isConstant(operand->query, 0) && !isConstant(operand->query, 1);
+  }
+  return wanted;
+}
+
+int64_t AttentionScores::termElements() const {
+  return transposesTerms() ? llvm::alignTo(tile.keyBlock, k.target.lanes) * tile.queryVectors * k.target.lanes : 0;
+}
+
+void AttentionScores::transposeTerms(const AttentionHead &head, const QueryTile &queries, Value from, Value count,
+                                     Value terms) {
+  int64_t lanes = k.target.lanes, width = queries.vectors * lanes;
+  k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
+    k.loop(k.i64(0), count, k.i64(lanes), [&](Value key) {
+      Value exists = k.laneMask(k.sub(count, key));
+      SmallVector<Value> rows;
+      for (int64_t l = 0; l < lanes; ++l) {
+        Value query = k.add(queries.first, k.min(k.add(group, k.i64(l)), k.sub(queries.rows, k.i64(1))));
+        rows.push_back(additiveTerm(head, query, k.add(from, key), /*lanesAreKeys=*/true, exists));
+      }
+      rows = transpose(k, rows);
+      for (int64_t l = 0; l < lanes; ++l)
+        k.store(rows[l], k.at(terms, k.add(k.mul(k.add(key, k.i64(l)), k.i64(width)), group), k.b.getF32Type()));
+    });
+  });
+}
+
 Value AttentionScores::finishScore(const AttentionHead &head, Value score, Value query, Value key, bool lanesAreKeys,
-                                   Value exists) {
+                                   Value exists, Value term) {
   Value hidden = k.constVec(-INFINITY);
   auto cmp = [&](arith::CmpIPredicate predicate, Value x, Value y) -> Value {
     return arith::CmpIOp::create(k.b, k.loc, predicate, x, y);
@@ -130,17 +187,10 @@ Value AttentionScores::finishScore(const AttentionHead &head, Value score, Value
   auto keep = [&](Value visible) { score = arith::SelectOp::create(k.b, k.loc, visible, score, hidden); };
   if (spec.softcap)
     score = arith::MulFOp::create(k.b, k.loc, vmath::tanh(k, score), k.constVec(*spec.softcap * log2OfE));
-  if (hasBias()) {
-    // A finite bias keeps the score finite: a row with one finite fill everywhere stays uniform.
-    Value bias = loadBias(head.bias, query, key, lanesAreKeys, exists);
-    Value sum = larger(k, k.fma(bias, k.constVec(log2OfE), score), k.constVec(lowestScore));
-    Value finite = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNE, bias, hidden);
-    score = arith::SelectOp::create(k.b, k.loc, finite, sum, hidden);
-  }
+  if (hasTerm())
+    score = addTerm(score, term ? term : additiveTerm(head, query, key, lanesAreKeys, exists));
   if (head.keyMask)
     keep(loadMask(spec.keyMask, head.keyMask, query, key, lanesAreKeys, exists));
-  if (head.mask)
-    keep(loadMask(spec.mask, head.mask, query, key, lanesAreKeys, exists));
   if (spec.causal) {
     // distance = position of the query - key, in lane 0; positions fit 32 bits.
     Value distance = k.sub(k.add(head.start, query), key);
@@ -221,7 +271,7 @@ void AttentionScores::packQueries(const AttentionHead &head, const QueryTile &qu
 }
 
 SmallVector<Value> AttentionScores::block(const AttentionHead &head, const QueryTile &queries, Value from, Value count,
-                                          Value packed, Value scores, ValueRange maxima) {
+                                          Value packed, Value scores, Value terms, ValueRange maxima) {
   int64_t lanes = k.target.lanes, vectors = queries.vectors, width = vectors * lanes, rows = tileRows(vectors);
   Type f32 = k.b.getF32Type();
   SmallVector<Value> zero(rows * vectors, k.constVec(0));
@@ -271,15 +321,19 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
   if (!spec.causal && !alwaysFinishes())
     return SmallVector<Value>(running);
   auto finish = [&] {
+    if (transposesTerms())
+      transposeTerms(head, queries, from, count, terms);
     SmallVector<Value> exists;
     for (int64_t v = 0; v < vectors; ++v)
       exists.push_back(k.laneMask(k.sub(queries.rows, k.i64(v * lanes))));
     ValueRange finished = k.loop(k.i64(0), count, k.i64(1), maxima, [&](Value row, ValueRange carried) {
       SmallVector<Value> next(carried);
       for (int64_t v = 0; v < vectors; ++v) {
-        Value address = k.at(scores, k.add(k.mul(row, k.i64(width)), k.i64(v * lanes)), f32);
+        Value offset = k.add(k.mul(row, k.i64(width)), k.i64(v * lanes));
+        Value address = k.at(scores, offset, f32);
+        Value term = transposesTerms() ? k.load(k.vecF32(), k.at(terms, offset, f32)) : Value();
         Value score = finishScore(head, k.load(k.vecF32(), address), k.add(queries.first, k.i64(v * lanes)),
-                                  k.add(from, row), /*lanesAreKeys=*/false, exists[v]);
+                                  k.add(from, row), /*lanesAreKeys=*/false, exists[v], term);
         k.store(score, address);
         next[v] = larger(k, next[v], score);
       }

@@ -51,17 +51,21 @@ public:
   void packQueries(const AttentionHead &head, const QueryTile &tile, mlir::Value packed);
   /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows past
   /// `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the scores.
+  /// `terms` is scratch of termElements() elements.
   llvm::SmallVector<mlir::Value> block(const AttentionHead &head, const QueryTile &tile, mlir::Value from,
-                                       mlir::Value count, mlir::Value packed, mlir::Value scores,
+                                       mlir::Value count, mlir::Value packed, mlir::Value scores, mlir::Value terms,
                                        mlir::ValueRange maxima);
+  int64_t termElements() const;
 
   /// score -> cap, bias and masks at vectors of pairs (query, key). `query` and `key` are those of lane 0; lanes are
   /// consecutive queries, or with `lanesAreKeys` keys; `exists` says which lanes are inside the tensors.
+  /// `term` is what addTerm adds, or null: bias and mask are read here.
   mlir::Value finishScore(const AttentionHead &head, mlir::Value score, mlir::Value query, mlir::Value key,
-                          bool lanesAreKeys, mlir::Value exists);
+                          bool lanesAreKeys, mlir::Value exists, mlir::Value term = nullptr);
   /// Whether finishScore does more than the causal mask and the window.
-  bool alwaysFinishes() const { return spec.softcap || hasBias() || spec.keyMask.pointer >= 0 || spec.mask.pointer >= 0; }
+  bool alwaysFinishes() const { return spec.softcap || hasTerm() || spec.keyMask.pointer >= 0; }
   bool hasBias() const { return spec.bias.pointer >= 0; }
+  bool hasTerm() const { return hasBias() || spec.mask.pointer >= 0; }
   /// What queries are multiplied with.
   double queryScale() const { return spec.softcap ? spec.scale / *spec.softcap : spec.scale * log2OfE; }
 
@@ -72,6 +76,14 @@ private:
                              bool bytes);
   mlir::Value loadMask(const ScoreOperand &operand, mlir::Value base, mlir::Value query, mlir::Value key,
                        bool lanesAreKeys, mlir::Value exists);
+  /// Bias and mask as one summand in base 2: -inf where the mask or the bias hides the key.
+  mlir::Value additiveTerm(const AttentionHead &head, mlir::Value query, mlir::Value key, bool lanesAreKeys,
+                           mlir::Value exists);
+  mlir::Value addTerm(mlir::Value score, mlir::Value term);
+  /// Whether bias or mask are rows of keys per query: they are then transposed block by block.
+  bool transposesTerms() const;
+  void transposeTerms(const AttentionHead &head, const QueryTile &tile, mlir::Value from, mlir::Value count,
+                      mlir::Value terms);
   mlir::Value loadBias(mlir::Value base, mlir::Value query, mlir::Value key, bool lanesAreKeys, mlir::Value exists);
 
   KernelBuilder &k;

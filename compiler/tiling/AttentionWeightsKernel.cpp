@@ -33,7 +33,7 @@ public:
     });
     EmittedKernel kernel;
     kernel.func = k.finish();
-    kernel.scratchBytes = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + lanes);
+    kernel.scratchBytes = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + lanes) + 4 * scores.termElements();
     kernel.tasks = [spec = spec, mean = weights.mean, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
       auto size = [&](Size s) { return s.isConstant() ? math.constant(s.value) : slots[s.slot]; };
@@ -51,6 +51,7 @@ private:
     AttentionHead head = scores.head(batch, headIndex);
     int64_t width = tile.vectors * lanes;
     Value packed = k.scratch, block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
+    Value terms = k.at(block, k.i64(tileQueries * (scores.tile.keyBlock + lanes)), f32());
     scores.packQueries(head, tile, packed);
     Value row = k.add(k.mul(batch, heads), headIndex);
     Value statistics = k.at(k.ptrSlot(spec.lse), k.add(k.mul(row, queries), tile.first), f32());
@@ -59,7 +60,7 @@ private:
 
     k.loop(k.i64(0), keys, k.i64(scores.tile.keyBlock), [&](Value key) {
       Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(keys, key));
-      scores.block(head, tile, key, count, packed, block, ignored);
+      scores.block(head, tile, key, count, packed, block, terms, ignored);
       k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
         Value exists = k.sub(tile.rows, group);
         Value lse = k.maskedLoad(k.vecF32(), k.at(statistics, group, f32()), k.laneMask(exists));
