@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Configures and builds everything in one folder: build.sh [BUILD_FOLDER] [CMAKE_OPTIONS…]. Prints Ninja's progress.
+# Configures and builds in one folder: build.sh [BUILD_FOLDER] [CMAKE_OPTIONS…] [--targets TARGET…]. Ninja shows progress.
 # Jobs: WEFT_JOBS, or as many as there are cores and memory (about 2 GB per compiling process).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${1:-$root/build}
+shift || true
+options=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22)
+while [ $# -gt 0 ] && [ "$1" != --targets ]; do
+  options+=("$1")
+  shift
+done
 shift || true
 
 jobs=${WEFT_JOBS:-}
@@ -13,10 +19,9 @@ if [ -z "$jobs" ]; then
   [ "$by_memory" -ge 1 ] || by_memory=1
   [ "$jobs" -le "$by_memory" ] || jobs=$by_memory
 fi
-options=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22)
-cmake -G Ninja -S "$root" -B "$build" "${options[@]}" "$@" >"$build.configure.log" 2>&1 || {
-  cat "$build.configure.log" >&2
+mkdir -p "$build"
+cmake -G Ninja -S "$root" -B "$build" "${options[@]}" >"$build/configure.log" 2>&1 || {
+  cat "$build/configure.log" >&2
   exit 1
 }
-rm -f "$build.configure.log"
-NINJA_STATUS='[%f/%t %es] ' ninja -C "$build" -j "$jobs"
+NINJA_STATUS='[%f/%t %es] ' ninja -C "$build" -j "$jobs" "$@"

@@ -3,6 +3,8 @@
 #include "Commands.h"
 #include "Signals.h"
 
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringRef.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/TargetParser/Host.h"
 
@@ -107,8 +109,11 @@ int main(int argc, char **argv) {
   for (auto add : {addCheck, addCompile, addRun, addInit, addGenerate, addBench, addInspect})
     add(root, action);
 
-  if (argc > 1 && argv[1][0] != '-' && !root.get_subcommand_no_throw(argv[1]))
-    return unknownCommand(root, argv[1]);
+  if (argc > 1 && argv[1][0] != '-') {
+    auto commands = root.get_subcommands({});
+    if (std::none_of(commands.begin(), commands.end(), [&](const CLI::App *command) { return command->get_name() == argv[1]; }))
+      return unknownCommand(root, argv[1]);
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {

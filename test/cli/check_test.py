@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# `weft check`: facts and costs of good models, every error of bad ones with its place, and exit codes.
+# Nothing is ever written.
+import json
+import unittest
+
+from weft_cli import MODELS, SMALL, STORIES, CommandTest
+
+
+class Check(CommandTest):
+    def test_prints_facts(self):
+        out, _ = self.weft("check", STORIES / "stories260k.json")
+        for text in ("tokens", "[B, T] i32, 0..511", "[B, T, 512] f32", "260,032 in 47 tensors", "1,040,128 bytes", "B=1, T=256", "generate"):
+            self.assertIn(text, out)
+
+    def test_json(self):
+        out, _ = self.weft("check", STORIES / "stories260k.json", "--json", "--dim", "B=2,T=7")
+        facts = json.loads(out)
+        self.assertEqual(facts["parameters"], {"tensors": 47, "elements": 260032, "bytes": 1040128})
+        forward = next(e for e in facts["entries"] if e["name"] == "forward")
+        self.assertEqual(forward["dims"], {"B": 2, "T": 7})
+        self.assertGreater(forward["flops"], 2 * 7 * 2 * 200000)
+        self.assertGreater(forward["arena_bytes"], 0)
+        self.assertTrue(forward["peak"])
+
+    def test_peak_memory_grows_with_the_dims(self):
+        def arena(dims):
+            return json.loads(self.weft("check", STORIES / "stories260k.json", "--json", "--dim", dims)[0])["entries"][0]["arena_bytes"]
+
+        self.assertLess(arena("T=16"), arena("T=512"))
+
+    def test_all_models_of_the_project(self):
+        for path in sorted(MODELS.glob("*/*.json")):
+            with self.subTest(path.name):
+                self.weft("check", path)
+
+    def test_set_changes_the_config(self):
+        out, _ = self.weft("check", self.model(), "--json", "--set", "hidden=50")
+        self.assertEqual(json.loads(out)["parameters"]["elements"], 3 * 50 + 50 + 50 * 2 + 2 + 7 * 3)
+
+    def test_standard_input(self):
+        out, _ = self.weft("check", "-", stdin=json.dumps(SMALL))
+        self.assertIn("small", out)
+
+    def test_dims_are_checked(self):
+        for dims, expect in (("C=1", "the model's dims are 'B'"), ("B=0", "1..16"), ("B=17", "1..16"), ("B", "NAME=SIZE"), ("B=x", "NAME=SIZE"), ("B=1,B=2", "twice"),
+                             ("B=99999999999999999999", "NAME=SIZE")):
+            _, err = self.weft("check", self.model(), "--dim", dims, code=2)
+            self.assertIn(expect, err)
+
+    def test_every_error_at_once_with_its_place(self):
+        graph = [{"id": "up", "op": "linaer", "in": "x", "features": "hidden"}, {"id": "y", "op": "linear", "in": "x", "features": 2, "biass": True}]
+        name = self.model(graph=graph, outputs={"y": "yy"}, entries={"forward": {"outputs": ["y"]}})
+        out, err = self.weft("check", name, code=1)
+        self.assertEqual(out, "")
+        self.assertRegex(err, r"small\.json:\d+:\d+: error: .*'linaer'")
+        self.assertIn("/graph/0/op", err)
+        self.assertIn("did you mean 'linear'?", err)
+        self.assertIn("did you mean 'bias'?", err)
+        self.assertIn("'yy'", err)
+        self.assertIn("^", err)
+
+    def test_errors_as_json(self):
+        out, _ = self.weft("check", self.model(format="9"), "--json", code=1)
+        self.assertEqual(json.loads(out)["diagnostics"][0]["severity"], "error")
+
+    def test_files_that_are_not_there_or_not_models(self):
+        self.weft("check", "missing.json", code=3)
+        self.weft("check", ".", code=3)
+        (self.folder / "empty.json").write_text("")
+        self.weft("check", "empty.json", code=1)
+        (self.folder / "cut.json").write_text(json.dumps(SMALL)[:100])
+        self.weft("check", "cut.json", code=1)
+
+    def test_quiet_prints_nothing_and_writes_nothing(self):
+        self.assertEqual(self.weft("check", self.model(), "-q"), ("", ""))
+        self.assertEqual(self.files(), ["small.json"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# `weft compile`: the files of one call appear together or not at all; objects are good link citizens; the header works
+# from C and C++; every wrong use has its exit code.
+import json
+import os
+import subprocess
+import unittest
+
+from weft_cli import INCLUDE, RUNTIME, STORIES, CommandTest
+
+# What an object may leave undefined: documented in docs/architecture.md.
+ALLOWED = {"memcpy", "memset", "memmove"}
+
+PROGRAM = r"""
+#include "small.h"
+#include <stdio.h>
+int main(void) {
+  weft_model *model; weft_session *session;
+  float x[6] = {1, 2, 3, 4, 5, 6}, y[4];
+  small_dims dims; small_forward_args args = {0};
+  dims.B = 2;
+  if (small_open(NULL, &model) || weft_model_init(model, 1) || small_session(model, &dims, NULL, &session)) return 1;
+  args.dims = dims; args.x = x; args.y = y;
+  if (small_forward(session, &args)) { fprintf(stderr, "%s\n", weft_session_error(session)); return 1; }
+  printf("%.6g %.6g %.6g %.6g\n", y[0], y[1], y[2], y[3]);
+  args.dims.B = 99;
+  if (small_forward(session, &args) != WEFT_ERR_DIM) return 2;
+  printf("%s\n", weft_session_error(session));
+  if (small_arena_bytes(&dims) < 0 || small_DIM_B != 0 || small_ENTRY_forward != 0) return 3;
+  weft_session_destroy(session);
+  return weft_model_close(model);
+}
+"""
+
+
+class Compile(CommandTest):
+    def cc(self, *words, compiler="cc", code=0):
+        done = subprocess.run([compiler, *words], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode == 0, code == 0, done.stderr)
+        return done.stderr
+
+    def link(self, *objects, source="main.c", compiler="cc", standard="c99", code=0):
+        return self.cc(f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", INCLUDE, source, *objects, RUNTIME, "-lm", "-lpthread", "-o", "app",
+                       compiler=compiler, code=code)
+
+    def app(self):
+        return subprocess.run(["./app"], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+
+    def test_writes_object_and_header(self):
+        out, _ = self.weft("compile", self.model())
+        self.assertEqual(self.files(), ["small.h", "small.json", "small.o"])
+        for text in ("small.o", "small.h", "B 1..16", "cc -I", "bytes"):
+            self.assertIn(text, out)
+
+    def test_json(self):
+        out, _ = self.weft("compile", self.model(), "--json", "-o", "other")
+        facts = json.loads(out)
+        self.assertEqual([f["path"] for f in facts["files"]], ["other.o", "other.h"])
+        self.assertIn("link", facts)
+
+    def test_the_printed_line_links_a_program(self):
+        out, _ = self.weft("compile", self.model(), "--json")
+        (self.folder / "main.c").write_text(PROGRAM)
+        done = subprocess.run(json.loads(out)["link"], shell=True, cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        numbers, error = self.app().splitlines()
+        self.assertEqual(len(numbers.split()), 4)
+        self.assertIn("B", error)
+
+    def test_c99_and_cpp17(self):
+        self.weft("compile", self.model())
+        (self.folder / "main.c").write_text(PROGRAM)
+        (self.folder / "main.cpp").write_text(PROGRAM)
+        self.link("small.o")
+        first = self.app()
+        self.link("small.o", source="main.cpp", compiler="c++", standard="c++17")
+        self.assertEqual(self.app(), first)
+
+    def test_program_and_run_agree(self):
+        self.weft("compile", self.model())
+        (self.folder / "main.c").write_text(PROGRAM.replace("weft_model_init(model, 1)", "weft_model_init(model, 1)"))
+        self.link("small.o")
+        from weft_cli import read_safetensors, write_safetensors
+        write_safetensors(self.folder / "in.safetensors", {"x": ("F32", [2, 3], [1, 2, 3, 4, 5, 6])})
+        self.weft("run", "small.json", "--init", "1", "--inputs", "in.safetensors", "--outputs", "out.safetensors")
+        _, values = read_safetensors(self.folder / "out.safetensors")["y"]
+        self.assertEqual(self.app().splitlines()[0], " ".join(f"{v:.6g}" for v in values))
+
+    def test_symbols(self):
+        self.weft("compile", STORIES / "stories260k.json", "-o", "s")
+        def nm(*flags):
+            text = subprocess.run(["nm", *flags, "s.o"], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+            return [line.split()[-1] for line in text.splitlines()]
+
+        self.assertLessEqual(set(nm("-u")), ALLOWED)
+        outside = nm("-g", "--defined-only")
+        self.assertIn("stories260k_weft_model", outside)
+        self.assertEqual(len(outside), 2)
+        self.assertTrue(all(s.startswith("stories260k_weft_") for s in outside))
+
+    def test_two_models_in_one_program(self):
+        self.weft("compile", self.model("a.json", name="a"))
+        self.weft("compile", self.model("b.json", name="b", config={"hidden": 9}))
+        (self.folder / "main.c").write_text('#include "a.h"\n#include "b.h"\nint main(void) { weft_model *a, *b; '
+                                            "return a_open(0, &a) || b_open(0, &b) || weft_model_close(a) || weft_model_close(b); }\n")
+        self.link("a.o", "b.o")
+        self.app()
+
+    def test_header_and_object_belong_together(self):
+        self.weft("compile", self.model())
+        (self.folder / "main.c").write_text(PROGRAM)
+        os.rename(self.folder / "small.h", self.folder / "kept.h")
+        self.weft("compile", self.model(config={"hidden": 6}))
+        os.rename(self.folder / "kept.h", self.folder / "small.h")
+        self.assertIn("small_weft_id_", self.link("small.o", code=1))
+
+    def test_same_input_same_bytes(self):
+        self.weft("compile", self.model(), "-o", "one")
+        self.weft("compile", self.model(), "-o", "two", env={"LC_ALL": "C", "SOURCE_DATE_EPOCH": "1"})
+        for ending in (".o", ".h"):
+            self.assertEqual((self.folder / ("one" + ending)).read_bytes(), (self.folder / ("two" + ending)).read_bytes())
+
+    def test_one_entry(self):
+        self.weft("compile", self.model(), "--entry", "look")
+        header = (self.folder / "small.h").read_text()
+        self.assertIn("small_look(", header)
+        self.assertNotIn("small_forward(", header)
+
+    def test_other_forms(self):
+        self.weft("compile", self.model(), "--emit", "ir,llvm", "--emit", "asm")
+        self.assertEqual(self.files(), ["small.json", "small.ll", "small.mlir", "small.s"])
+        self.assertIn("weft.", (self.folder / "small.mlir").read_text())
+        self.assertIn("define", (self.folder / "small.ll").read_text())
+
+    def test_stages(self):
+        for stage in ("import", "fusion", "lowering", "memory", "tiling", "target"):
+            out, _ = self.weft("compile", self.model(), "--stop-after", stage)
+            self.assertIn("func", out, stage)
+        self.assertEqual(self.files(), ["small.json"])
+        _, err = self.weft("compile", self.model(), "--stop-after", "fusoin", code=2)
+        self.assertIn("did you mean 'fusion'?", err)
+
+    def test_print_ir_time_explain_and_temporaries(self):
+        out, err = self.weft("compile", self.model(), "--print-ir-after", "import", "--time", "--explain", "--save-temps", "temps")
+        self.assertIn("IR after import", err)
+        self.assertRegex(err, r"emit +\d+\.\d ms")
+        self.assertIn("kernels of forward", out)
+        self.assertIn("1-import.mlir", [p.name for p in (self.folder / "temps").iterdir()])
+
+    def test_embedded_weights(self):
+        self.weft("init", self.model(), "--save", "w.safetensors", "--seed", "1")
+        self.weft("compile", "small.json", "--embed-weights", "--weights", "w.safetensors")
+        (self.folder / "main.c").write_text(PROGRAM.replace("weft_model_init(model, 1)", "weft_model_load_memory(model, NULL, 0)"))
+        self.link("small.o")
+        embedded = self.app()
+        (self.folder / "main.c").write_text(PROGRAM)
+        self.link("small.o")
+        self.assertEqual(self.app(), embedded)
+
+    def test_wrong_forms_and_entries(self):
+        _, err = self.weft("compile", self.model(), "--emit", "objj", code=2)
+        self.assertIn("did you mean 'obj'?", err)
+        self.weft("compile", self.model(), "--emit", "ptx", code=5)
+        _, err = self.weft("compile", self.model(), "--entry", "forwrad", code=2)
+        self.assertIn("did you mean 'forward'?", err)
+        self.assertEqual(self.files(), ["small.json"])
+
+    def test_nothing_is_written_on_failure(self):
+        self.weft("compile", self.model(outputs={"y": "nowhere"}), code=1)
+        self.assertEqual(self.files(), ["small.json"])
+        self.weft("compile", self.model(), "-o", "missing/folder/small", code=3)
+        (self.folder / "taken.h").mkdir()
+        self.weft("compile", self.model(), "-o", "taken", code=3)
+        self.assertEqual(self.files(), ["small.json", "taken.h"])
+
+    def test_old_files_survive_a_failure(self):
+        self.weft("compile", self.model())
+        old = (self.folder / "small.o").read_bytes()
+        self.weft("compile", self.model(graph=[]), code=1)
+        self.assertEqual((self.folder / "small.o").read_bytes(), old)
+
+    def test_the_model_is_not_overwritten(self):
+        os.symlink("small.json", self.folder / "link.h")
+        _, err = self.weft("compile", self.model(), "-o", "link", code=2)
+        self.assertIn("model file itself", err)
+
+    def test_awkward_paths(self):
+        self.weft("compile", self.model(), "-o", "a b%n'c")
+        self.assertIn("a b%n'c.o", self.files())
+
+    def test_inspect(self):
+        self.weft("compile", self.model())
+        out, _ = self.weft("inspect", "small.o")
+        for text in ("small", "ABI version 1", "B 1..16", "forward(x [B, 3] f32) -> y [B, 2] f32"):
+            self.assertIn(text, out)
+        self.assertEqual(json.loads(self.weft("inspect", "small.o", "--json")[0])["entries"], ["forward", "look"])
+        self.weft("inspect", "small.json", code=1)
+        self.weft("inspect", "missing.o", code=3)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# `weft generate`: the story of stories260k word for word, ids and JSON, sampling options, wrong use.
+# The expected text is what llama2.c prints for the same weights.
+import json
+import unittest
+
+from weft_cli import STORIES, CommandTest
+
+MODEL, TOKENIZER = STORIES / "stories260k.json", STORIES / "tok512.bin"
+STORY = ("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. "
+         "She wanted to play with it, but it was too high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. "
+         "She said, \"I want to play with your ball, but I can't find it.\"\nLily was sad and didn't know what to do.")
+FIRST_IDS = [403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426]
+
+
+class Generate(CommandTest):
+    def test_story(self):
+        out, err = self.weft("generate", MODEL, "--tokens", "1", "--tokenizer", TOKENIZER)
+        self.assertTrue(out.startswith(STORY), out)
+        self.assertRegex(err, r"\d+ tokens, \d+ tokens/s, prefill")
+
+    def test_json(self):
+        result = json.loads(self.weft("generate", MODEL, "--tokens", "1", "--tokenizer", TOKENIZER, "--max-new", "15", "--json")[0])
+        self.assertEqual(result["prompt"], [1])
+        self.assertEqual(result["tokens"], FIRST_IDS)
+        self.assertTrue(STORY.startswith(result["text"]))
+        self.assertEqual(result["stopped"], "length")
+        self.assertIn("tokens_per_s", result)
+        self.assertIn("prefill_ms", result)
+
+    def test_ids_without_tokenizer(self):
+        out, _ = self.weft("generate", MODEL, "--tokens", "1", "--max-new", "15", "-q")
+        self.assertEqual([int(word) for word in out.split()], FIRST_IDS)
+
+    def test_prompt_in_pieces_gives_the_same_story(self):
+        result = json.loads(self.weft("generate", MODEL, "--tokens", "1," + ",".join(map(str, FIRST_IDS[:10])), "--max-new", "5", "--json")[0])
+        self.assertEqual(result["tokens"], FIRST_IDS[10:])
+
+    def test_prompt_as_text(self):
+        result = json.loads(self.weft("generate", MODEL, "--prompt", "Once upon a time", "--tokenizer", TOKENIZER, "--max-new", "5", "--json")[0])
+        self.assertEqual(result["prompt"], [1] + FIRST_IDS[:4])
+        self.assertEqual(result["tokens"], FIRST_IDS[4:9])
+
+    def test_seed_decides_sampling(self):
+        def tokens(seed):
+            words = ("--tokens", "1", "--temperature", "1.2", "--top-k", "40", "--max-new", "30", "--json", "--seed", seed)
+            return json.loads(self.weft("generate", MODEL, *words)[0])["tokens"]
+
+        self.assertEqual(tokens("1"), tokens("1"))
+        self.assertNotEqual(tokens("1"), tokens("2"))
+
+    def test_wrong_use(self):
+        for words, code, expect in ((("--prompt", "x"), 2, "--tokenizer"), ((), 2, "--prompt TEXT or --tokens"), (("--tokens", "1,x"), 2, "'x'"),
+                                    (("--tokens", "1", "--entry", "generat"), 2, "did you mean 'generate'?"), (("--tokens", "1", "--top-p", "2"), 2, "--top-p"),
+                                    (("--tokens", "1", "--beams", "4"), 5, "beam"), (("--tokens", "600"), 1, "600"),
+                                    (("--tokens", ",".join(["5"] * 600)), 1, "512"), (("--prompt", "x", "--tokenizer", "missing.bin"), 3, "missing.bin"),
+                                    (("--prompt", "x", "--tokenizer", str(MODEL)), 1, "JSON")):
+            out, err = self.weft("generate", MODEL, *words, code=code)
+            self.assertIn(expect, err)
+
+    def test_model_without_generation(self):
+        _, err = self.weft("generate", self.model(), "--tokens", "1", code=1)
+        self.assertIn("generate entry", err)
+
+
+if __name__ == "__main__":
+    unittest.main()

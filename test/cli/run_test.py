@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# `weft run`: inputs from files and lists, outputs, comparison, and what happens with wrong data.
+# A failed run writes nothing.
+import json
+import struct
+import unittest
+
+from weft_cli import STORIES, CommandTest, read_safetensors, write_safetensors
+
+GOLD = {"x": ("F32", [2, 3], [1, 2, 3, 4, 5, 6])}
+
+
+class Run(CommandTest):
+    def run_small(self, *words, code=0, inputs=GOLD):
+        write_safetensors(self.folder / "in.safetensors", inputs)
+        return self.weft("run", self.model(), "--init", "1", "--inputs", "in.safetensors", *words, code=code)
+
+    def test_summary(self):
+        out, _ = self.run_small()
+        self.assertRegex(out, r"^y  \[2, 2\] f32  min .* max .* mean .* std ")
+
+    def test_writes_safetensors_and_npy(self):
+        out, _ = self.run_small("--outputs", "out.safetensors")
+        self.assertEqual(out, "")
+        shape, values = read_safetensors(self.folder / "out.safetensors")["y"]
+        self.assertEqual(shape, [2, 2])
+        self.run_small("--outputs", "y.npy")
+        raw = (self.folder / "y.npy").read_bytes()
+        self.assertEqual(raw[:6], b"\x93NUMPY")
+        self.assertEqual(list(struct.unpack("<4f", raw[-16:])), values)
+        self.weft("run", "small.json", "--init", "1", "--inputs", "in.safetensors", "--compare", "out.safetensors")
+
+    def test_entry_and_list_of_integers(self):
+        out, _ = self.weft("run", self.model(), "--init", "1", "--entry", "look", "--input", "ids=0,6,3,1", "--json")
+        self.assertEqual(json.loads(out)["outputs"][0]["shape"], [1, 4, 3])
+
+    def test_npy_input(self):
+        head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
+        head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+        (self.folder / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + struct.pack("<6f", *GOLD["x"][2]))
+        self.run_small("--outputs", "a.safetensors")
+        self.weft("run", "small.json", "--init", "1", "--input", "x=x.npy", "--compare", "a.safetensors")
+
+    def test_compare_finds_the_element(self):
+        self.run_small("--outputs", "out.safetensors")
+        shape, values = read_safetensors(self.folder / "out.safetensors")["y"]
+        values[2] += 0.5
+        write_safetensors(self.folder / "want.safetensors", {"y": ("F32", shape, values)})
+        out, _ = self.run_small("--compare", "want.safetensors", code=1)
+        self.assertIn("y: differs in 1 of 4 elements", out)
+        self.assertIn("first at [1, 0]", out)
+        self.run_small("--compare", "want.safetensors", "--atol", "1")
+        write_safetensors(self.folder / "want.safetensors", {"z": ("F32", shape, values)})
+        self.run_small("--compare", "want.safetensors", code=1)
+
+    def test_threads_do_not_change_results(self):
+        for threads in ("1", "2", "7"):
+            self.weft("run", STORIES / "stories260k.json", "--input", "tokens=" + ",".join(str(i * 7 % 512) for i in range(100)), "--threads", threads,
+                      "--outputs", f"out{threads}.safetensors")
+        self.assertEqual(len({(self.folder / f"out{t}.safetensors").read_bytes() for t in "127"}), 1)
+
+    def test_wrong_inputs(self):
+        for inputs, expect in (({}, "input 'x'"), ({"xx": GOLD["x"]}, "did you mean 'x'?"), ({"x": ("F32", [2, 4], [0] * 8)}, "expected 3 but got 4"),
+                               ({"x": ("F32", [6], [0] * 6)}, "[B, 3]"), ({"x": ("I32", [2, 3], [0] * 6)}, "expected f32 but got i32"),
+                               ({"x": ("F32", [17, 3], [0] * 51)}, "1..16")):
+            out, err = self.run_small("--outputs", "out.safetensors", code=1, inputs=inputs)
+            self.assertIn(expect, err)
+            self.assertFalse((self.folder / "out.safetensors").exists())
+
+    def test_index_out_of_range_names_the_element(self):
+        _, err = self.weft("run", self.model(), "--init", "1", "--entry", "look", "--input", "ids=0,6,7,1", code=1)
+        self.assertIn("ids[0, 2] is 7", err)
+        self.assertIn("0..6", err)
+        self.weft("run", "small.json", "--init", "1", "--entry", "look", "--input", "ids=0,6,-1,1", code=1)
+        self.weft("run", "small.json", "--init", "1", "--entry", "look", "--input", "ids=0,6,4294967296,1", code=1)
+
+    def test_wrong_usage(self):
+        _, err = self.run_small("--entry", "lok", code=2)
+        self.assertIn("did you mean 'look'?", err)
+        self.run_small("--input", "x", code=2)
+        self.run_small("--input", "x=file.txt", code=2)
+        self.run_small("--outputs", "small.json", code=2)
+        self.run_small("--outputs", "in.safetensors", code=2)
+        self.run_small("--outputs", "no/such/folder.safetensors", code=3)
+        self.run_small("--weights", "w.safetensors", code=2)
+
+    def test_weights(self):
+        _, err = self.weft("run", self.model(), "--entry", "look", "--input", "ids=1,2,3,4", code=1)
+        self.assertIn("--init SEED", err)
+        self.weft("run", "small.json", "--entry", "look", "--input", "ids=1,2,3,4", "--weights", "missing.safetensors", code=3)
+        (self.folder / "bad.safetensors").write_bytes(b"\xff" * 40)
+        _, err = self.weft("run", "small.json", "--entry", "look", "--input", "ids=1,2,3,4", "--weights", "bad.safetensors", code=1)
+        self.assertIn("bad.safetensors", err)
+        self.weft("init", "small.json", "--save", "w.safetensors")
+        tensors = read_safetensors(self.folder / "w.safetensors")
+        write_safetensors(self.folder / "less.safetensors", {n: ("F32", s, v) for n, (s, v) in tensors.items() if n != "y.bias"})
+        _, err = self.weft("run", "small.json", "--inputs", self.write_inputs(), "--weights", "less.safetensors", code=1)
+        self.assertIn("y.bias", err)
+
+    def write_inputs(self):
+        write_safetensors(self.folder / "in.safetensors", GOLD)
+        return "in.safetensors"
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# Help, version, wrong usage: exit code 2 with a hint, nothing on standard output.
+# The other commands' tests cover what is particular to each.
+import subprocess
+import unittest
+
+from weft_cli import WEFT, CommandTest
+
+COMMANDS = ["check", "compile", "run", "init", "generate", "bench", "inspect"]
+
+
+class Usage(CommandTest):
+    def wrong(self, *words, expect, code=2):
+        out, err = self.weft(*words, code=code)
+        self.assertEqual(out, "")
+        self.assertIn("weft: error: ", err)
+        self.assertIn(expect, err)
+
+    def test_no_command_shows_help(self):
+        _, err = self.weft(code=2)
+        self.assertIn("compile", err)
+
+    def test_help_is_one_screen_with_two_examples(self):
+        out, _ = self.weft("--help")
+        self.assertLessEqual(len(out.splitlines()), 30)
+        for command in COMMANDS:
+            self.assertIn(command, out)
+            text, _ = self.weft(command, "--help")
+            self.assertEqual(text.count(f"weft {command} "), 2 + text.splitlines().count(f"Usage: weft {command} "), command)
+            self.assertLessEqual(len(text.splitlines()), 40, command)
+            self.assertLessEqual(max(map(len, text.splitlines())), 130, command)
+
+    def test_version_names_llvm_and_cpu(self):
+        out, _ = self.weft("--version")
+        self.assertRegex(out, r"^weft \d+\.\d+\.\d+ \(LLVM 22\.")
+        self.assertIn("host CPU: ", out)
+        self.assertIn("features:", out)
+
+    def test_unknown_command(self):
+        self.wrong("chekc", "m.json", expect="did you mean 'check'?")
+        self.wrong("frobnicate", expect="the commands are")
+
+    def test_commands_of_later_versions(self):
+        for command in ("train", "grad", "new", "view", "import"):
+            self.wrong(command, "m.json", code=5, expect="not in this version")
+
+    def test_unknown_option(self):
+        self.wrong("check", self.model(), "--jsno", expect="did you mean '--json'?")
+        self.wrong("check", self.model(), "another.json", expect="unexpected argument 'another.json'")
+
+    def test_option_without_value_or_twice(self):
+        self.wrong("check", self.model(), "--seed", expect="--seed")
+        self.wrong("check", self.model(), "--seed", "1", "--seed", "2", expect="--seed")
+        self.wrong("check", self.model(), "--threads", "0", expect="--threads")
+        self.wrong("check", self.model(), "--threads", "many", expect="--threads")
+
+    def test_missing_model(self):
+        self.wrong("check", expect="MODEL")
+
+    def test_set_needs_key_and_value(self):
+        self.wrong("check", self.model(), "--set", "hidden", expect="KEY=VALUE")
+
+    def test_targets(self):
+        self.wrong("check", self.model(), "--target", "cuda", code=5, expect="'cuda'")
+        self.wrong("check", self.model(), "--target", "gpu", code=5, expect="'cpu'")
+        _, err = self.weft("check", self.model(), "--cpu", "nonsense", code=5)
+        self.assertIn("nonsense", err)
+
+    def test_full_or_closed_standard_output(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([WEFT, "check", self.model()], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        done = subprocess.run(f"'{WEFT}' check small.json --json >&- 2>/dev/null", shell=True, cwd=self.folder)
+        self.assertIn(done.returncode, (0, 3))
+
+
+if __name__ == "__main__":
+    unittest.main()
