@@ -292,6 +292,116 @@ static weft_status with_bias(float value) {
   return status;
 }
 
+/* ---- A model of another make: i64 tokens, all rows of f16 logits from prefill, [B, V] of bf16 from the step. -------- */
+
+enum { OTHER_B, OTHER_T, OTHER_S, OTHER_VOCABULARY = 13 };
+
+static int64_t other_next(int64_t token, int64_t position) { return (token * 7 + position * 3 + 5) % OTHER_VOCABULARY; }
+
+/* The largest logit of a row stands at other_next. */
+static void other_row(uint16_t *to, int32_t dtype, int64_t token, int64_t position) {
+  for (int64_t v = 0; v < OTHER_VOCABULARY; ++v) {
+    float value = v == other_next(token, position) ? 2 : -(float)v;
+    weft_convert(to + v, dtype, &value, WEFT_F32, 1);
+  }
+}
+static void other_prefill(weft_exec *exec) {
+  const int64_t *tokens = exec->inputs[0];
+  for (int64_t b = 0; b < exec->dims[OTHER_B]; ++b)
+    for (int64_t t = 0; t < exec->dims[OTHER_T]; ++t) {
+      int64_t i = b * exec->dims[OTHER_T] + t;
+      other_row((uint16_t *)exec->outputs[0] + i * OTHER_VOCABULARY, WEFT_F16, tokens[i], exec->caches[0].lengths[b] + t);
+    }
+}
+static void other_step(weft_exec *exec) {
+  const int64_t *tokens = exec->inputs[0];
+  for (int64_t b = 0; b < exec->dims[OTHER_B]; ++b)
+    other_row((uint16_t *)exec->outputs[0] + b * OTHER_VOCABULARY, WEFT_BF16, tokens[b], exec->caches[0].lengths[b]);
+}
+static void other_plan(const int64_t *dims, int64_t *offsets) {
+  (void)dims;
+  offsets[0] = offsets[1] = 0;
+}
+static void other_prefill_shapes(const int64_t *d, int64_t *sizes) {
+  const int64_t all[] = {d[OTHER_B], d[OTHER_T], d[OTHER_B], d[OTHER_S], d[OTHER_B], d[OTHER_T], OTHER_VOCABULARY};
+  memcpy(sizes, all, sizeof all);
+}
+static void other_step_shapes(const int64_t *d, int64_t *sizes) {
+  const int64_t all[] = {d[OTHER_B], d[OTHER_T], d[OTHER_B], OTHER_VOCABULARY};
+  memcpy(sizes, all, sizeof all);
+}
+
+static void generates_with_other_types(void) {
+  static const char *const bt[] = {"B", "T"}, *const bs[] = {"B", "S"}, *const btv[] = {"B", "T", "13"}, *const bv[] = {"B", "13"};
+  static const weft_dim_desc dims[] = {{"B", 1, 4, 1, 1}, {"T", 1, 8, 8, 4}, {"S", 1, 3, 3, 1}};
+  static const weft_tensor_desc inputs[] = {{"tokens", bt, 2, WEFT_I64, {OTHER_B, OTHER_T}, 0, 1, 0, OTHER_VOCABULARY - 1, 0},
+                                            {"source", bs, 2, WEFT_I8, {OTHER_B, OTHER_S}, 0, 1, -3, 3, 0}};
+  static const weft_tensor_desc all_rows[] = {{"logits", btv, 3, WEFT_F16, {OTHER_B, OTHER_T, -1}, 0, 0, 0, 0, 0}};
+  static const weft_tensor_desc one_row[] = {{"logits", bv, 2, WEFT_BF16, {OTHER_B, -1}, 0, 0, 0, 0, 0}};
+  static const int32_t first[] = {0, 1};
+  static const int64_t fixed[] = {0, 1, 0};
+  static const weft_state_desc states[] = {{"kv", 1, 1, 2, 20, WEFT_F16}, {"extra", 1, 1, 1, 30, WEFT_F32}};
+  weft_entry_desc entries[] = {{"prefill", 2, 1, first, all_rows, 3, OTHER_T, OTHER_B, NULL, 0, 0, other_prefill_shapes},
+                               {"step", 1, 1, first, one_row, 3, OTHER_T, OTHER_B, fixed, 0, 0, other_step_shapes}};
+  static const weft_entry_fn functions[] = {other_prefill, other_step};
+  static const weft_plan_fn plans[] = {other_plan, other_plan};
+  static const weft_variant_desc variants[] = {{"baseline", 0, 0, NULL, NULL, functions, plans}};
+  weft_generate_desc generates[] = {{"generate", 0, 1, 0, 5, NULL, 0, WEFT_SAMPLE_GREEDY, 1, 1, 1, 0, 1, 0}};
+  weft_model_desc desc = toy_model;
+  desc.name = "other";
+  desc.dims = 3, desc.dim = dims;
+  desc.inputs = 2, desc.input = inputs;
+  desc.params = 0;
+  desc.states = 2, desc.state = states;
+  desc.entries = 2, desc.entry = entries;
+  desc.generates = 1, desc.generate = generates;
+  desc.variants = 1, desc.variant = variants;
+  weft_model *other;
+  weft_session *s;
+  const int64_t largest[] = {3, 8, 3}, sizes[] = {0, 0, 2};
+  CHECK_EQUAL(weft_model_open(&desc, NULL, &other), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(other, largest, NULL, &s), WEFT_OK);
+  weft_generate_options options;
+  CHECK_EQUAL(weft_generate_defaults(other, 0, &options), WEFT_OK);
+  const int32_t prompts[3][11] = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {3, 4}, {12, 1, 0, 5, 2}};
+  const int64_t lengths[3] = {11, 2, 5};
+  int32_t results[3][8];
+  weft_sequence sequences[3];
+  for (int b = 0; b < 3; ++b) sequences[b] = (weft_sequence){prompts[b], lengths[b], results[b], 8, 0, 0};
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_ARGUMENT);
+  CHECK_CONTAINS(weft_session_error(s), "expected the sizes of the other dims");
+  static const int8_t source[6] = {1, 2, 3, -3, 0, 1};
+  const void *extra[] = {NULL, source};
+  options.dims = sizes;
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(s), "other_prefill: missing input 'source'");
+  options.prefill_inputs = extra;
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_OK);
+  for (int b = 0; b < 3; ++b) {
+    int64_t token = prompts[b][lengths[b] - 1];
+    CHECK_EQUAL(sequences[b].count, 5);
+    for (int i = 0; i < 5; ++i) {
+      token = other_next(token, lengths[b] - 1 + i);
+      CHECK_EQUAL(results[b][i], token);
+    }
+    CHECK_EQUAL(weft_session_length(s, 1, b), lengths[b] + 4);
+  }
+  static const int8_t bad[6] = {1, 2, 4};
+  extra[1] = bad;
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_INDEX);
+  CHECK_TEXT(weft_session_error(s), "other_prefill: source[1, 0] is 4, expected -3..3");
+  weft_session_destroy(s);
+  /* Entries that cannot be generated with. */
+  entries[1].states = 0;
+  CHECK_EQUAL(weft_session_create(other, largest, NULL, &s), WEFT_OK);
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_UNSUPPORTED);
+  weft_session_destroy(s);
+  weft_model_close(other);
+  generates[0].step = 2;
+  CHECK_EQUAL(weft_model_open(&desc, NULL, &other), WEFT_ERR_ABI);
+  weft_model_close(other);
+}
+
 int main(void) {
   model = toy_open(NULL);
   const int64_t dims[TOY_DIMS] = {TOY_MAX_B, TOY_MAX_T, 0};
@@ -305,6 +415,7 @@ int main(void) {
   samples_reproducibly();
   draws_by_probability();
   handles_special_logits();
+  generates_with_other_types();
   CHECK_EQUAL(with_bias(NAN), WEFT_ERR_NUMERIC);
   CHECK_EQUAL(with_bias(-INFINITY), WEFT_ERR_NUMERIC);
   CHECK_EQUAL(with_bias(1), WEFT_OK);

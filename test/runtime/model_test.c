@@ -106,6 +106,68 @@ static void finds_damage(void) {
   }
 }
 
+static void finds_damage_elsewhere(void) {
+  weft_model *model;
+  for (int i = 0; i < 8; ++i) {
+    weft_model_desc desc = toy_model;
+    weft_entry_desc entries[5];
+    weft_param_desc params[TOY_PARAMS];
+    static const int32_t wrong[] = {0, 5};
+    memcpy(entries, desc.entry, sizeof entries);
+    memcpy(params, desc.param, sizeof params);
+    desc.entry = entries;
+    desc.param = params;
+    switch (i) {
+    case 0: desc.variants = 0; break;
+    case 1: desc.states = 65; break;
+    case 2: entries[0].input_index = wrong; break;
+    case 3: entries[1].states = 2; break;
+    case 4: entries[1].token_dim = 3; break;
+    case 5: params[0].shape[0] = INT64_MAX; break;
+    case 6: params[0].dtype = 50; break;
+    default: params[2].transpose = 1; break;
+    }
+    CHECK_EQUAL(weft_model_open(&desc, NULL, &model), WEFT_ERR_ABI);
+    CHECK_CONTAINS(weft_model_error(model), "the object is damaged");
+    weft_model_close(model);
+  }
+}
+
+/* Every type of parameter: initialised, saved, loaded, and counted when it is not finite. */
+static void holds_every_type(void) {
+  static const unsigned char bad[9][16] = {{0, 0, 0x80, 0x7f}, {0, 0x7c}, {0x80, 0x7f}, {0, 0, 0, 0, 0, 0, 0xf0, 0x7f}};
+  for (int32_t dtype = WEFT_F32; dtype <= WEFT_BOOL; ++dtype)
+    for (int transpose = 0; transpose < 2; ++transpose) {
+      weft_param_desc param = {"w", "f", dtype, 2, {1, 2}, transpose, 0, WEFT_INIT_CONSTANT, 1, 0, -1};
+      weft_variant_desc variant = {"baseline", 0, 0, NULL, NULL, packed_model.variant->entry, packed_model.variant->plan};
+      weft_model_desc desc = packed_model;
+      desc.params = 1;
+      desc.param = &param;
+      desc.variant = &variant;
+      weft_model_options options = {.keep_parameters = 1, .log = record};
+      weft_model *model;
+      const void *data;
+      size_t bytes = 2 * weft_dtype_size(dtype);
+      unsigned char before[16];
+      CHECK_EQUAL(weft_model_open(&desc, &options, &model), WEFT_OK);
+      CHECK_EQUAL(weft_model_init(model, 1), WEFT_OK);
+      CHECK_EQUAL(weft_model_get(model, "w", &data, NULL), WEFT_OK);
+      memcpy(before, data, bytes);
+      CHECK(!memcmp(before, before + bytes / 2, bytes / 2) && (before[bytes - 1] || before[0]));
+      CHECK_EQUAL(weft_model_save(model, path), WEFT_OK);
+      CHECK_EQUAL(weft_model_load(model, path), WEFT_OK);
+      CHECK_EQUAL(weft_model_get(model, "w", &data, NULL), WEFT_OK);
+      CHECK(!memcmp(before, data, bytes));
+      if (dtype <= WEFT_F64) {
+        CHECK_EQUAL(weft_model_set(model, "w", bad[dtype], bytes), WEFT_OK);
+        CHECK_EQUAL(weft_model_save(model, path), WEFT_OK);
+        CHECK_EQUAL(weft_model_load(model, path), WEFT_OK);
+        CHECK_TEXT(last_log, "tensor 'f': 1 elements are not finite");
+      }
+      weft_model_close(model);
+    }
+}
+
 static void packs_views(void) {
   weft_model *model;
   float a[PACKED_K * 3], b[4 * PACKED_K], panels[2 * PACKED_K * PACKED_NR];
@@ -198,6 +260,13 @@ static void loads_files(void) {
     }
     if (v == 5) CHECK_TEXT(last_log, "1 tensors of the file are not used, 'unused' first");
   }
+  write_file(path, WEFT_F32, 0);
+  const char *const one[] = {path}, *const none[] = {"/nowhere"};
+  CHECK_EQUAL(weft_model_load_files(model, one, 1), WEFT_OK);
+  CHECK(weft_model_weights_bytes(model) >= 264 + 288 + 44 + 4);
+  CHECK_EQUAL(weft_model_load_files(model, none, 1), WEFT_ERR_IO);
+  CHECK_TEXT(weft_model_error(model), "/nowhere: cannot open: No such file or directory");
+  CHECK_EQUAL(weft_model_load_files(model, NULL, 1), WEFT_ERR_ARGUMENT);
   weft_model_close(model);
   options.reject_nonfinite = 1;
   weft_model_open(&toy_model, &options, &model);
@@ -327,6 +396,8 @@ int main(void) {
   opens_only_what_it_understands();
   chooses_code_by_cpu_features();
   finds_damage();
+  finds_damage_elsewhere();
+  holds_every_type();
   packs_views();
   loads_files();
   saves_what_it_reads();

@@ -79,6 +79,12 @@ static void converts(void) {
   CHECK_EQUAL(weft_convert(copy, 99, whole, WEFT_I32, 2), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_convert(copy, WEFT_I32, whole, WEFT_I32, -1), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_convert(NULL, WEFT_I32, NULL, WEFT_I32, 0), WEFT_OK);
+  const uint16_t half_one = 0x3c00, brain_one = 0x3f80;
+  uint16_t other;
+  CHECK_EQUAL(weft_convert(&other, WEFT_BF16, &half_one, WEFT_F16, 1), WEFT_OK);
+  CHECK_EQUAL(other, brain_one);
+  CHECK_EQUAL(weft_convert(&other, WEFT_F16, &brain_one, WEFT_BF16, 1), WEFT_OK);
+  CHECK_EQUAL(other, half_one);
   char odd[9] = {0};
   float one = 1;
   uint16_t half;
