@@ -148,7 +148,7 @@ private:
       }
     Value stride = k.size(spec.v.row), column = elementAt(k, values, d, spec.v.type);
     SmallVector<Value> sums = accumulateTile(
-        k, rows, vectors, k.i64(0), count, init,
+        k, rows, vectors, scores.unroll(vectors), k.i64(0), count, init,
         [&](int64_t r, Value key, int64_t ahead) {
           Value row = elementAt(k, column, k.mul(key, stride), spec.v.type);
           row = elementAt(k, row, k.add(k.mul(k.i64(ahead), stride), k.i64(r)), spec.v.type);

@@ -217,10 +217,10 @@ int64_t AttentionScores::tileRows(int64_t vectors) const {
   return rows;
 }
 
-SmallVector<Value> accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, Value from, Value to, ValueRange init,
+SmallVector<Value> accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, int64_t unroll, Value from, Value to,
+                                  ValueRange init,
                                   llvm::function_ref<Value(int64_t, Value, int64_t)> a,
                                   llvm::function_ref<Value(Value, int64_t, int64_t)> b) {
-  constexpr int64_t unroll = 4;
   auto steps = [&](Value step, int64_t count, ValueRange carried) {
     SmallVector<Value> acc(carried);
     for (int64_t u = 0; u < count; ++u) {
@@ -276,9 +276,9 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
   Type f32 = k.b.getF32Type();
   SmallVector<Value> zero(rows * vectors, k.constVec(0));
 
-  auto scoreTile = [&](Value row, ArrayRef<Value> keyRows, ValueRange running) {
+  auto scoreTile = [&](Value row, ArrayRef<Value> keyRows, int64_t unroll, ValueRange running) {
     SmallVector<Value> sums = accumulateTile(
-        k, rows, vectors, k.i64(0), k.i64(spec.headDim), zero,
+        k, rows, vectors, unroll, k.i64(0), k.i64(spec.headDim), zero,
         [&](int64_t r, Value d, int64_t ahead) {
           return loadScalar(k, elementAt(k, elementAt(k, keyRows[r], d, spec.k.type), k.i64(ahead), spec.k.type), spec.k.type);
         },
@@ -302,7 +302,7 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
     SmallVector<Value> keyRows;
     for (int64_t r = 0; r < rows; ++r)
       keyRows.push_back(elementAt(k, first, k.mul(k.i64(r), stride), spec.k.type));
-    return scoreTile(row, keyRows, carried);
+    return scoreTile(row, keyRows, unroll(vectors), carried);
   });
   // A last tile with too few keys repeats the last one: its scores change neither the maximum nor what is read later.
   SmallVector<Type> types(vectors, k.vecF32());
@@ -314,7 +314,7 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
           Value row = k.add(from, k.min(k.add(whole, k.i64(r)), k.sub(count, k.i64(1))));
           keyRows.push_back(elementAt(k, head.k, k.mul(row, stride), spec.k.type));
         }
-        return scoreTile(whole, keyRows, running);
+        return scoreTile(whole, keyRows, 2, running);
       },
       [&] { return SmallVector<Value>(running); });
 

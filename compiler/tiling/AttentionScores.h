@@ -47,6 +47,8 @@ public:
 
   /// Register tile rows for `vectors` vectors of queries.
   int64_t tileRows(int64_t vectors) const;
+  /// Steps per iteration of inner loops: fewer in the narrower tiles, which are rare and as large in code.
+  int64_t unroll(int64_t vectors) const { return vectors == tile.queryVectors ? 4 : 2; }
   /// Writes the scaled transpose of the tile's queries: packed[d][vectors * lanes].
   void packQueries(const AttentionHead &head, const QueryTile &tile, mlir::Value packed);
   /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows past
@@ -90,10 +92,10 @@ private:
   const AttentionSpec &spec;
 };
 
-/// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention. `a` returns
-/// a scalar, `b` a vector.
+/// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention, `unroll` steps
+/// per iteration. `a` returns a scalar, `b` a vector.
 llvm::SmallVector<mlir::Value>
-accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, mlir::Value from, mlir::Value to, mlir::ValueRange init,
+accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, int64_t unroll, mlir::Value from, mlir::Value to, mlir::ValueRange init,
                llvm::function_ref<mlir::Value(int64_t row, mlir::Value step, int64_t ahead)> a,
                llvm::function_ref<mlir::Value(mlir::Value step, int64_t ahead, int64_t vector)> b);
 

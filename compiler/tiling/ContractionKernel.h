@@ -37,7 +37,8 @@ void storeOperand(KernelBuilder &k, const EpiloguePoint &point, mlir::Value valu
 
 struct Epilogue {
   /// Emits the IR that consumes one vector of sums: loads, arithmetic and the stores of all results. Called several
-  /// times, for different code paths. Must not read what other points of the launch write.
+  /// times, in two functions: it may use no values but those of the builder and the point that it is given. The code must
+  /// not read what other points of the launch write.
   std::function<void(KernelBuilder &, const EpiloguePoint &)> emit;
   /// True when `emit` is more than about ten vector operations (any function of VectorMath): it is then emitted in a loop
   /// over the tile's sums in scratch memory, once, in a function `<kernel>_epilogue`, and not inline for each accumulator.

@@ -30,6 +30,30 @@ Value literal(KernelBuilder &k, Type like, double value) {
   return arith::ConstantOp::create(k.b, k.loc, attribute);
 }
 
+Value callLibrary(KernelBuilder &k, StringRef name, ValueRange xs) {
+  auto module = k.func->getParentOfType<ModuleOp>();
+  Type f64 = k.b.getF64Type();
+  if (!module.lookupSymbol(name)) {
+    OpBuilder::InsertionGuard guard(k.b);
+    k.b.setInsertionPointToStart(module.getBody());
+    SmallVector<Type> arguments(xs.size(), f64);
+    auto declaration = func::FuncOp::create(k.b, k.loc, name, k.b.getFunctionType(arguments, f64));
+    declaration.setPrivate();
+  }
+  auto vector = dyn_cast<VectorType>(xs.front().getType());
+  if (!vector)
+    return func::CallOp::create(k.b, k.loc, name, f64, xs).getResult(0);
+  Value result = literal(k, vector, 0);
+  for (int64_t lane = 0; lane < vector.getNumElements(); ++lane) {
+    SmallVector<Value> scalars;
+    for (Value x : xs)
+      scalars.push_back(vector::ExtractOp::create(k.b, k.loc, x, lane));
+    Value y = func::CallOp::create(k.b, k.loc, name, f64, scalars).getResult(0);
+    result = vector::InsertOp::create(k.b, k.loc, y, result, lane);
+  }
+  return result;
+}
+
 namespace {
 
 Type withElement(Type like, Type element) {
@@ -56,31 +80,6 @@ struct Math {
   Value cmp(arith::CmpIPredicate p, Value x, Value y) { return arith::CmpIOp::create(k.b, k.loc, p, x, y); }
   Value select(Value c, Value x, Value y) { return arith::SelectOp::create(k.b, k.loc, c, x, y); }
 };
-
-/// A function of the C library on f64, lane by lane.
-Value callLibrary(KernelBuilder &k, StringRef name, ValueRange xs) {
-  auto module = k.func->getParentOfType<ModuleOp>();
-  Type f64 = k.b.getF64Type();
-  if (!module.lookupSymbol(name)) {
-    OpBuilder::InsertionGuard guard(k.b);
-    k.b.setInsertionPointToStart(module.getBody());
-    SmallVector<Type> arguments(xs.size(), f64);
-    auto declaration = func::FuncOp::create(k.b, k.loc, name, k.b.getFunctionType(arguments, f64));
-    declaration.setPrivate();
-  }
-  auto vector = dyn_cast<VectorType>(xs.front().getType());
-  if (!vector)
-    return func::CallOp::create(k.b, k.loc, name, f64, xs).getResult(0);
-  Value result = literal(k, vector, 0);
-  for (int64_t lane = 0; lane < vector.getNumElements(); ++lane) {
-    SmallVector<Value> scalars;
-    for (Value x : xs)
-      scalars.push_back(vector::ExtractOp::create(k.b, k.loc, x, lane));
-    Value y = func::CallOp::create(k.b, k.loc, name, f64, scalars).getResult(0);
-    result = vector::InsertOp::create(k.b, k.loc, y, result, lane);
-  }
-  return result;
-}
 
 bool isDouble(Value x) { return getElementTypeOrSelf(x.getType()).isF64(); }
 

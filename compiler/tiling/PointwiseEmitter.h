@@ -21,6 +21,9 @@ mlir::Value asVector(KernelBuilder &k, mlir::Value value);
 /// A literal in the shape (scalar or vector) and element type of `like`; floats and integers.
 mlir::Value literal(KernelBuilder &k, mlir::Type like, double value);
 
+/// A function of the C library on f64 scalars or vectors (lane by lane).
+mlir::Value callLibrary(KernelBuilder &k, llvm::StringRef name, mlir::ValueRange xs);
+
 /// The result of one pointwise op; `operands` are the compute values of its operands.
 mlir::Value emitPointwiseOp(KernelBuilder &k, mlir::Operation *op, mlir::ValueRange operands);
 
