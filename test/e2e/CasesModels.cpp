@@ -91,7 +91,7 @@ const std::vector<ModelCase> &modelCases() {
       {"gpt/forward", kGpt, "forward; forward B=2,T=7; forward B=3,T=65"},
       {"gpt/decode", kGpt, "prefill B=2,T=5; decode B=2; decode B=2; decode B=2"},
       {"gpt/ragged", kGpt, "prefill B=3,T=9 valid=9,1,4; decode B=3; extend B=3,T=6 valid=2,6,1; decode B=3; reset prefill B=3,T=20; decode B=3"},
-      {"gpt/long", kGpt, "prefill T=70; decode; extend T=8; decode; decode T=1 error=cache"},
+      {"gpt/long", kGpt, "prefill T=70; decode; extend T=8; decode; decode T=1 error=room"},
       {"llama/forward", kLlama, "forward; forward B=2,T=7; forward B=1,T=64"},
       {"llama/decode", kLlama, "prefill B=2,T=33 valid=33,20; decode B=2; extend B=2,T=17; decode B=2"},
       {"repeats", kTwoCarries, "forward; forward B=2,T=5; forward B=1,T=33"},

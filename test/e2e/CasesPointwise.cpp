@@ -123,11 +123,11 @@ void addRowCases(std::vector<Case> &t) {
   t.push_back({"x:[B,T,1]", op("position_embedding", R"("kind": "learned", "rows": 520, "features": 5, "offset": 8)"), "exact"});
   for (int64_t features : {1, 6, 17, 64})
     t.push_back({"x:[B,T,1]", op("position_embedding", R"("kind": "sinusoidal", "features": )" + str(features))});
-  t.push_back({"x:[T,B]", op("position_embedding", R"("kind": "sinusoidal", "features": 6, "axis": 0, "base": 100, "offset": 3)")});
-  t.push_back({"x:[B,T,8]", op("rope", "\"heads\": 2")});
-  t.push_back({"x:[B,T,24]", op("rope", R"("heads": 2, "interleaved": true, "theta": 500)")});
-  t.push_back({"x:[B,T,96]", op("rope", R"("heads": 3, "rotary_dim": 10, "offset": 5)")});
-  t.push_back({"x:[B,T,96]", op("rope", R"("heads": 3, "rotary_dim": 10, "interleaved": true)")});
+  t.push_back({"x:[T,B]", op("position_embedding", R"("kind": "sinusoidal", "features": 6, "axis": 0, "base": 100, "offset": 3)"), "ofscale=5e-7"});
+  t.push_back({"x:[B,T,8]", op("rope", "\"heads\": 2"), "ofscale=5e-7"});
+  t.push_back({"x:[B,T,24]", op("rope", R"("heads": 2, "interleaved": true, "theta": 500)"), "ofscale=5e-7"});
+  t.push_back({"x:[B,T,96]", op("rope", R"("heads": 3, "rotary_dim": 10, "offset": 5)"), "ofscale=5e-7"});
+  t.push_back({"x:[B,T,96]", op("rope", R"("heads": 3, "rotary_dim": 10, "interleaved": true)"), "ofscale=5e-7"});
   t.push_back({"x:[B,T,1]", op("causal_mask"), "exact"});
   t.push_back({"x:[T]", op("causal_mask", "\"axis\": 0"), "exact"});
 }
@@ -162,13 +162,13 @@ void addShapeCases(std::vector<Case> &t) {
   t.push_back({"x:[10,T] i:i64[3,1]<10", op("gather", "\"axis\": 0"), "exact"});
   t.push_back({"x:[1,10,6] i:i32[B,T,6]<10", op("gather", "\"axis\": 1"), "exact"});
   t.push_back({"x:i32[N]", R"([{"id": "c", "op": "constant", "values": [1, 2, 3], "shape": [3, 1], "dtype": "i32"}, {"id": "y", "op": "add", "in": ["x", "c"]}])", "exact"});
-  t.push_back({"x:[N]", R"([{"id": "n", "op": "iota", "size": "N", "dtype": "f32"}, {"id": "y", "op": "mul", "in": ["x", "n"]}])", "exact"});
+  t.push_back({"x:[N]", R"([{"id": "n", "op": "iota", "size": "N", "dtype": "f32"}, {"id": "y", "op": "mul", "in": ["x", "n"]}])"});
   t.push_back({"x:i32[N]", R"([{"id": "y", "op": "iota", "size": "N"}, {"id": "z", "op": "add", "in": ["x", "y"]}])", "exact out=y,z"});
   t.push_back({"x:[B,T,6]", R"([{"id": "w", "op": "parameter", "shape": [6]}, {"id": "y", "op": "mul", "in": ["x", "w"]}])"});
   t.push_back({"x:[B,3]", R"([{"id": "w", "op": "parameter", "shape": [5, 3]}, {"id": "y", "op": "unsqueeze", "in": "x", "axis": 1}, {"id": "z", "op": "add", "in": ["y", "w"]}])", "out=z"});
   // Indices computed inside the graph: the call fails, memory is not touched.
-  t.push_back({"x:[B,10] i:i32[B,3]<5", R"([{"id": "far", "op": "add", "in": "i", "value": 100}, {"id": "y", "op": "gather", "in": ["x", "far"], "axis": 1}])", "error=outside set=B=2"});
-  t.push_back({"i:i32[B,3]<5", R"([{"id": "far", "op": "sub", "in": "i", "value": 9}, {"id": "y", "op": "embedding", "in": "far", "rows": 4, "features": 8}])", "error=outside set=B=2"});
+  t.push_back({"x:[B,10] i:i32[B,3]<5", R"([{"id": "far", "op": "add", "in": "i", "value": 100}, {"id": "y", "op": "gather", "in": ["x", "far"], "axis": 1}])", "error=expected_0.. set=B=2"});
+  t.push_back({"i:i32[B,3]<5", R"([{"id": "far", "op": "sub", "in": "i", "value": 9}, {"id": "y", "op": "embedding", "in": "far", "rows": 4, "features": 8}])", "error=expected_0.. set=B=2"});
 }
 
 }  // namespace weft::e2e

@@ -12,6 +12,7 @@ struct UnaryFunction {
   std::string node;       ///< `"op": "exp"`
   double ulps = 4;        ///< allowed, of the result
   double ofArgument = 0;  ///< allowed besides: this part of |x|
+  double largest = 3.5e38;///< of |x|; beyond it nothing but a number or NaN is expected
 };
 const std::vector<UnaryFunction> &unaryFunctions();
 

@@ -1,5 +1,5 @@
-// See Compare.h. The tensor's root mean square error joins the element's own, because a naive sum is exact now and then
-// by luck; an error of zero would then forbid any other order of summation.
+// See Compare.h. Typical errors of the tensor join the element's own, because a naive sum is exact now and then by luck;
+// an error of zero would then forbid any other order of summation.
 #include "Compare.h"
 
 #include <algorithm>
@@ -48,23 +48,32 @@ Comparison compare(const Tensor &got, const Tensor &expected, const Tensor *naiv
   result.elements = expected.count();
   double squares = 0;
   int64_t finite = 0;
+  std::vector<double> relative;
   for (int64_t i = 0; i < result.elements; ++i) {
     double value = expected.at(i);
     if (!std::isfinite(value))
       continue;
     result.scale = std::max(result.scale, std::fabs(value));
     double error = naive ? naive->at(i) - value : 0;
-    squares += std::isfinite(error) ? error * error : 0;
+    error = std::isfinite(error) ? std::fabs(error) : 0;
+    squares += error * error;
     ++finite;
+    if (naive && value != 0)
+      relative.push_back(error / std::fabs(value));
   }
-  double rms = finite ? std::sqrt(squares / static_cast<double>(finite)) : 0;
+  double rms = finite ? std::sqrt(squares / static_cast<double>(finite)) : 0, median = 0;
+  if (!relative.empty()) {
+    auto middle = relative.begin() + static_cast<int64_t>(relative.size() / 2);
+    std::nth_element(relative.begin(), middle, relative.end());
+    median = *middle;
+  }
   for (int64_t i = 0; i < result.elements; ++i) {
     double want = expected.at(i), have = got.at(i);
     Difference here{{}, have, want, 0};
     double ratio = 0;
     if (std::isfinite(want) && expected.real()) {
       double naiveError = naive ? std::fabs(naive->at(i) - want) : 0;
-      here.allowed = bound.naiveFactor * std::max(std::isfinite(naiveError) ? naiveError : 0, rms) + bound.ulps * ulp(expected.dtype, want) +
+      here.allowed = bound.naiveFactor * std::max({std::isfinite(naiveError) ? naiveError : 0, rms, median * std::fabs(want)}) + bound.ulps * ulp(expected.dtype, want) +
                      bound.ofScale * result.scale + bound.relative * std::fabs(want) + bound.absolute;
       double error = std::fabs(have - want);
       // What f32 cannot hold is infinite there.

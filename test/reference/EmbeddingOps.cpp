@@ -1,5 +1,5 @@
 // Embeddings and positions. B: sequences, T: positions, dh: size of a head.
-// Angles are computed in double in both arithmetics, as every table of sines is.
+// Angles are products of the arithmetic's own type: an f32 implementation rounds frequency and angle.
 #include "Ops.h"
 
 #include <cmath>
@@ -57,8 +57,9 @@ template <class T> Results positionEmbedding(Call &c) {
         const Tensor &weight = c.param("weight");
         y.reals[i * features + f] = weight.reals[row(weight, p.integers[i]) * features + f];
       } else {
-        double angle = static_cast<double>(p.integers[i]) / std::pow(c.real("base", 10000), 2.0 * static_cast<double>(f / 2) / static_cast<double>(features));
-        y.reals[i * features + f] = static_cast<T>(f % 2 == 0 ? std::sin(angle) : std::cos(angle));
+        T frequency = T(1) / std::pow(static_cast<T>(c.real("base", 10000)), static_cast<T>(2.0 * static_cast<double>(f / 2) / static_cast<double>(features)));
+        T angle = static_cast<T>(p.integers[i]) * frequency;
+        y.reals[i * features + f] = f % 2 == 0 ? std::sin(angle) : std::cos(angle);
       }
     }
   return {y};
@@ -80,9 +81,9 @@ template <class T> Results rope(Call &c) {
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t i = 0; i < rotary / 2; ++i) {
-        double position = static_cast<double>(p.integers[p.rank() == 2 ? b * tokens + t : t]);
-        double angle = position * std::pow(c.real("theta", 10000), -2.0 * static_cast<double>(i) / static_cast<double>(rotary));
-        T cosine = static_cast<T>(std::cos(angle)), sine = static_cast<T>(std::sin(angle));
+        T position = static_cast<T>(p.integers[p.rank() == 2 ? b * tokens + t : t]);
+        T angle = position * std::pow(static_cast<T>(c.real("theta", 10000)), static_cast<T>(-2.0 * static_cast<double>(i) / static_cast<double>(rotary)));
+        T cosine = std::cos(angle), sine = std::sin(angle);
         for (int64_t h = 0; h < heads; ++h) {
           int64_t head = ((b * tokens + t) * heads + h) * dh;
           int64_t first = head + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + rotary / 2;
