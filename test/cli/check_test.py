@@ -43,7 +43,7 @@ class Check(CommandTest):
         self.assertIn("small", out)
 
     def test_dims_are_checked(self):
-        for dims, expect in (("C=1", "the model's dims are 'B'"), ("B=0", "1..16"), ("B=17", "1..16"), ("B", "NAME=SIZE"), ("B=x", "NAME=SIZE"), ("B=1,B=2", "twice"),
+        for dims, expect in (("C=1", "did you mean 'B'?"), ("tokens=1", "the model's dims are 'B'"), ("B=0", "1..16"), ("B=17", "1..16"), ("B", "NAME=SIZE"), ("B=x", "NAME=SIZE"), ("B=1,B=2", "twice"),
                              ("B=99999999999999999999", "NAME=SIZE")):
             _, err = self.weft("check", self.model(), "--dim", dims, code=2)
             self.assertIn(expect, err)

@@ -17,7 +17,7 @@ PROGRAM = r"""
 int main(void) {
   weft_model *model; weft_session *session;
   float x[6] = {1, 2, 3, 4, 5, 6}, y[4];
-  small_dims dims; small_forward_args args = {0};
+  small_dims dims; static small_forward_args args;
   dims.B = 2;
   if (small_open(NULL, &model) || weft_model_init(model, 1) || small_session(model, &dims, NULL, &session)) return 1;
   args.dims = dims; args.x = x; args.y = y;

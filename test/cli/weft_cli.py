@@ -70,10 +70,10 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(done.returncode, code, f"weft {' '.join(map(str, words))}\n{done.stdout}\n{done.stderr}")
         return done.stdout, done.stderr
 
-    def model(self, name="small.json", **changes):
+    def model(self, file="small.json", **changes):
         """Writes SMALL with some top-level keys replaced, one key a line; returns the file's name."""
-        (self.folder / name).write_text(json.dumps({**SMALL, **changes}, indent=1))
-        return name
+        (self.folder / file).write_text(json.dumps({**SMALL, **changes}, indent=1))
+        return file
 
     def files(self):
         return sorted(p.name for p in self.folder.iterdir())

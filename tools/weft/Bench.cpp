@@ -98,7 +98,7 @@ private:
   int prepare() {
     if (int code = runner.read(options))
       return code;
-    if (int code = runner.chooseEntry(options.entry))
+    if (int code = chooseEntry(runner.model, options.entry))
       return code;
     if (int code = parseSizes(options.dims, runner.model, sizes))
       return code;
@@ -129,9 +129,9 @@ private:
     if (given.empty()) {
       inputs = randomInputs(runner.desc(), entry, dims, options.seed);
     } else {
-      if (int code = dimsFromInputs(runner.desc(), entry, given, dims))
-        return code;
       if (int code = bindInputs(runner.desc(), entry, std::move(given), inputs))
+        return code;
+      if (int code = dimsFromInputs(runner.desc(), entry, inputs, dims))
         return code;
     }
     outputs = makeOutputs(runner.desc(), entry, dims);

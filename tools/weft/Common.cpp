@@ -7,6 +7,7 @@
 #include "import/ReadJson.h"
 #include "import/ReadModel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -149,6 +150,25 @@ Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes) 
       for (const auto &[name, value] : candidate.fixedDims)
         sizes[name] = value;
   return sizes;
+}
+
+int chooseEntry(const ModelDesc &model, std::string &name) {
+  std::vector<std::string> names;
+  for (const EntryDesc &entry : model.entries) {
+    if (entry.mode == EntryDesc::Mode::infer)
+      names.push_back(entry.name);
+    else if (entry.name == name)
+      return fail(kUnsupported, "entry " + quote(name) + " is for training, which is not in this version");
+  }
+  for (const GenerateDesc &generate : model.generates)
+    if (generate.name == name)
+      return fail(kUsage, "entry " + quote(name) + " generates tokens", "weft generate runs it");
+  if (name.empty())
+    name = names.size() == 1 ? names[0] : "forward";
+  if (std::find(names.begin(), names.end(), name) != names.end())
+    return kOk;
+  std::string hint = didYouMean(name, names);
+  return fail(kUsage, "expected an entry of the model but got " + quote(name), hint.empty() && !names.empty() ? "the entries are " + listWords(names) : hint);
 }
 
 std::vector<std::string> splitList(const std::string &text, char separator) {

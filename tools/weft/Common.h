@@ -54,6 +54,9 @@ int parseSizes(const std::vector<std::string> &texts, const ModelDesc &model, Si
 /// The dims of a call of `entry`: `sizes`, with what the entry fixes.
 Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes);
 
+/// Checks that the model has this entry for inference; an empty name becomes "forward", or the only entry.
+int chooseEntry(const ModelDesc &model, std::string &name);
+
 /// Splits "a,b,c"; empty parts are dropped.
 std::vector<std::string> splitList(const std::string &text, char separator = ',');
 /// A path written in the model file, seen from the model's folder.

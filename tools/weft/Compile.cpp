@@ -251,7 +251,13 @@ int compile(CompileCommand options) {
   if (int code = readModelOrFail(options, model))
     return code;
 
-  compile.entries = options.entries;
+  for (std::string name : options.entries) {
+    bool generates = std::any_of(model.generates.begin(), model.generates.end(), [&](const GenerateDesc &generate) { return generate.name == name; });
+    if (!generates)
+      if (int code = chooseEntry(model, name))
+        return code;
+    compile.entries.push_back(name);
+  }
   for (const Form &form : forms) {
     compile.wantLlvm |= form.ending == std::string(".ll");
     compile.wantAssembly |= form.ending == std::string(".s");

@@ -2,6 +2,7 @@
 // the rest (ranges of indices, bools) on every call anyway.
 #include "Data.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -129,12 +130,7 @@ int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
 
 static const weft_tensor_desc &inputOf(const weft_model_desc *desc, int32_t entry, int32_t i) { return desc->input[desc->entry[entry].input_index[i]]; }
 
-static const HostTensor *findTensor(const std::vector<HostTensor> &tensors, const char *name) {
-  for (const HostTensor &tensor : tensors)
-    if (tensor.name == name)
-      return &tensor;
-  return nullptr;
-}
+static bool isLeftOut(const HostTensor &tensor) { return tensor.shape.empty() && tensor.bytes.empty(); }
 
 static std::string axesText(const weft_tensor_desc &tensor) {
   std::string text = "[";
@@ -157,7 +153,7 @@ static std::vector<int64_t> axisSizes(const weft_model_desc *desc, int32_t entry
   return sizes;
 }
 
-int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector<HostTensor> &given, std::vector<int64_t> &dims) {
+int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector<HostTensor> &inputs, std::vector<int64_t> &dims) {
   const weft_entry_desc &e = desc->entry[entry];
   for (int32_t d = 0; d < desc->dims; ++d)
     if (e.fixed_dims[d])
@@ -165,8 +161,8 @@ int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector
   std::vector<const char *> source(size_t(desc->dims), nullptr);
   for (int32_t i = 0; i < e.inputs; ++i) {
     const weft_tensor_desc &input = inputOf(desc, entry, i);
-    const HostTensor *tensor = findTensor(given, input.name);
-    if (!tensor) {
+    const HostTensor *tensor = &inputs[size_t(i)];
+    if (isLeftOut(*tensor)) {
       if (input.optional)
         continue;
       return fail(kInvalid, "expected input " + quote(input.name) + " but it is missing");
@@ -194,9 +190,9 @@ int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector
   size_t at = 0;
   for (int32_t i = 0; i < e.inputs; ++i) {
     const weft_tensor_desc &input = inputOf(desc, entry, i);
-    const HostTensor *tensor = findTensor(given, input.name);
+    const HostTensor *tensor = &inputs[size_t(i)];
     for (int32_t axis = 0; axis < input.rank; ++axis, ++at)
-      if (tensor && tensor->shape[size_t(axis)] != sizes[at])
+      if (!isLeftOut(*tensor) && tensor->shape[size_t(axis)] != sizes[at])
         return fail(kInvalid, "input " + quote(input.name) + ": axis " + std::to_string(axis) + " (" + input.axes[axis] + "): expected " +
                                   std::to_string(sizes[at]) + " but got " + std::to_string(tensor->shape[size_t(axis)]));
   }

@@ -28,11 +28,10 @@ int readTensors(const std::string &path, const std::string &name, std::vector<Ho
 /// `--input NAME=FILE.npy` or `NAME=1,2,3` (an integer row [1, n]).
 int readInputOption(const std::string &text, std::vector<HostTensor> &tensors);
 
-/// Sizes of an entry's dims as its inputs have them; a dim that no input shows keeps its value. Checks every axis.
-/// `given` may lack optional inputs.
-int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector<HostTensor> &given, std::vector<int64_t> &dims);
-/// The entry's inputs in order, converted to its types; empty bytes for an optional one left out. Unknown names are errors.
+/// The entry's inputs in order, converted to its types; without shape and bytes for one left out. Unknown names are errors.
 int bindInputs(const weft_model_desc *desc, int32_t entry, std::vector<HostTensor> given, std::vector<HostTensor> &inputs);
+/// Sizes of the entry's dims as its bound inputs have them; a dim that no input shows keeps its value. Checks every axis.
+int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector<HostTensor> &inputs, std::vector<int64_t> &dims);
 /// Zeroed outputs of the entry, shaped for `dims`.
 std::vector<HostTensor> makeOutputs(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims);
 /// Inputs drawn from `seed`: integers in their range, floats from a normal distribution, bools true.

@@ -113,7 +113,7 @@ int run(RunOptions options) {
   Runner runner;
   if (int code = runner.read(options))
     return code;
-  if (int code = runner.chooseEntry(options.entry))
+  if (int code = chooseEntry(runner.model, options.entry))
     return code;
   Sizes sizes;
   if (int code = parseSizes(options.dims, runner.model, sizes))
@@ -152,10 +152,10 @@ int run(RunOptions options) {
     return code;
   int32_t entry = runner.entryIndex(options.entry);
   std::vector<int64_t> dims = runner.dimList(sizes);
-  if (int code = dimsFromInputs(runner.desc(), entry, given, dims))
-    return code;
   std::vector<HostTensor> inputs;
   if (int code = bindInputs(runner.desc(), entry, std::move(given), inputs))
+    return code;
+  if (int code = dimsFromInputs(runner.desc(), entry, inputs, dims))
     return code;
   if (int code = runner.start(options, dims))
     return code;

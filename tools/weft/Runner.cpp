@@ -63,25 +63,6 @@ int Runner::start(const CommonOptions &options, const std::vector<int64_t> &maxD
   return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_session_error(session));
 }
 
-int Runner::chooseEntry(std::string &name) const {
-  std::vector<std::string> names;
-  for (const EntryDesc &entry : model.entries) {
-    if (entry.mode == EntryDesc::Mode::infer)
-      names.push_back(entry.name);
-    else if (entry.name == name)
-      return fail(kUnsupported, "entry " + quote(name) + " is for training, which is not in this version");
-  }
-  for (const GenerateDesc &generate : model.generates)
-    if (generate.name == name)
-      return fail(kUsage, "entry " + quote(name) + " generates tokens", "weft generate runs it");
-  if (name.empty())
-    name = names.size() == 1 ? names[0] : "forward";
-  if (std::find(names.begin(), names.end(), name) != names.end())
-    return kOk;
-  std::string hint = didYouMean(name, names);
-  return fail(kUsage, "expected an entry of the model but got " + quote(name), hint.empty() && !names.empty() ? "the entries are " + listWords(names) : hint);
-}
-
 std::vector<int64_t> Runner::dimList(const Sizes &sizes) const {
   std::vector<int64_t> list;
   for (int32_t d = 0; d < desc()->dims; ++d) {

@@ -28,8 +28,6 @@ public:
   int start(const CommonOptions &options, const std::vector<int64_t> &maxDims, weft_trace_fn trace = nullptr, void *traceUser = nullptr);
 
   const weft_model_desc *desc() const { return object->descriptor(); }
-  /// Checks that the model has this entry and that it can be run; an empty name becomes "forward", or the only entry.
-  int chooseEntry(std::string &name) const;
   int32_t entryIndex(const std::string &name) const { return weft_model_entry(handle, name.c_str()); }
   /// Symbol of a function of the loaded object; empty if unknown.
   std::string symbolOf(const void *function) const { return object->functionAt(function); }
