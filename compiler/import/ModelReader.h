@@ -163,7 +163,9 @@ public:
   std::unordered_map<std::string, Position> masksWithCache; ///< state -> attention with a mask
   std::unordered_map<const JsonValue *, std::vector<std::string>> unknownKeys;
   size_t nodeCount = 0;
+  size_t parameterUses = 0;
   bool nodeLimit = false;
+  std::unordered_set<std::string> usedStates;
   int cycleSearches = 0; ///< each is linear in the number of nodes
   Frame top;
 };

@@ -119,6 +119,8 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
       tensorInfo[found->second].order = std::min(tensorInfo[found->second].order, key);
     }
     use.tensors.push_back(found->second);
+    if (++parameterUses > 8 * limits.tensors)
+      return error(json, "more than " + std::to_string(8 * limits.tensors) + " uses of parameters", {}, Failure::limit);
     size_t digit = inside.size();
     while (digit > 0 && ++round[digit - 1] == inside[digit - 1]->count)
       round[--digit] = 0;

@@ -248,6 +248,7 @@ bool NodeReader::readList(const AttrInfo &attr, const JsonValue &value) {
 bool NodeReader::checkStateName(const JsonValue &value, std::string &name) {
   if (!reader.readText(value, name))
     return false;
+  reader.usedStates.insert(name);
   if (state(name))
     return true;
   std::vector<std::string> names;

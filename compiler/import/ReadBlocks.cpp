@@ -6,6 +6,12 @@
 
 namespace weft {
 
+/// Empty if the node has none, which is reported elsewhere.
+static std::string idOf(const JsonValue &json) {
+  const JsonValue *id = json.find("id");
+  return id ? id->text : "";
+}
+
 void ModelReader::readBlocks() {
   const JsonValue *json = root.find("blocks");
   if (!json)
@@ -197,8 +203,7 @@ void ModelReader::readCall(const JsonValue &json, Frame &frame, std::vector<Node
     return;
   }
   Frame inner(*this, *frame.graph);
-  const JsonValue *id = json.find("id");
-  inner.path = frame.path + (id ? id->text : "") + ".";
+  inner.path = frame.path + idOf(json) + ".";
   inner.scope = frame.scope + scope;
   inner.isTrain = frame.isTrain;
   auto results = expandBlock(use, inner, nodes, json);
@@ -314,7 +319,7 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   }
 
   Node node;
-  node.id = json.find("id")->text;
+  node.id = idOf(json);
   node.op = "repeat";
   node.path = frame.path + node.id;
   node.pos = json.position();
@@ -386,7 +391,7 @@ void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<
   for (int64_t i = 0; i < count && !nodeLimit; ++i) {
     order.back() = static_cast<uint32_t>(i);
     Frame inner(*this, *frame.graph);
-    inner.path = frame.path + json.find("id")->text + "." + std::to_string(i) + ".";
+    inner.path = frame.path + idOf(json) + "." + std::to_string(i) + ".";
     inner.isTrain = frame.isTrain;
     std::string own = scope;
     for (size_t at = own.find(place); at != std::string::npos; at = own.find(place))

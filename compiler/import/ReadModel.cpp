@@ -329,21 +329,24 @@ void ModelReader::warnDeadNodes() {
   std::unordered_set<ValueId> needed;
   for (const OutputDesc &output : model.outputs)
     needed.insert(output.value);
-  auto walk = [&](const std::vector<Node> &nodes, bool warn) {
+  auto walk = [&](const std::vector<Node> &nodes) {
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
       bool alive =
           std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return needed.count(id) != 0; });
       if (alive)
         needed.insert(node->operands.begin(), node->operands.end());
-      else if (warn)
+      else
         diagnostics.warning(node->pos, "no output depends on node " + quote(node->path));
     }
   };
   if (model.train) {
     needed.insert(model.train->loss);
-    walk(model.train->nodes, true);
+    walk(model.train->nodes);
   }
-  walk(model.graph.nodes, true);
+  walk(model.graph.nodes);
+  for (const StateDesc &state : model.states)
+    if (!usedStates.count(state.name))
+      diagnostics.warning(state.pos, "no attention and no position uses state " + quote(state.name));
 }
 
 } // namespace weft
