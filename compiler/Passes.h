@@ -15,6 +15,6 @@ namespace weft {
 #define GEN_PASS_REGISTRATION
 #include "Passes.h.inc"
 
-}  // namespace weft
+} // namespace weft
 
-#endif  // WEFT_PASSES_H
+#endif // WEFT_PASSES_H

@@ -40,7 +40,9 @@ OpFoldResult foldBinary(Attribute lhs, Attribute rhs, Type type, Float onFloat, 
   if (!both && ((!x.isSplat() && x.getType() != result) || (!y.isSplat() && y.getType() != result)))
     return {};
   int64_t count = both ? 1 : result.getNumElements();
-  auto at = [](DenseElementsAttr dense, auto values, int64_t i) { return dense.isSplat() ? *values.begin() : *(values.begin() + i); };
+  auto at = [](DenseElementsAttr dense, auto values, int64_t i) {
+    return dense.isSplat() ? *values.begin() : *(values.begin() + i);
+  };
   if (isa<FloatType>(result.getElementType())) {
     SmallVector<APFloat> values;
     for (int64_t i = 0; i < count; ++i) {
@@ -92,8 +94,10 @@ OpFoldResult CastOp::fold(FoldAdaptor adaptor) {
   Type to = type.getElementType();
   // To a wider type and back: the wider one holds every number of the narrower one.
   if (auto inner = getX().getDefiningOp<CastOp>(); inner && inner.getX().getType() == getY().getType()) {
-    bool floats = isa<FloatType>(from) && isa<FloatType>(to) && from.getIntOrFloatBitWidth() > to.getIntOrFloatBitWidth();
-    bool integers = isa<IntegerType>(from) && isa<IntegerType>(to) && from.getIntOrFloatBitWidth() > to.getIntOrFloatBitWidth();
+    bool floats =
+        isa<FloatType>(from) && isa<FloatType>(to) && from.getIntOrFloatBitWidth() > to.getIntOrFloatBitWidth();
+    bool integers =
+        isa<IntegerType>(from) && isa<IntegerType>(to) && from.getIntOrFloatBitWidth() > to.getIntOrFloatBitWidth();
     if (floats || integers)
       return inner.getX();
   }
@@ -115,32 +119,36 @@ OpFoldResult CastOp::fold(FoldAdaptor adaptor) {
 OpFoldResult AddOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 0) && getLhs().getType() == getType())
     return getLhs();
-  return foldBinary(adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.add(y, kNearest); },
-                    [](APInt x, APInt y) { return x + y; });
+  return foldBinary(
+      adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.add(y, kNearest); },
+      [](APInt x, APInt y) { return x + y; });
 }
 
 // x - 0 → x
 OpFoldResult SubOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 0) && getLhs().getType() == getType())
     return getLhs();
-  return foldBinary(adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.subtract(y, kNearest); },
-                    [](APInt x, APInt y) { return x - y; });
+  return foldBinary(
+      adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.subtract(y, kNearest); },
+      [](APInt x, APInt y) { return x - y; });
 }
 
 // x · 1 → x
 OpFoldResult MulOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 1) && getLhs().getType() == getType())
     return getLhs();
-  return foldBinary(adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.multiply(y, kNearest); },
-                    [](APInt x, APInt y) { return x * y; });
+  return foldBinary(
+      adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.multiply(y, kNearest); },
+      [](APInt x, APInt y) { return x * y; });
 }
 
 // x / 1 → x
 OpFoldResult DivOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 1) && getLhs().getType() == getType())
     return getLhs();
-  return foldBinary(adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.divide(y, kNearest); },
-                    [](APInt x, APInt y) { return x; });
+  return foldBinary(
+      adaptor.getLhs(), adaptor.getRhs(), getType(), [](APFloat &x, const APFloat &y) { x.divide(y, kNearest); },
+      [](APInt x, APInt y) { return x; });
 }
 
 namespace {
@@ -193,7 +201,11 @@ struct SimplePower : OpRewritePattern<PowOp> {
 
 } // namespace
 
-void DivOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) { patterns.add<DivideByPowerOfTwo>(context); }
-void PowOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) { patterns.add<SimplePower>(context); }
+void DivOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<DivideByPowerOfTwo>(context);
+}
+void PowOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<SimplePower>(context);
+}
 
 } // namespace weft

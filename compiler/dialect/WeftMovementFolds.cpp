@@ -34,7 +34,8 @@ OpFoldResult ConcatOp::fold(FoldAdaptor) {
   DimExpr next(0);
   for (Value x : getXs()) {
     auto slice = x.getDefiningOp<SliceOp>();
-    if (!slice || slice.getAxis() != getAxis() || int64_t(slice.getStep()) != 1 || startOf(slice) != next || (source && source != slice.getX()))
+    if (!slice || slice.getAxis() != getAxis() || int64_t(slice.getStep()) != 1 || startOf(slice) != next ||
+        (source && source != slice.getX()))
       return {};
     source = slice.getX();
     next = next + shapeOf(x)[getAxis()];
@@ -136,7 +137,8 @@ struct MergeSlices : OpRewritePattern<SliceOp> {
     DimExpr start = startOf(inner) + startOf(op) * DimExpr(innerStep);
     if (!start.isValid() || innerStep > INT32_MAX || outerStep > INT32_MAX)
       return b.notifyMatchFailure(op, "expected a start that can be written");
-    b.replaceOp(op, sliceOf(b, op.getLoc(), op.getY().getType(), inner.getX(), op.getAxis(), start, innerStep * outerStep));
+    b.replaceOp(op,
+                sliceOf(b, op.getLoc(), op.getY().getType(), inner.getX(), op.getAxis(), start, innerStep * outerStep));
     return success();
   }
 };
@@ -174,7 +176,8 @@ struct MergeAdjacentSlices : OpRewritePattern<ConcatOp> {
     for (Value x : op.getXs()) {
       auto slice = x.getDefiningOp<SliceOp>(), before = xs.empty() ? nullptr : xs.back().getDefiningOp<SliceOp>();
       bool adjacent = slice && before && slice.getX() == before.getX() && int64_t(slice.getAxis()) == axis &&
-                      int64_t(before.getAxis()) == axis && int64_t(slice.getStep()) == 1 && int64_t(before.getStep()) == 1 &&
+                      int64_t(before.getAxis()) == axis && int64_t(slice.getStep()) == 1 &&
+                      int64_t(before.getStep()) == 1 &&
                       startOf(slice) == startOf(before) + shapeOf(before.getY())[axis];
       if (!adjacent) {
         xs.push_back(x);
@@ -182,7 +185,8 @@ struct MergeAdjacentSlices : OpRewritePattern<ConcatOp> {
       }
       Shape joined = shapeOf(before.getY());
       joined[axis] = joined[axis] + shapeOf(x)[axis];
-      xs.back() = sliceOf(b, op.getLoc(), tensorType(joined, typeOf(x).getElementType()), slice.getX(), axis, startOf(before), 1);
+      xs.back() = sliceOf(b, op.getLoc(), tensorType(joined, typeOf(x).getElementType()), slice.getX(), axis,
+                          startOf(before), 1);
       changed = true;
     }
     if (!changed)
@@ -217,7 +221,9 @@ struct FlattenConcat : OpRewritePattern<ConcatOp> {
 void ConcatOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
   patterns.add<FlattenConcat, MergeAdjacentSlices>(context);
 }
-void ReshapeOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) { patterns.add<MergeReshapes>(context); }
+void ReshapeOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<MergeReshapes>(context);
+}
 void SliceOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
   patterns.add<MergeSlices, SliceOfConcat>(context);
 }

@@ -110,7 +110,8 @@ Value withoutScale(OpBuilder &b, Value v, double &scale) {
     for (int i : {0, 1}) {
       Value x = op->getOperand(i);
       std::optional<double> factor = scalarConstant(op->getOperand(1 - i));
-      if (!factor || x.getType() != v.getType() || (isa<DivOp>(op) && i == 1) || *factor == 0 || !std::isfinite(*factor))
+      if (!factor || x.getType() != v.getType() || (isa<DivOp>(op) && i == 1) || *factor == 0 ||
+          !std::isfinite(*factor))
         continue;
       scale = isa<DivOp>(op) ? scale / *factor : scale * *factor;
       return withoutScale(b, x, scale);
@@ -159,8 +160,8 @@ Value withoutRepeat(OpBuilder &b, Location loc, Value v, const Layout &layout, i
   return headsFirst ? k : transposeBy(b, loc, k, {0, 2, 1, 3});
 }
 
-/// 1/√n where the scale is that number up to the rounding of an f32 constant: the file said sqrt(n), and the attention op
-/// written for the same model has the same attribute then.
+/// 1/√n where the scale is that number up to the rounding of an f32 constant: the file said sqrt(n), and the attention
+/// op written for the same model has the same attribute then.
 double namedScale(double scale) {
   double n = std::round(1 / (scale * scale));
   double exact = 1 / std::sqrt(n);
@@ -232,7 +233,8 @@ private:
         continue;
       bool reads = false;
       op->walk([&](Operation *inner) {
-        reads |= llvm::any_of(inner->getOperands(), [&](Value v) { return v == p || found.contains(v.getDefiningOp()); });
+        reads |=
+            llvm::any_of(inner->getOperands(), [&](Value v) { return v == p || found.contains(v.getDefiningOp()); });
       });
       if (!reads)
         continue;
@@ -246,7 +248,8 @@ private:
     return success();
   }
 
-  static LogicalResult readLayout(MatmulOp context, const ScoreChain &scores, Layout &layout, Shape &batch, Refuse refuse) {
+  static LogicalResult readLayout(MatmulOp context, const ScoreChain &scores, Layout &layout, Shape &batch,
+                                  Refuse refuse) {
     MatmulOp product = scores.product;
     Shape s = shapeOf(product.getY()), c = shapeOf(context.getY());
     batch.assign(s.begin(), s.end() - 2);
@@ -286,7 +289,8 @@ private:
     Value keyMask, mask, bias;
   };
 
-  static void addMask(OpBuilder &b, Location loc, Value m, bool keeps, const Shape &at, const Layout &layout, Extras &out) {
+  static void addMask(OpBuilder &b, Location loc, Value m, bool keeps, const Shape &at, const Layout &layout,
+                      Extras &out) {
     if (isCausal({m, keeps, at})) {
       out.causal = true;
       return;
@@ -337,8 +341,12 @@ private:
 
   static void rewrite(MatmulOp context, const Probabilities &probabilities, const ScoreChain &scores, Layout layout,
                       double dropout, ArrayRef<Operation *> readers, PatternRewriter &b) {
-    Location loc = context.getLoc();
     MatmulOp product = scores.product;
+    SmallVector<Location> nodes{product.getLoc()};
+    for (Operation *op : scores.steps)
+      nodes.push_back(op->getLoc());
+    nodes.append({probabilities.result.getLoc(), context.getLoc()});
+    Location loc = b.getFusedLoc(nodes);
     double scale = scores.scale;
     b.setInsertionPoint(context);
     Value q = product.getTransposeA() ? transposeLast(b, loc, product.getA()) : product.getA();
@@ -364,10 +372,11 @@ private:
     RankedTensorType type = tensorType({layout.batch, layout.queries, DimExpr(layout.heads) * width}, element);
     bool wantsMap = !probabilities.result.hasOneUse();
     auto attention = AttentionOp::create(
-        b, loc, type, wantsMap ? Type(tensorType(layout.scores(), element)) : Type(), q, k, v, extras.keyMask, extras.mask, extras.bias,
-        b.getI64IntegerAttr(layout.heads), b.getI64IntegerAttr(layout.kvHeads), b.getF64FloatAttr(namedScale(scale)),
-        extras.causal ? b.getUnitAttr() : UnitAttr(), /*window=*/IntegerAttr(), scores.softcap ? b.getF64FloatAttr(*scores.softcap) : FloatAttr(),
-        b.getF64FloatAttr(dropout), /*cache=*/FlatSymbolRefAttr(), /*layer=*/StringAttr(), wantsMap ? b.getStringAttr("per_head") : StringAttr());
+        b, loc, type, wantsMap ? Type(tensorType(layout.scores(), element)) : Type(), q, k, v, extras.keyMask,
+        extras.mask, extras.bias, b.getI64IntegerAttr(layout.heads), b.getI64IntegerAttr(layout.kvHeads),
+        b.getF64FloatAttr(namedScale(scale)), extras.causal ? b.getUnitAttr() : UnitAttr(), /*window=*/IntegerAttr(),
+        scores.softcap ? b.getF64FloatAttr(*scores.softcap) : FloatAttr(), b.getF64FloatAttr(dropout),
+        /*cache=*/FlatSymbolRefAttr(), /*layer=*/StringAttr(), wantsMap ? b.getStringAttr("per_head") : StringAttr());
     if (wantsMap) {
       Value map = reshapeTo(b, loc, attention.getMap(), shapeOf(probabilities.result));
       for (Operation *reader : llvm::reverse(readers))

@@ -39,8 +39,8 @@ bool fitsEpilogue(Operation *op) {
 
 /// matmul, pointwise ops  →  weft.contract with those ops as its epilogue
 ///
-/// Sound because a pointwise op's element depends on the elements at the same place alone: it may run as soon as the sum
-/// there is known. Every value that is drawn in has no user outside, except the last, which is the result. The
+/// Sound because a pointwise op's element depends on the elements at the same place alone: it may run as soon as the
+/// sum there is known. Every value that is drawn in has no user outside, except the last, which is the result. The
 /// contraction stands where the last of these ops stood, so all that it reads is defined before it.
 struct FuseContraction : OpRewritePattern<MatmulOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -63,8 +63,9 @@ struct FuseContraction : OpRewritePattern<MatmulOp> {
         extras.push_back(extra);
       }
 
-    auto contract = ContractOp::create(b, b.getFusedLoc(locations(matmul, epilogue)), TypeRange(last->getResult(0).getType()), matmul.getA(),
-                                       matmul.getB(), extras, matmul.getTransposeA(), matmul.getTransposeB());
+    auto contract =
+        ContractOp::create(b, b.getFusedLoc(locations(matmul, epilogue)), TypeRange(last->getResult(0).getType()),
+                           matmul.getA(), matmul.getB(), extras, matmul.getTransposeA(), matmul.getTransposeB());
     Block *block = b.createBlock(&contract.getEpilogue());
     IRMapping map;
     map.map(matmul.getY(), block->addArgument(matmul.getY().getType(), matmul.getLoc()));
@@ -108,8 +109,11 @@ private:
       for (Operation *op : llvm::reverse(upTo))
         if (op == last || llvm::any_of(op->getUsers(), [&](Operation *user) { return needed.contains(user); }))
           needed.insert(op);
-      auto closed = [&](Value v) { return llvm::all_of(v.getUsers(), [&](Operation *user) { return needed.contains(user); }); };
-      if (!closed(matmul.getY()) || !llvm::all_of(needed, [&](Operation *op) { return op == last || closed(op->getResult(0)); }))
+      auto closed = [&](Value v) {
+        return llvm::all_of(v.getUsers(), [&](Operation *user) { return needed.contains(user); });
+      };
+      if (!closed(matmul.getY()) ||
+          !llvm::all_of(needed, [&](Operation *op) { return op == last || closed(op->getResult(0)); }))
         continue;
       llvm::SetVector<Operation *> ordered;
       for (Operation *op : llvm::reverse(needed))

@@ -52,7 +52,8 @@ bool hasOwnEpilogue(Projection &p, ArrayRef<Projection> others) {
     for (Value operand : user->getOperands())
       for (Projection other : others) {
         Value o = operand;
-        while (o != v && o.getDefiningOp() && isPointwise(o.getDefiningOp()) && o.getDefiningOp()->getNumOperands() == 1)
+        while (o != v && o.getDefiningOp() && isPointwise(o.getDefiningOp()) &&
+               o.getDefiningOp()->getNumOperands() == 1)
           o = o.getDefiningOp()->getOperand(0);
         if (other.matmul != p.matmul && o == other.result())
           return false;
@@ -99,7 +100,8 @@ void fuse(MutableArrayRef<Projection> group, bool transposed, bool biased) {
     y = AddOp::create(b, loc, y, ConcatOp::create(b, loc, biases, uint64_t(0)));
   int64_t start = 0, axis = typeOf(y).getRank() - 1;
   for (Projection &p : group) {
-    auto slice = SliceOp::create(b, p.result().getLoc(), p.result().getType(), y, uint64_t(axis), std::to_string(start), uint64_t(1));
+    auto slice = SliceOp::create(b, p.result().getLoc(), p.result().getType(), y, uint64_t(axis), std::to_string(start),
+                                 uint64_t(1));
     start += p.features();
     p.result().replaceAllUsesWith(slice.getY());
   }
@@ -115,7 +117,8 @@ void runOnBlock(Block &block) {
   llvm::MapVector<std::tuple<Value, unsigned, unsigned, Type>, SmallVector<Projection>> groups;
   for (auto matmul : block.getOps<MatmulOp>())
     if (std::optional<Projection> p = asProjection(matmul))
-      groups[{matmul.getA(), unsigned(matmul.getTransposeB()), unsigned(bool(p->add)), elementOf(matmul.getB())}].push_back(*p);
+      groups[{matmul.getA(), unsigned(matmul.getTransposeB()), unsigned(bool(p->add)), elementOf(matmul.getB())}]
+          .push_back(*p);
   for (auto &[key, all] : groups) {
     SmallVector<Projection> group;
     for (Projection &p : all)

@@ -46,12 +46,15 @@ bool isCheap(Value v, unsigned depth = 0) {
   Operation *op = baseOf(v).getDefiningOp();
   if (!op || isGenerator(op) || !isRowOp(op))
     return true;
-  bool light = isa<EmbeddingOp, CastOp, NotOp, AndOp, OrOp, EqualOp, NotEqualOp, LessOp, LessEqualOp, GreaterOp, GreaterEqualOp>(op);
-  return light && depth < 3 && llvm::all_of(op->getOperands(), [&](Value operand) { return isCheap(operand, depth + 1); });
+  bool light =
+      isa<EmbeddingOp, CastOp, NotOp, AndOp, OrOp, EqualOp, NotEqualOp, LessOp, LessEqualOp, GreaterOp, GreaterEqualOp>(
+          op);
+  return light && depth < 3 &&
+         llvm::all_of(op->getOperands(), [&](Value operand) { return isCheap(operand, depth + 1); });
 }
 
-/// True if the op reads each element of the operand about once: at its own index, or along the rows that it walks. False
-/// where the operand repeats along an axis before the last, or is read at indices that are computed.
+/// True if the op reads each element of the operand about once: at its own index, or along the rows that it walks.
+/// False where the operand repeats along an axis before the last, or is read at indices that are computed.
 bool readsOnce(OpOperand &operand) {
   Operation *op = operand.getOwner();
   unsigned number = operand.getOperandNumber();
@@ -154,7 +157,8 @@ private:
       auto it = groupOf.find(baseOf(operand.get()).getDefiningOp());
       if (it == groupOf.end() || it->second == own)
         continue;
-      if ((readsOnce(operand) || isCheap(operand.get())) && !makesCycle(it->second, own) && isOneKernel(it->second, own))
+      if ((readsOnce(operand) || isCheap(operand.get())) && !makesCycle(it->second, own) &&
+          isOneKernel(it->second, own))
         merge(it->second, own);
     }
   }

@@ -39,7 +39,8 @@ public:
       rowShape[i] = shape[i];
       columnShape[j] = shape[j];
       Value positions = IotaOp::create(b, loc, tensorType({shape[i]}, b.getI32Type()));
-      Value onDiagonal = EqualOp::create(b, loc, reshapeTo(b, loc, positions, rowShape), reshapeTo(b, loc, positions, columnShape));
+      Value onDiagonal =
+          EqualOp::create(b, loc, reshapeTo(b, loc, positions, rowShape), reshapeTo(b, loc, positions, columnShape));
       Value kept = WhereOp::create(b, loc, onDiagonal, x.value, floatConstant(b, loc, elementOf(x.value), 0));
       x.value = ReduceSumOp::create(b, loc, kept, ArrayRef<int64_t>{int64_t(j)});
       x.letters.erase(j--, 1);

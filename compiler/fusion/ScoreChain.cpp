@@ -21,8 +21,7 @@ struct Step {
 bool isLastAxis(ArrayRef<int64_t> axes, Value v) { return axes.size() == 1 && axes[0] == typeOf(v).getRank() - 1; }
 
 /// Looks through the reshape that puts a reduced axis back.
-template <typename Reduction>
-Reduction keptReduction(Value v) {
+template <typename Reduction> Reduction keptReduction(Value v) {
   auto reduction = v.getDefiningOp<Reduction>();
   if (auto reshape = v.getDefiningOp<ReshapeOp>())
     reduction = reshape.getX().template getDefiningOp<Reduction>();
@@ -153,7 +152,8 @@ private:
     if (!s.masks.empty())
       return refuse("expected a finite fill before masks of -inf");
     if (!s.fills.empty() && fill != *value)
-      return refuse("expected one finite fill but got " + Twine(std::to_string(fill)) + " and " + Twine(std::to_string(*value)));
+      return refuse("expected one finite fill but got " + Twine(std::to_string(fill)) + " and " +
+                    Twine(std::to_string(*value)));
     fill = *value;
     s.fills.push_back({where.getCond(), !keepsFalse, at});
     return success();
@@ -194,7 +194,9 @@ std::optional<int> positionAxis(Value v) {
       return std::nullopt;
   if (shape.back() == counted[0])
     return shape.size() == 1 || shape[shape.size() - 2] == DimExpr(1) ? std::optional<int>(1) : std::nullopt;
-  return shape.size() >= 2 && shape.back() == DimExpr(1) && shape[shape.size() - 2] == counted[0] ? std::optional<int>(0) : std::nullopt;
+  return shape.size() >= 2 && shape.back() == DimExpr(1) && shape[shape.size() - 2] == counted[0]
+             ? std::optional<int>(0)
+             : std::nullopt;
 }
 
 /// True if `m == keeps` is j <= i along the last two axes.
@@ -231,7 +233,8 @@ bool keepsPast(Value m, bool keeps) {
 bool isCausal(const ScoreMask &mask) {
   Shape shape = shapeOf(mask.value);
   // A mask of size 1 that broadcasts is no triangle.
-  bool covers = shape.size() >= 2 && shape.back() == mask.at.back() && shape[shape.size() - 2] == mask.at[mask.at.size() - 2];
+  bool covers =
+      shape.size() >= 2 && shape.back() == mask.at.back() && shape[shape.size() - 2] == mask.at[mask.at.size() - 2];
   return covers && keepsPast(mask.value, mask.keeps);
 }
 
@@ -252,8 +255,8 @@ LogicalResult readProbabilities(Value p, Probabilities &out, Refuse refuse) {
   auto max = sub ? keptReduction<ReduceMaxOp>(sub.getRhs()) : nullptr;
   if (!sum || !max || sum.getX() != exp.getY() || max.getX() != sub.getLhs())
     return refuse("expected probabilities from a softmax");
-  bool inner = exp.getY().hasNUses(2) && exp.getX().hasOneUse() && div.getRhs().hasOneUse() && sub.getRhs().hasOneUse() &&
-               sum.getY().hasOneUse() && max.getY().hasOneUse();
+  bool inner = exp.getY().hasNUses(2) && exp.getX().hasOneUse() && div.getRhs().hasOneUse() &&
+               sub.getRhs().hasOneUse() && sum.getY().hasOneUse() && max.getY().hasOneUse();
   if (!inner || !sub.getLhs().hasNUses(2))
     return refuse("expected scores with one use");
   out.scores = sub.getLhs();
@@ -269,9 +272,11 @@ LogicalResult readScores(const Probabilities &p, ScoreChain &out, Refuse refuse)
     if (!step.chain.hasOneUse())
       return refuse("expected scores with one use");
   Replay replay(out, refuse);
-  for (Step step : llvm::reverse(steps))
+  for (Step step : llvm::reverse(steps)) {
     if (failed(replay.step(step)))
       return failure();
+    out.steps.push_back(step.op);
+  }
   if (failed(replay.finish()))
     return failure();
   // The spelled softmax makes NaN of a row with every key masked, weft.attention zeros: only masks that leave a key.

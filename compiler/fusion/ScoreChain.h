@@ -32,9 +32,10 @@ struct ScoreChain {
   double scale = 1;
   std::optional<double> softcap;
   llvm::SmallVector<ScoreBias> biases;
-  llvm::SmallVector<ScoreMask> masks; ///< filled with -inf
-  llvm::SmallVector<ScoreMask> fills; ///< filled with one finite number that no visible score comes near
-  Shape heads;                        ///< [B, heads, Tq, Tk] if a reshape of the scores showed it, else empty
+  llvm::SmallVector<ScoreMask> masks;         ///< filled with -inf
+  llvm::SmallVector<ScoreMask> fills;         ///< filled with one finite number that no visible score comes near
+  llvm::SmallVector<mlir::Operation *> steps; ///< the ops between product and softmax
+  Shape heads;                                ///< [B, heads, Tq, Tk] if a reshape of the scores showed it, else empty
 };
 
 /// The probabilities of one softmax along the last axis.

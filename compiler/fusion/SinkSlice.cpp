@@ -64,7 +64,8 @@ std::optional<int64_t> operandAxis(Operation *op, unsigned i, int64_t axis) {
 }
 
 /// The operands' axes, or failure where the op is not one that computes positions one by one.
-LogicalResult operandAxes(Operation *op, Operation *slice, int64_t axis, SmallVectorImpl<int64_t> &axes, PatternRewriter &b) {
+LogicalResult operandAxes(Operation *op, Operation *slice, int64_t axis, SmallVectorImpl<int64_t> &axes,
+                          PatternRewriter &b) {
   if (!op || op->getNumResults() != 1 || !op->hasOneUse())
     return b.notifyMatchFailure(slice, "expected a producer with no other user");
   if (op->getNumOperands() == 0 || op->getBlock() != slice->getBlock())
@@ -110,8 +111,8 @@ struct SinkSlice : OpRewritePattern<SliceOp> {
         continue;
       Shape shape = shapeOf(operand);
       shape[own] = size;
-      operand = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own), slice.getStart(),
-                                uint64_t(slice.getStep()));
+      operand = SliceOp::create(b, slice.getLoc(), tensorType(shape, elementOf(operand)), operand, uint64_t(own),
+                                slice.getStart(), uint64_t(slice.getStep()));
     }
     recompute(slice, op, operands, b);
     return success();

@@ -13,7 +13,8 @@ bool isParameterOnly(Value v) {
   Operation *op = v.getDefiningOp();
   if (isa_and_nonnull<ParameterOp>(op))
     return true;
-  return isa_and_nonnull<SliceOp, ReshapeOp, TransposeOp, ConcatOp>(op) && llvm::all_of(op->getOperands(), isParameterOnly);
+  return isa_and_nonnull<SliceOp, ReshapeOp, TransposeOp, ConcatOp>(op) &&
+         llvm::all_of(op->getOperands(), isParameterOnly);
 }
 
 Value reshapeTo(OpBuilder &b, Location loc, Value v, ArrayRef<DimExpr> shape) {
@@ -44,7 +45,8 @@ Value transposeLast(OpBuilder &b, Location loc, Value v) {
 
 Value floatConstant(OpBuilder &b, Location loc, Type element, double value) {
   auto type = RankedTensorType::get({}, element);
-  return ConstantOp::create(b, loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, b.getFloatAttr(element, value)))));
+  return ConstantOp::create(b, loc,
+                            cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, b.getFloatAttr(element, value)))));
 }
 
 } // namespace weft
