@@ -64,7 +64,7 @@ static void counting_release(void *user, void *memory, size_t bytes) {
   free(memory);
 }
 
-static char path[] = "/tmp/weft-memory-XXXXXX.safetensors";
+static char path[] = "weft-memory-XXXXXX.safetensors";
 static int32_t tokens[TOY_MAX_B * TOY_MAX_T];
 static float logits[TOY_MAX_B * TOY_MAX_T * TOY_VOCABULARY];
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/weft-model-XXXXXX";
+static char folder[] = "weft-model-XXXXXX";
 static char path[256], other_path[256], last_log[600];
 static int logs;
 

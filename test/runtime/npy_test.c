@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char path[] = "/tmp/weft-array-XXXXXX.npy";
+static char path[] = "weft-array-XXXXXX.npy";
 
 typedef struct sample {
   const char *what;

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/weft-shards-XXXXXX";
+static char folder[] = "weft-shards-XXXXXX";
 
 static const char *in_folder(const char *name) {
   static char paths[4][400];
@@ -55,7 +55,7 @@ static void opens_shards(void) {
   CHECK(!chdir(folder)); /* an index without a folder in its path */
   CHECK_EQUAL(weft_tensor_file_open("m.index.json", NULL, &file), WEFT_OK);
   weft_tensor_file_close(file);
-  CHECK(!chdir("/"));
+  CHECK(!chdir(".."));
   const char *const list[] = {in_folder("one.safetensors"), in_folder("two.safetensors")};
   CHECK_EQUAL(weft_tensor_file_open_list(list, 2, NULL, &file), WEFT_OK);
   CHECK_EQUAL(weft_tensor_file_count(file), 3);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/weft-write-XXXXXX", path[300];
+static char folder[] = "weft-write-XXXXXX", path[300];
 
 /* Passes calls on to the system until call number `fail_at`, which answers `code`. */
 typedef struct injector {
