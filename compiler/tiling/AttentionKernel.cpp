@@ -56,27 +56,31 @@ private:
       AttentionHead head = scores.head(k.udiv(rest, heads), k.urem(rest, heads));
       Value first = k.mul(tileIndex, k.i64(tileQueries));
       Value rows = k.min(k.i64(tileQueries), k.sub(queries, first));
-      emitVariants(head, first, rows, scores.tile.queryVectors);
+      // The smallest tile that holds the rows: `queryVectors` vectors of queries, half of it, and so on. What moves the
+      // data in and out is emitted once for all of them.
+      packed = k.scratch;
+      block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
+      result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
+      terms = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
+      Value width = k.i64(lanes);
+      for (int64_t vectors = 2; vectors <= scores.tile.queryVectors; vectors *= 2)
+        width = k.select(k.less(k.i64(vectors / 2 * lanes), rows), k.i64(vectors * lanes), width);
+      scores.packQueries(head, first, rows, width, packed);
+      emitVariants(head, first, rows, width, scores.tile.queryVectors);
+      finishTile(head, first, rows, width);
     });
   }
 
-  /// The smallest tile that holds `rows` queries: `vectors`, half of it, and so on.
-  void emitVariants(const AttentionHead &head, Value first, Value rows, int64_t vectors) {
+  void emitVariants(const AttentionHead &head, Value first, Value rows, Value width, int64_t vectors) {
     auto here = [&] { emitTile(head, {vectors, first, rows}); };
     if (vectors == 1)
       return here();
-    k.ifThen(k.less(k.i64(vectors / 2 * lanes), rows), here,
-             [&] { emitVariants(head, first, rows, vectors / 2); });
+    k.ifThen(k.less(width, k.i64(vectors * lanes)), [&] { emitVariants(head, first, rows, width, vectors / 2); }, here);
   }
 
+  /// Leaves result[d][query], not yet divided by the sums; the maxima and sums of the queries are in `block`.
   void emitTile(const AttentionHead &head, const QueryTile &queryTile) {
     int64_t vectors = queryTile.vectors, width = vectors * lanes;
-    Value packed = k.scratch;
-    Value block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
-    Value result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
-    Value terms = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
-
-    scores.packQueries(head, queryTile, packed);
     k.loop(k.i64(0), k.i64(spec.valueDim * width), k.i64(lanes),
            [&](Value i) { k.store(k.constVec(0), k.at(result, i, f32())); });
 
@@ -94,17 +98,18 @@ private:
         correction.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, oldMaxima[v], maxima[v])));
         sums.push_back(arith::MulFOp::create(k.b, k.loc, oldSums[v], correction[v]));
       }
-      sums = exponentiate(count, maxima, sums, block, width);
-      addValues(head, key, count, block, result, correction, vectors);
+      sums = exponentiate(count, maxima, sums, width);
+      addValues(head, key, count, correction, vectors);
       SmallVector<Value> next(maxima);
       next.append(sums);
       return next;
     });
-    finishTile(head, queryTile, state.take_front(vectors), state.drop_front(vectors), result, block);
+    for (int64_t v = 0; v < 2 * vectors; ++v)
+      k.store(state[v], statisticAt(v / vectors, k.i64(v % vectors * lanes)));
   }
 
   /// block = 2^(block - maxima); returns the sums plus the new probabilities.
-  SmallVector<Value> exponentiate(Value count, ArrayRef<Value> maxima, ArrayRef<Value> sums, Value block, int64_t width) {
+  SmallVector<Value> exponentiate(Value count, ArrayRef<Value> maxima, ArrayRef<Value> sums, int64_t width) {
     ValueRange result = k.loop(k.i64(0), count, k.i64(1), sums, [&](Value row, ValueRange carried) {
       SmallVector<Value> next(carried);
       Value rowAt = k.at(block, k.mul(row, k.i64(width)), f32());
@@ -120,8 +125,7 @@ private:
   }
 
   /// result[d][query] = result[d][query] * correction + sum over keys of v[key][d] * block[key][query].
-  void addValues(const AttentionHead &head, Value key, Value count, Value block, Value result, ArrayRef<Value> correction,
-                 int64_t vectors) {
+  void addValues(const AttentionHead &head, Value key, Value count, ArrayRef<Value> correction, int64_t vectors) {
     // Tiles of nearly equal height: 64 dimensions in tiles of at most 6 are 9 of 6 and 2 of 5.
     int64_t most = scores.tileRows(vectors), tiles = llvm::divideCeil(spec.valueDim, most);
     int64_t low = spec.valueDim / tiles, higher = spec.valueDim % tiles;
@@ -130,14 +134,14 @@ private:
       if (!count_)
         return;
       k.loop(k.i64(from), k.i64(from + count_ * rows), k.i64(rows),
-             [&](Value d) { addValueTile(values, d, rows, count, block, result, correction, vectors); });
+             [&](Value d) { addValueTile(values, d, rows, count, correction, vectors); });
     };
     range(0, higher, low + 1);
     range(higher * (low + 1), tiles - higher, low);
   }
 
-  void addValueTile(Value values, Value d, int64_t rows, Value count, Value block, Value result,
-                    ArrayRef<Value> correction, int64_t vectors) {
+  void addValueTile(Value values, Value d, int64_t rows, Value count, ArrayRef<Value> correction,
+                    int64_t vectors) {
     int64_t width = vectors * lanes;
     Value target = k.at(result, k.mul(d, k.i64(width)), f32());
     SmallVector<Value> init;
@@ -162,39 +166,40 @@ private:
         k.store(sums[r * vectors + v], k.at(target, k.i64(r * width + v * lanes), f32()));
   }
 
-  /// out[query][d] = result[d][query] / sum, and the row statistics. `block` is free by now and holds the factors.
-  void finishTile(const AttentionHead &head, const QueryTile &queryTile, ValueRange maxima, ValueRange sums, Value result,
-                  Value block) {
-    int64_t vectors = queryTile.vectors, width = vectors * lanes;
+  /// Maximum (0) or sum (1) of query `group` of the tile.
+  Value statisticAt(int64_t which, Value group) {
+    return k.at(block, k.add(k.i64(which * tileQueries), group), f32());
+  }
+
+  /// out[query][d] = result[d][query] / sum, and the row statistics.
+  void finishTile(const AttentionHead &head, Value first, Value rows, Value width) {
     Value zero = k.constVec(0), one = k.constVec(1);
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, sums[v], zero);
-      Value factor = arith::SelectOp::create(k.b, k.loc, empty, zero, arith::DivFOp::create(k.b, k.loc, one, sums[v]));
-      k.store(factor, k.at(block, k.i64(v * lanes), f32()));
+    int64_t whole = spec.valueDim / lanes * lanes;
+    k.loop(k.i64(0), width, k.i64(lanes), [&](Value group) {
+      Value exists = k.sub(rows, group);
+      Value sum = k.load(k.vecF32(), statisticAt(1, group));
+      Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, sum, zero);
+      Value factor = arith::SelectOp::create(k.b, k.loc, empty, zero, arith::DivFOp::create(k.b, k.loc, one, sum));
       if (spec.lse >= 0) {
-        Value log = arith::AddFOp::create(k.b, k.loc, vmath::log2(k, sums[v]), maxima[v]);
+        Value maximum = k.load(k.vecF32(), statisticAt(0, group));
+        Value log = arith::AddFOp::create(k.b, k.loc, vmath::log2(k, sum), maximum);
         Value lse = arith::MulFOp::create(k.b, k.loc, log, k.constVec(1 / log2OfE));
         lse = arith::SelectOp::create(k.b, k.loc, empty, k.constVec(INFINITY), lse);
         Value row = k.add(k.mul(head.batch, k.size(spec.heads)), head.head);
-        Value index = k.add(k.mul(row, queries), k.add(queryTile.first, k.i64(v * lanes)));
-        k.maskedStore(lse, k.at(k.ptrSlot(spec.lse), index, f32()), k.laneMask(k.sub(queryTile.rows, k.i64(v * lanes))));
+        Value index = k.add(k.mul(row, queries), k.add(first, group));
+        k.maskedStore(lse, k.at(k.ptrSlot(spec.lse), index, f32()), k.laneMask(exists));
       }
-    }
-    int64_t whole = spec.valueDim / lanes * lanes;
-    k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
-      Value exists = k.sub(queryTile.rows, group);
-      Value factor = k.load(k.vecF32(), k.at(block, group, f32()));
-      auto square = [&](Value d, int64_t dims) {
-        SmallVector<Value> rows(lanes, zero);
+      auto write = [&](Value d, int64_t dims) {
+        SmallVector<Value> square(lanes, zero);
         for (int64_t l = 0; l < dims; ++l) {
-          Value value = k.load(k.vecF32(), k.at(result, k.add(k.mul(k.add(d, k.i64(l)), k.i64(width)), group), f32()));
-          rows[l] = arith::MulFOp::create(k.b, k.loc, value, factor);
+          Value value = k.load(k.vecF32(), k.at(result, k.add(k.mul(k.add(d, k.i64(l)), width), group), f32()));
+          square[l] = arith::MulFOp::create(k.b, k.loc, value, factor);
         }
-        rows = transpose(k, rows);
-        Value first = elementAt(k, head.out, k.add(k.mul(k.add(queryTile.first, group), k.size(spec.out.row)), d), spec.out.type);
+        square = transpose(k, square);
+        Value target = elementAt(k, head.out, k.add(k.mul(k.add(first, group), k.size(spec.out.row)), d), spec.out.type);
         Value mask = dims < lanes ? k.laneMask(k.i64(dims)) : nullptr;
         auto put = [&](int64_t l) {
-          storeVector(k, rows[l], elementAt(k, first, k.mul(k.i64(l), k.size(spec.out.row)), spec.out.type), spec.out.type, mask);
+          storeVector(k, square[l], elementAt(k, target, k.mul(k.i64(l), k.size(spec.out.row)), spec.out.type), spec.out.type, mask);
         };
         k.ifThen(
             k.less(exists, k.i64(lanes)),
@@ -208,9 +213,9 @@ private:
             });
       };
       if (whole)
-        k.loop(k.i64(0), k.i64(whole), k.i64(lanes), [&](Value d) { square(d, lanes); });
+        k.loop(k.i64(0), k.i64(whole), k.i64(lanes), [&](Value d) { write(d, lanes); });
       if (whole < spec.valueDim)
-        square(k.i64(whole), spec.valueDim - whole);
+        write(k.i64(whole), spec.valueDim - whole);
     });
   }
 
@@ -219,6 +224,7 @@ private:
   AttentionScores scores;
   int64_t lanes, tileQueries;
   Value queries;
+  Value packed, block, result, terms; ///< scratch
 };
 
 } // namespace

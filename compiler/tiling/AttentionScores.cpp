@@ -244,8 +244,8 @@ SmallVector<Value> accumulateTile(KernelBuilder &k, int64_t rows, int64_t vector
   return SmallVector<Value>(sums);
 }
 
-void AttentionScores::packQueries(const AttentionHead &head, const QueryTile &queries, Value packed) {
-  int64_t lanes = k.target.lanes, width = queries.vectors * lanes;
+void AttentionScores::packQueries(const AttentionHead &head, Value first, Value exist, Value width, Value packed) {
+  int64_t lanes = k.target.lanes;
   Type f32 = k.b.getF32Type();
   Value scale = k.constVec(queryScale());
   auto square = [&](Value group, Value d0, int64_t dims) {
@@ -253,16 +253,16 @@ void AttentionScores::packQueries(const AttentionHead &head, const QueryTile &qu
     SmallVector<Value> rows;
     for (int64_t l = 0; l < lanes; ++l) {
       // Queries past the end repeat the last one; nothing of them is kept.
-      Value query = k.add(queries.first, k.min(k.add(group, k.i64(l)), k.sub(queries.rows, k.i64(1))));
+      Value query = k.add(first, k.min(k.add(group, k.i64(l)), k.sub(exist, k.i64(1))));
       Value ptr = elementAt(k, head.q, k.add(k.mul(query, k.size(spec.q.row)), d0), spec.q.type);
       rows.push_back(arith::MulFOp::create(k.b, k.loc, loadVector(k, ptr, spec.q.type, mask), scale));
     }
     rows = transpose(k, rows);
     for (int64_t l = 0; l < dims; ++l)
-      k.store(rows[l], k.at(packed, k.add(k.mul(k.add(d0, k.i64(l)), k.i64(width)), group), f32));
+      k.store(rows[l], k.at(packed, k.add(k.mul(k.add(d0, k.i64(l)), width), group), f32));
   };
   int64_t whole = spec.headDim / lanes * lanes;
-  k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
+  k.loop(k.i64(0), width, k.i64(lanes), [&](Value group) {
     if (whole)
       k.loop(k.i64(0), k.i64(whole), k.i64(lanes), [&](Value d0) { square(group, d0, lanes); });
     if (whole < spec.headDim)

@@ -49,8 +49,8 @@ public:
   int64_t tileRows(int64_t vectors) const;
   /// Steps per iteration of inner loops: fewer in the narrower tiles, which are rare and as large in code.
   int64_t unroll(int64_t vectors) const { return vectors == tile.queryVectors ? 4 : 2; }
-  /// Writes the scaled transpose of the tile's queries: packed[d][vectors * lanes].
-  void packQueries(const AttentionHead &head, const QueryTile &tile, mlir::Value packed);
+  /// Writes the scaled transpose of `rows` queries: packed[d][width], width a multiple of the lanes.
+  void packQueries(const AttentionHead &head, mlir::Value first, mlir::Value rows, mlir::Value width, mlir::Value packed);
   /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows past
   /// `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the scores.
   /// `terms` is scratch of termElements() elements.

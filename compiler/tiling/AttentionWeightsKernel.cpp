@@ -52,7 +52,7 @@ private:
     int64_t width = tile.vectors * lanes;
     Value packed = k.scratch, block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
     Value terms = k.at(block, k.i64(tileQueries * (scores.tile.keyBlock + lanes)), f32());
-    scores.packQueries(head, tile, packed);
+    scores.packQueries(head, tile.first, tile.rows, k.i64(width), packed);
     Value row = k.add(k.mul(batch, heads), headIndex);
     Value statistics = k.at(k.ptrSlot(spec.lse), k.add(k.mul(row, queries), tile.first), f32());
     Value out = k.at(k.ptrSlot(weights.weights), k.mul(k.add(k.mul(map, queries), tile.first), keys), f32());
