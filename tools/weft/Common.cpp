@@ -40,8 +40,10 @@ int fail(ExitCode code, const std::string &text, const std::string &hint) {
 }
 
 void note(const CommonOptions &options, const std::string &text) {
-  if (!options.quiet)
-    std::fprintf(stderr, "%s\n", text.c_str());
+  if (options.quiet)
+    return;
+  std::fflush(stdout); // lines in the order in which they were printed, on a terminal
+  std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 void print(const std::string &text) { std::fwrite(text.data(), 1, text.size(), stdout); }

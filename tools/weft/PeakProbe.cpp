@@ -71,29 +71,37 @@ Probe chooseProbe() {
   return {};
 }
 
-double secondsOn(int threads, const Probe &probe, long rounds) {
-  auto start = Clock::now();
-  std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i)
-    others.emplace_back(probe.burst, rounds);
-  probe.burst(rounds);
-  for (std::thread &other : others)
-    other.join();
-  return std::chrono::duration<double>(Clock::now() - start).count();
+/// GFLOP/s of this thread's best burst. Short bursts: some of them run undisturbed on a shared machine.
+double bestOf(int bursts, const Probe &probe) {
+  constexpr long kRounds = 500000;
+  double best = 0;
+  for (int i = 0; i < bursts; ++i) {
+    auto start = Clock::now();
+    probe.burst(kRounds);
+    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, probe.flopsPerRound * kRounds / seconds / 1e9);
+  }
+  return best;
 }
 
 } // namespace
 
 double measurePeakGflops(int threads) {
+  constexpr int kBursts = 24;
   Probe probe = chooseProbe();
   if (!probe.burst)
     return 0;
-  constexpr long kRounds = 2000000;
-  secondsOn(threads, probe, kRounds / 10); // clocks and threads warm up
-  double best = 0;
-  for (int i = 0; i < 3; ++i)
-    best = std::max(best, probe.flopsPerRound * kRounds * threads / secondsOn(threads, probe, kRounds) / 1e9);
-  return best;
+  std::vector<double> rates(size_t(std::max(threads, 1)), 0.0);
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < rates.size(); ++i)
+    others.emplace_back([&, i] { rates[i] = bestOf(kBursts, probe); });
+  rates[0] = bestOf(kBursts, probe);
+  for (std::thread &other : others)
+    other.join();
+  double sum = 0;
+  for (double rate : rates)
+    sum += rate;
+  return sum;
 }
 
 } // namespace weft

@@ -5,7 +5,8 @@
 
 namespace weft {
 
-/// GFLOP/s in fp32 of `threads` threads together (best of three short runs, about 0.1 s); 0: no fused multiply-add on this CPU.
+/// GFLOP/s in fp32 of `threads` threads running at once, each at its best of many short bursts (about 0.1 s in all);
+/// 0: no fused multiply-add on this CPU.
 double measurePeakGflops(int threads);
 
 } // namespace weft
