@@ -44,7 +44,8 @@ private:
 }  // namespace
 
 const std::vector<UnaryFunction> &unaryFunctions() {
-  // sin and cos reduce their argument in f32 and say up to where; gelu and its kin are a product with (1 + erf): where that cancels, what is left is rounding of a number near x.
+  // sin and cos reduce their argument in f32, which holds up to 2^20. gelu is a product with (1 + erf): where that cancels,
+  // what is left is rounding of a number near x.
   static const std::vector<UnaryFunction> functions = {
       {"\"op\": \"exp\"", 4, 0},
       {"\"op\": \"log\"", 4, 0},
