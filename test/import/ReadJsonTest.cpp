@@ -187,9 +187,9 @@ TEST(ReadJson, DoesNotDependOnTheLocale) {
 }
 
 TEST(ReadTextFile, OnlyRegularFilesAndWithinTheLimit) {
-  char folder[] = "/tmp/weft-import-XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  std::string base = folder, file = base + "/m.json", pipe = base + "/pipe";
+  std::string base = testing::TempDir() + "weft-import-XXXXXX";
+  ASSERT_NE(mkdtemp(base.data()), nullptr);
+  std::string file = base + "/m.json", pipe = base + "/pipe";
   std::ofstream(file) << "{\"a\": 1}";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   auto failure = [](const std::string &path, const Limits &limits = {}) {
@@ -210,7 +210,7 @@ TEST(ReadTextFile, OnlyRegularFilesAndWithinTheLimit) {
   EXPECT_EQ(failure(file, small), std::pair(4, file + ": error: larger than the limit of 3 bytes\n"));
   unlink(file.c_str());
   unlink(pipe.c_str());
-  rmdir(folder);
+  rmdir(base.c_str());
 }
 
 } // namespace
