@@ -57,11 +57,12 @@ private:
     SmallVector<Value> init = {k.constVec(lowestScore), k.constVec(0)}; // maximum in all lanes; sums by lane
     ValueRange state = k.loop(from, to, k.i64(decodeBlock), init, [&](Value key, ValueRange carried) {
       Value count = k.min(k.i64(decodeBlock), k.sub(to, key));
-      ValueRange found = k.loop(k.i64(0), count, k.i64(lanes), carried.take_front(1), [&](Value group, ValueRange running) {
-        Value score = scoreGroup(head, index, key, group, count);
-        k.store(score, k.at(block, group, f32()));
-        return SmallVector<Value>{larger(k, running[0], score)};
-      });
+      ValueRange found =
+          k.loop(k.i64(0), count, k.i64(lanes), carried.take_front(1), [&](Value group, ValueRange running) {
+            Value score = scoreGroup(head, index, key, group, count);
+            k.store(score, k.at(block, group, f32()));
+            return SmallVector<Value>{larger(k, running[0], score)};
+          });
       Value maximum = maxLanes(k, found[0]);
       Value correction = vmath::exp2Unit(k, sub(carried[0], maximum));
       SmallVector<Value> sums = {mul(carried[1], correction)};
@@ -77,8 +78,8 @@ private:
 
     Value total = sumLanes(k, state[1]), zero = k.constVec(0);
     Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, total, zero);
-    Value factor = arith::SelectOp::create(k.b, k.loc, empty, zero,
-                                           arith::DivFOp::create(k.b, k.loc, k.constVec(1), total));
+    Value factor =
+        arith::SelectOp::create(k.b, k.loc, empty, zero, arith::DivFOp::create(k.b, k.loc, k.constVec(1), total));
     Value target = elementAt(k, head.out, k.mul(index, k.size(spec.out.row)), spec.out.type);
     forVectors(spec.valueDim, [&](int64_t d, Value mask) {
       storeVector(k, mul(k.load(k.vecF32(), k.at(result, k.i64(d), f32())), factor),
@@ -139,7 +140,9 @@ private:
         Value at = elementAt(k, values, k.mul(row, stride), spec.v.type);
         SmallVector<Value> next;
         for (size_t i = 0; i < masks.size(); ++i)
-          next.push_back(k.fma(p, loadVector(k, elementAt(k, at, k.i64(d0 + i * lanes), spec.v.type), spec.v.type, masks[i]), carried[i]));
+          next.push_back(
+              k.fma(p, loadVector(k, elementAt(k, at, k.i64(d0 + i * lanes), spec.v.type), spec.v.type, masks[i]),
+                    carried[i]));
         return next;
       });
       forVectors(dims, [&](int64_t d, Value) { k.store(done[d / lanes], k.at(result, k.i64(d0 + d), f32())); });

@@ -1,4 +1,5 @@
-// Attention for very few queries (token by token generation): one query at a time, at the speed of reading keys and values.
+// Attention for very few queries (token by token generation): one query at a time, at the speed of reading keys and
+// values.
 #ifndef WEFT_TILING_ATTENTIONDECODE_H
 #define WEFT_TILING_ATTENTIONDECODE_H
 

@@ -26,11 +26,11 @@ public:
   EmittedKernel emit() {
     queries = k.size(spec.queries);
     Value few = k.less(queries, k.i64(fewQueries + 1));
-    k.ifThen(
-        few, [&] { emitAttentionDecode(k, spec, scores); }, [&] { emitTiled(); });
+    k.ifThen(few, [&] { emitAttentionDecode(k, spec, scores); }, [&] { emitTiled(); });
     EmittedKernel kernel;
     kernel.func = k.finish();
-    int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim) + 4 * scores.termElements();
+    int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim) +
+                    4 * (valueElements() + scores.extraElements());
     kernel.scratchBytes = std::max(tiled, attentionDecodeScratch(spec, target()));
     kernel.tasks = [spec = spec, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
@@ -48,6 +48,12 @@ private:
   const TargetInfo &target() const { return k.target; }
   Type f32() { return k.b.getF32Type(); }
 
+  /// Values of other types than f32 are widened block by block. Copying f32 too was no faster: L1 has no room for it.
+  bool widensValues() const { return spec.v.type != ElementType::F32; }
+  int64_t valueElements() const {
+    return widensValues() ? scores.tile.keyBlock * scores.rowElements(spec.valueDim) : 0;
+  }
+
   void emitTiled() {
     Value tiles = k.ceilDiv(queries, k.i64(tileQueries));
     k.loop(k.begin, k.end, k.i64(1), [&](Value task) {
@@ -61,7 +67,8 @@ private:
       packed = k.scratch;
       block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
       result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
-      terms = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
+      values = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
+      extra = k.at(values, k.i64(valueElements()), f32());
       Value width = k.i64(lanes);
       for (int64_t vectors = 2; vectors <= scores.tile.queryVectors; vectors *= 2)
         width = k.select(k.less(k.i64(vectors / 2 * lanes), rows), k.i64(vectors * lanes), width);
@@ -92,7 +99,7 @@ private:
     ValueRange state = k.loop(from, to, k.i64(scores.tile.keyBlock), init, [&](Value key, ValueRange carried) {
       Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(to, key));
       ValueRange oldMaxima = carried.take_front(vectors), oldSums = carried.drop_front(vectors);
-      SmallVector<Value> maxima = scores.block(head, queryTile, key, count, packed, block, terms, oldMaxima);
+      SmallVector<Value> maxima = scores.block(head, queryTile, key, count, packed, block, extra, oldMaxima);
       SmallVector<Value> correction, sums;
       for (int64_t v = 0; v < vectors; ++v) {
         correction.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, oldMaxima[v], maxima[v])));
@@ -129,18 +136,22 @@ private:
     // Tiles of nearly equal height: 64 dimensions in tiles of at most 6 are 9 of 6 and 2 of 5.
     int64_t most = scores.tileRows(vectors), tiles = llvm::divideCeil(spec.valueDim, most);
     int64_t low = spec.valueDim / tiles, higher = spec.valueDim % tiles;
-    Value values = elementAt(k, head.v, k.mul(key, k.size(spec.v.row)), spec.v.type);
-    auto range = [&](int64_t from, int64_t count_, int64_t rows) {
-      if (!count_)
+    Value rows = elementAt(k, head.v, k.mul(key, k.size(spec.v.row)), spec.v.type), stride = k.size(spec.v.row);
+    if (widensValues()) {
+      scores.copyRows(spec.v, head.v, spec.valueDim, key, count, values);
+      rows = values, stride = k.i64(scores.rowElements(spec.valueDim));
+    }
+    auto range = [&](int64_t from, int64_t number, int64_t height) {
+      if (!number)
         return;
-      k.loop(k.i64(from), k.i64(from + count_ * rows), k.i64(rows),
-             [&](Value d) { addValueTile(values, d, rows, count, correction, vectors); });
+      k.loop(k.i64(from), k.i64(from + number * height), k.i64(height),
+             [&](Value d) { addValueTile(rows, stride, d, height, count, correction, vectors); });
     };
     range(0, higher, low + 1);
     range(higher * (low + 1), tiles - higher, low);
   }
 
-  void addValueTile(Value values, Value d, int64_t rows, Value count, ArrayRef<Value> correction,
+  void addValueTile(Value rowsOfValues, Value stride, Value d, int64_t rows, Value count, ArrayRef<Value> correction,
                     int64_t vectors) {
     int64_t width = vectors * lanes;
     Value target = k.at(result, k.mul(d, k.i64(width)), f32());
@@ -150,16 +161,16 @@ private:
         Value old = k.load(k.vecF32(), k.at(target, k.i64(r * width + v * lanes), f32()));
         init.push_back(arith::MulFOp::create(k.b, k.loc, old, correction[v]));
       }
-    Value stride = k.size(spec.v.row), column = elementAt(k, values, d, spec.v.type);
+    Value column = k.at(rowsOfValues, d, f32());
     SmallVector<Value> sums = accumulateTile(
         k, rows, vectors, scores.unroll(vectors), k.i64(0), count, init,
         [&](int64_t r, Value key, int64_t ahead) {
-          Value row = elementAt(k, column, k.mul(key, stride), spec.v.type);
-          row = elementAt(k, row, k.add(k.mul(k.i64(ahead), stride), k.i64(r)), spec.v.type);
-          return loadScalar(k, row, spec.v.type);
+          return k.load(f32(), k.at(k.at(column, k.mul(key, stride), f32()),
+                                    k.add(k.mul(k.i64(ahead), stride), k.i64(r)), f32()));
         },
         [&](Value key, int64_t ahead, int64_t v) {
-          return k.load(k.vecF32(), k.at(k.at(block, k.mul(key, k.i64(width)), f32()), k.i64(ahead * width + v * lanes), f32()));
+          return k.load(k.vecF32(),
+                        k.at(k.at(block, k.mul(key, k.i64(width)), f32()), k.i64(ahead * width + v * lanes), f32()));
         });
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < vectors; ++v)
@@ -167,9 +178,7 @@ private:
   }
 
   /// Maximum (0) or sum (1) of query `group` of the tile.
-  Value statisticAt(int64_t which, Value group) {
-    return k.at(block, k.add(k.i64(which * tileQueries), group), f32());
-  }
+  Value statisticAt(int64_t which, Value group) { return k.at(block, k.add(k.i64(which * tileQueries), group), f32()); }
 
   /// out[query][d] = result[d][query] / sum, and the row statistics.
   void finishTile(const AttentionHead &head, Value first, Value rows, Value width) {
@@ -196,10 +205,12 @@ private:
           square[l] = arith::MulFOp::create(k.b, k.loc, value, factor);
         }
         square = transpose(k, square);
-        Value target = elementAt(k, head.out, k.add(k.mul(k.add(first, group), k.size(spec.out.row)), d), spec.out.type);
+        Value target =
+            elementAt(k, head.out, k.add(k.mul(k.add(first, group), k.size(spec.out.row)), d), spec.out.type);
         Value mask = dims < lanes ? k.laneMask(k.i64(dims)) : nullptr;
         auto put = [&](int64_t l) {
-          storeVector(k, square[l], elementAt(k, target, k.mul(k.i64(l), k.size(spec.out.row)), spec.out.type), spec.out.type, mask);
+          storeVector(k, square[l], elementAt(k, target, k.mul(k.i64(l), k.size(spec.out.row)), spec.out.type),
+                      spec.out.type, mask);
         };
         k.ifThen(
             k.less(exists, k.i64(lanes)),
@@ -224,12 +235,13 @@ private:
   AttentionScores scores;
   int64_t lanes, tileQueries;
   Value queries;
-  Value packed, block, result, terms; ///< scratch
+  Value packed, block, result, values, extra; ///< scratch
 };
 
 } // namespace
 
-EmittedKernel emitAttention(ModuleOp module, llvm::StringRef name, const AttentionSpec &spec, const TargetInfo &target) {
+EmittedKernel emitAttention(ModuleOp module, llvm::StringRef name, const AttentionSpec &spec,
+                            const TargetInfo &target) {
   return AttentionEmitter(module, name, spec, target).emit();
 }
 

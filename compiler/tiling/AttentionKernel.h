@@ -26,8 +26,8 @@ struct ScoreOperand {
 };
 
 struct AttentionSpec {
-  Size batch, queries, keys;   ///< `keys` is not used when `start` is given
-  Size heads, kvHeads;         ///< heads is a multiple of kvHeads; query head h reads kv head h / (heads / kvHeads)
+  Size batch, queries, keys; ///< `keys` is not used when `start` is given
+  Size heads, kvHeads;       ///< heads is a multiple of kvHeads; query head h reads kv head h / (heads / kvHeads)
   int64_t headDim = 0, valueDim = 0;
   HeadOperand q, k, v, out;
 
@@ -35,9 +35,9 @@ struct AttentionSpec {
   std::optional<double> softcap;
   /// Query i is at absolute position start(b) + i and sees keys j <= start(b) + i; start(b) is 0 without `start`.
   bool causal = false;
-  std::optional<int64_t> window;   ///< with causal: only keys j > position - window
+  std::optional<int64_t> window; ///< with causal: only keys j > position - window
 
-  ScoreOperand keyMask;        ///< (b, j): head = query = 0
+  ScoreOperand keyMask; ///< (b, j): head = query = 0
   ScoreOperand mask, bias;
 
   /// Pointer to int64 [batch], for a cache: positions stored before this call. Sequence b then has
@@ -46,8 +46,8 @@ struct AttentionSpec {
   /// Pointer to int32 [batch], real queries of each sequence; the pointer itself may be null at run time: all.
   int valid = -1;
 
-  /// Pointer to f32 [batch, heads, queries], or -1. Natural logarithm of the sum of the exponentials of the row's scores;
-  /// +inf for a row that sees no key, so that exp(score - lse) is zero there.
+  /// Pointer to f32 [batch, heads, queries], or -1. Natural logarithm of the sum of the exponentials of the row's
+  /// scores; +inf for a row that sees no key, so that exp(score - lse) is zero there.
   int lse = -1;
 };
 
@@ -59,8 +59,8 @@ EmittedKernel emitAttention(mlir::ModuleOp module, llvm::StringRef name, const A
 /// The probabilities exp(score - lse) of the same attention; spec.lse is read, spec.v and spec.out are not used.
 struct AttentionWeightsSpec {
   AttentionSpec attention;
-  int weights = -1;            ///< pointer to f32 [batch, heads, queries, keys], or with `mean` [batch, queries, keys]
-  bool mean = false;           ///< the mean over heads
+  int weights = -1;  ///< pointer to f32 [batch, heads, queries, keys], or with `mean` [batch, queries, keys]
+  bool mean = false; ///< the mean over heads
 };
 
 /// Task = (batch, head or 1, query tile).
@@ -72,10 +72,10 @@ EmittedKernel emitAttentionWeights(mlir::ModuleOp module, llvm::StringRef name, 
 struct CacheAppendSpec {
   Size batch, tokens, kvHeads;
   int64_t headDim = 0, valueDim = 0;
-  HeadOperand k, v;            ///< sources
+  HeadOperand k, v;                 ///< sources
   HeadOperand keyCache, valueCache; ///< destinations; row = head dimension, head = capacity * head dimension, …
   Size capacity;
-  int start = -1, valid = -1;  ///< as in AttentionSpec
+  int start = -1, valid = -1; ///< as in AttentionSpec
 };
 
 /// Task = (batch, token).

@@ -1,4 +1,5 @@
-// Scores of query tiles. Masks that are known to hide nothing in a block (causal blocks below the diagonal) cost a branch.
+// Scores of query tiles. Masks that are known to hide nothing in a block (causal blocks below the diagonal) cost a
+// branch.
 #include "tiling/AttentionScores.h"
 
 #include "tiling/Transpose.h"
@@ -8,7 +9,8 @@ using namespace mlir;
 
 namespace weft {
 
-AttentionScores::AttentionScores(KernelBuilder &k, const AttentionSpec &spec) : tile(tileSizes(k.target)), k(k), spec(spec) {}
+AttentionScores::AttentionScores(KernelBuilder &k, const AttentionSpec &spec)
+    : tile(tileSizes(k.target)), k(k), spec(spec) {}
 
 static bool isConstant(Size s, int64_t value) { return s.isConstant() && s.value == value; }
 
@@ -64,8 +66,8 @@ AttentionHead AttentionScores::head(Value batch, Value head) {
   h.mask = scorePointer(k, spec.mask, batch, head, true);
   h.bias = scorePointer(k, spec.bias, batch, head, false);
   h.start = startPosition(k, spec.start, batch);
-  h.keyCount = spec.start < 0 ? k.size(spec.keys)
-                              : k.add(h.start, realTokens(k, spec.valid, batch, k.size(spec.queries)));
+  h.keyCount =
+      spec.start < 0 ? k.size(spec.keys) : k.add(h.start, realTokens(k, spec.valid, batch, k.size(spec.queries)));
   return h;
 }
 
@@ -103,7 +105,8 @@ Value AttentionScores::loadMask(const ScoreOperand &operand, Value base, Value q
     VectorType i64s = k.vec(k.i64Type());
     Value index = arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(i64s, ArrayRef<int64_t>(lanes)));
     index = arith::MulIOp::create(k.b, k.loc, index, k.splat(k.size(stride)));
-    Value pointers = LLVM::GEPOp::create(k.b, k.loc, k.vec(k.ptrType()), k.b.getI8Type(), ptr, ArrayRef<LLVM::GEPArg>{index});
+    Value pointers =
+        LLVM::GEPOp::create(k.b, k.loc, k.vec(k.ptrType()), k.b.getI8Type(), ptr, ArrayRef<LLVM::GEPArg>{index});
     Value zero = arith::ConstantOp::create(k.b, k.loc, k.b.getZeroAttr(bytes));
     values = LLVM::masked_gather::create(k.b, k.loc, bytes, pointers, exists, ValueRange{zero}, 1);
   }
@@ -121,7 +124,8 @@ Value AttentionScores::loadBias(Value base, Value query, Value key, bool lanesAr
   return gatherVector(k, ptr, k.size(stride), ElementType::F32, exists);
 }
 
-Value AttentionScores::additiveTerm(const AttentionHead &head, Value query, Value key, bool lanesAreKeys, Value exists) {
+Value AttentionScores::additiveTerm(const AttentionHead &head, Value query, Value key, bool lanesAreKeys,
+                                    Value exists) {
   Value hidden = k.constVec(-INFINITY), term = k.constVec(0);
   if (head.bias) {
     // Only an infinite bias hides: a finite one is kept finite in base 2, so that a row of one fill stays uniform.
@@ -131,7 +135,8 @@ Value AttentionScores::additiveTerm(const AttentionHead &head, Value query, Valu
     term = arith::SelectOp::create(k.b, k.loc, finite, scaled, hidden);
   }
   if (head.mask)
-    term = arith::SelectOp::create(k.b, k.loc, loadMask(spec.mask, head.mask, query, key, lanesAreKeys, exists), term, hidden);
+    term = arith::SelectOp::create(k.b, k.loc, loadMask(spec.mask, head.mask, query, key, lanesAreKeys, exists), term,
+                                   hidden);
   return term;
 }
 
@@ -143,8 +148,8 @@ Value AttentionScores::addTerm(Value score, Value term) {
 }
 
 bool AttentionScores::transposesTerms() const {
-  // Lanes are queries while scores are finished. An operand that is contiguous along keys and not along queries would be
-  // gathered there; everything is read along keys instead if all operands can be.
+  // Lanes are queries while scores are finished. An operand that is contiguous along keys and not along queries would
+  // be gathered there; everything is read along keys instead if all operands can be.
   bool wanted = false;
   for (const ScoreOperand *operand : {&spec.bias, &spec.mask}) {
     if (operand->pointer < 0)
@@ -218,8 +223,7 @@ int64_t AttentionScores::tileRows(int64_t vectors) const {
 }
 
 SmallVector<Value> accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, int64_t unroll, Value from, Value to,
-                                  ValueRange init,
-                                  llvm::function_ref<Value(int64_t, Value, int64_t)> a,
+                                  ValueRange init, llvm::function_ref<Value(int64_t, Value, int64_t)> a,
                                   llvm::function_ref<Value(Value, int64_t, int64_t)> b) {
   auto steps = [&](Value step, int64_t count, ValueRange carried) {
     SmallVector<Value> acc(carried);
@@ -270,20 +274,44 @@ void AttentionScores::packQueries(const AttentionHead &head, Value first, Value 
   });
 }
 
+int64_t AttentionScores::rowElements(int64_t dims) const { return llvm::alignTo(dims, k.target.lanes); }
+
+void AttentionScores::copyRows(const HeadOperand &operand, Value head, int64_t dims, Value from, Value count,
+                               Value target) {
+  int64_t lanes = k.target.lanes;
+  k.loop(k.i64(0), count, k.i64(1), [&](Value row) {
+    Value source = elementAt(k, head, k.mul(k.add(from, row), k.size(operand.row)), operand.type);
+    Value copy = k.at(target, k.mul(row, k.i64(rowElements(dims))), k.b.getF32Type());
+    for (int64_t d = 0; d < dims; d += lanes) {
+      Value mask = d + lanes > dims ? k.laneMask(k.i64(dims - d)) : nullptr;
+      k.store(loadVector(k, elementAt(k, source, k.i64(d), operand.type), operand.type, mask),
+              k.at(copy, k.i64(d), k.b.getF32Type()));
+    }
+  });
+}
+
 SmallVector<Value> AttentionScores::block(const AttentionHead &head, const QueryTile &queries, Value from, Value count,
-                                          Value packed, Value scores, Value terms, ValueRange maxima) {
+                                          Value packed, Value scores, Value extra, ValueRange maxima) {
+  Value terms = extra, keys = head.k;
   int64_t lanes = k.target.lanes, vectors = queries.vectors, width = vectors * lanes, rows = tileRows(vectors);
   Type f32 = k.b.getF32Type();
   SmallVector<Value> zero(rows * vectors, k.constVec(0));
+  Value stride = k.size(spec.k.row), base = from; // key j of the block is row base + j of `keys`
+  if (widensKeys()) {
+    keys = k.at(extra, k.i64(termElements()), f32);
+    copyRows(spec.k, head.k, spec.headDim, from, count, keys);
+    stride = k.i64(rowElements(spec.headDim)), base = k.i64(0);
+  }
 
   auto scoreTile = [&](Value row, ArrayRef<Value> keyRows, int64_t unroll, ValueRange running) {
     SmallVector<Value> sums = accumulateTile(
         k, rows, vectors, unroll, k.i64(0), k.i64(spec.headDim), zero,
         [&](int64_t r, Value d, int64_t ahead) {
-          return loadScalar(k, elementAt(k, elementAt(k, keyRows[r], d, spec.k.type), k.i64(ahead), spec.k.type), spec.k.type);
+          return k.load(f32, k.at(k.at(keyRows[r], d, f32), k.i64(ahead), f32));
         },
         [&](Value d, int64_t ahead, int64_t v) {
-          return k.load(k.vecF32(), k.at(k.at(packed, k.mul(d, k.i64(width)), f32), k.i64(ahead * width + v * lanes), f32));
+          return k.load(k.vecF32(),
+                        k.at(k.at(packed, k.mul(d, k.i64(width)), f32), k.i64(ahead * width + v * lanes), f32));
         });
     SmallVector<Value> next(running);
     Value target = k.at(scores, k.mul(row, k.i64(width)), f32);
@@ -295,13 +323,12 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
       }
     return next;
   };
-  Value stride = k.size(spec.k.row);
   Value whole = k.mul(k.udiv(count, k.i64(rows)), k.i64(rows));
   ValueRange running = k.loop(k.i64(0), whole, k.i64(rows), maxima, [&](Value row, ValueRange carried) {
-    Value first = elementAt(k, head.k, k.mul(k.add(from, row), stride), spec.k.type);
+    Value first = k.at(keys, k.mul(k.add(base, row), stride), f32);
     SmallVector<Value> keyRows;
     for (int64_t r = 0; r < rows; ++r)
-      keyRows.push_back(elementAt(k, first, k.mul(k.i64(r), stride), spec.k.type));
+      keyRows.push_back(k.at(first, k.mul(k.i64(r), stride), f32));
     return scoreTile(row, keyRows, unroll(vectors), carried);
   });
   // A last tile with too few keys repeats the last one: its scores change neither the maximum nor what is read later.
@@ -311,8 +338,8 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
       [&] {
         SmallVector<Value> keyRows;
         for (int64_t r = 0; r < rows; ++r) {
-          Value row = k.add(from, k.min(k.add(whole, k.i64(r)), k.sub(count, k.i64(1))));
-          keyRows.push_back(elementAt(k, head.k, k.mul(row, stride), spec.k.type));
+          Value row = k.add(base, k.min(k.add(whole, k.i64(r)), k.sub(count, k.i64(1))));
+          keyRows.push_back(k.at(keys, k.mul(row, stride), f32));
         }
         return scoreTile(whole, keyRows, 2, running);
       },

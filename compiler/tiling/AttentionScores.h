@@ -19,9 +19,9 @@ inline constexpr double log2OfE = 1.4426950408889634;
 /// The data of one batch index and head.
 struct AttentionHead {
   mlir::Value batch, head;
-  mlir::Value q, k, v, out;          ///< pointers
-  mlir::Value keyMask, mask, bias;   ///< pointers, or null
-  mlir::Value start;                 ///< absolute position of query 0
+  mlir::Value q, k, v, out;        ///< pointers
+  mlir::Value keyMask, mask, bias; ///< pointers, or null
+  mlir::Value start;               ///< absolute position of query 0
   mlir::Value keyCount;
 };
 
@@ -50,14 +50,20 @@ public:
   /// Steps per iteration of inner loops: fewer in the narrower tiles, which are rare and as large in code.
   int64_t unroll(int64_t vectors) const { return vectors == tile.queryVectors ? 4 : 2; }
   /// Writes the scaled transpose of `rows` queries: packed[d][width], width a multiple of the lanes.
-  void packQueries(const AttentionHead &head, mlir::Value first, mlir::Value rows, mlir::Value width, mlir::Value packed);
-  /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows past
-  /// `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the scores.
-  /// `terms` is scratch of termElements() elements.
+  void packQueries(const AttentionHead &head, mlir::Value first, mlir::Value rows, mlir::Value width,
+                   mlir::Value packed);
+  /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows
+  /// past `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the
+  /// scores. `extra` is scratch of extraElements() elements.
   llvm::SmallVector<mlir::Value> block(const AttentionHead &head, const QueryTile &tile, mlir::Value from,
-                                       mlir::Value count, mlir::Value packed, mlir::Value scores, mlir::Value terms,
+                                       mlir::Value count, mlir::Value packed, mlir::Value scores, mlir::Value extra,
                                        mlir::ValueRange maxima);
-  int64_t termElements() const;
+  int64_t extraElements() const { return termElements() + keyElements(); }
+
+  /// Copies rows [from, from + count) of a head's keys or values to scratch as f32, rowElements(dims) apart.
+  void copyRows(const HeadOperand &operand, mlir::Value head, int64_t dims, mlir::Value from, mlir::Value count,
+                mlir::Value target);
+  int64_t rowElements(int64_t dims) const;
 
   /// score -> cap, bias and masks at vectors of pairs (query, key). `query` and `key` are those of lane 0; lanes are
   /// consecutive queries, or with `lanesAreKeys` keys; `exists` says which lanes are inside the tensors.
@@ -74,6 +80,10 @@ public:
   const TileSizes tile;
 
 private:
+  int64_t termElements() const;
+  /// Keys of other types than f32 are widened block by block: a scalar is converted in more steps than it is used.
+  bool widensKeys() const { return spec.k.type != ElementType::F32; }
+  int64_t keyElements() const { return widensKeys() ? tile.keyBlock * rowElements(spec.headDim) : 0; }
   mlir::Value scoreOperandAt(const ScoreOperand &operand, mlir::Value base, mlir::Value query, mlir::Value key,
                              bool bytes);
   mlir::Value loadMask(const ScoreOperand &operand, mlir::Value base, mlir::Value query, mlir::Value key,
@@ -92,11 +102,11 @@ private:
   const AttentionSpec &spec;
 };
 
-/// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention, `unroll` steps
-/// per iteration. `a` returns a scalar, `b` a vector.
+/// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention, `unroll`
+/// steps per iteration. `a` returns a scalar, `b` a vector.
 llvm::SmallVector<mlir::Value>
-accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, int64_t unroll, mlir::Value from, mlir::Value to, mlir::ValueRange init,
-               llvm::function_ref<mlir::Value(int64_t row, mlir::Value step, int64_t ahead)> a,
+accumulateTile(KernelBuilder &k, int64_t rows, int64_t vectors, int64_t unroll, mlir::Value from, mlir::Value to,
+               mlir::ValueRange init, llvm::function_ref<mlir::Value(int64_t row, mlir::Value step, int64_t ahead)> a,
                llvm::function_ref<mlir::Value(mlir::Value step, int64_t ahead, int64_t vector)> b);
 
 } // namespace weft

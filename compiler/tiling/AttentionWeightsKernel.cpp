@@ -15,7 +15,8 @@ namespace {
 
 class AttentionWeightsEmitter {
 public:
-  AttentionWeightsEmitter(ModuleOp module, llvm::StringRef name, const AttentionWeightsSpec &spec, const TargetInfo &target)
+  AttentionWeightsEmitter(ModuleOp module, llvm::StringRef name, const AttentionWeightsSpec &spec,
+                          const TargetInfo &target)
       : k(module, name, target, module.getLoc()), weights(spec), spec(spec.attention), scores(k, this->spec),
         lanes(target.lanes), tileQueries(scores.tile.queryVectors * target.lanes) {}
 
@@ -33,8 +34,9 @@ public:
     });
     EmittedKernel kernel;
     kernel.func = k.finish();
-    kernel.scratchBytes = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + lanes) + 4 * scores.termElements();
-    kernel.tasks = [spec = spec, mean = weights.mean, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
+    kernel.scratchBytes = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + lanes) + 4 * scores.extraElements();
+    kernel.tasks = [spec = spec, mean = weights.mean, tileQueries = tileQueries](OpBuilder &b, Location loc,
+                                                                                 ValueRange slots) {
       SizeMath math{b, loc};
       auto size = [&](Size s) { return s.isConstant() ? math.constant(s.value) : slots[s.slot]; };
       Value tasks = math.mul(size(spec.batch), math.ceilDiv(size(spec.queries), math.constant(tileQueries)));
@@ -51,7 +53,7 @@ private:
     AttentionHead head = scores.head(batch, headIndex);
     int64_t width = tile.vectors * lanes;
     Value packed = k.scratch, block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
-    Value terms = k.at(block, k.i64(tileQueries * (scores.tile.keyBlock + lanes)), f32());
+    Value extra = k.at(block, k.i64(tileQueries * (scores.tile.keyBlock + lanes)), f32());
     scores.packQueries(head, tile.first, tile.rows, k.i64(width), packed);
     Value row = k.add(k.mul(batch, heads), headIndex);
     Value statistics = k.at(k.ptrSlot(spec.lse), k.add(k.mul(row, queries), tile.first), f32());
@@ -60,7 +62,7 @@ private:
 
     k.loop(k.i64(0), keys, k.i64(scores.tile.keyBlock), [&](Value key) {
       Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(keys, key));
-      scores.block(head, tile, key, count, packed, block, terms, ignored);
+      scores.block(head, tile, key, count, packed, block, extra, ignored);
       k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
         Value exists = k.sub(tile.rows, group);
         Value lse = k.maskedLoad(k.vecF32(), k.at(statistics, group, f32()), k.laneMask(exists));
@@ -78,7 +80,8 @@ private:
                   Value target, Value headIndex) {
     SmallVector<Value> rows;
     for (int64_t l = 0; l < lanes; ++l) { // rows of the block past its keys hold anything; their columns are not stored
-      Value score = k.load(k.vecF32(), k.at(block, k.add(k.mul(k.add(keyGroup, k.i64(l)), k.i64(width)), group), f32()));
+      Value score =
+          k.load(k.vecF32(), k.at(block, k.add(k.mul(k.add(keyGroup, k.i64(l)), k.i64(width)), group), f32()));
       rows.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, score, lse)));
     }
     rows = transpose(k, rows);

@@ -19,7 +19,8 @@ static void copyRow(KernelBuilder &k, Value source, ElementType from, Value targ
     vector(k.i64(whole), k.laneMask(k.i64(count - whole)));
 }
 
-EmittedKernel emitCacheAppend(ModuleOp module, llvm::StringRef name, const CacheAppendSpec &spec, const TargetInfo &target) {
+EmittedKernel emitCacheAppend(ModuleOp module, llvm::StringRef name, const CacheAppendSpec &spec,
+                              const TargetInfo &target) {
   KernelBuilder k(module, name, target, module.getLoc());
   Value tokens = k.size(spec.tokens), heads = k.size(spec.kvHeads);
   k.loop(k.begin, k.end, k.i64(1), [&](Value task) {

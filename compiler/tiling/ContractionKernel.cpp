@@ -99,14 +99,15 @@ private:
     Value lhs, panel, nextPanel; ///< pointers
     Value column;                ///< first column
     Value row0, row1;
-    Value ragged;                ///< i1, or null: the panel is known to be full
+    Value ragged; ///< i1, or null: the panel is known to be full
   };
 
   /// Scratch starts with the task's column and batch indices, for the epilogue function; sums follow.
   static constexpr int64_t headerBytes = 64;
   bool needsScratch() const { return blocked || spec.epilogue.heavy || raggedPanel; }
   Value scratchRow(KernelBuilder &in, Value row) {
-    return in.at(in.at(in.scratch, in.i64(headerBytes), in.b.getI8Type()), in.mul(row, in.i64(tile.panel)), in.b.getF32Type());
+    return in.at(in.at(in.scratch, in.i64(headerBytes), in.b.getI8Type()), in.mul(row, in.i64(tile.panel)),
+                 in.b.getF32Type());
   }
 
   void emitTasks() {
@@ -191,8 +192,7 @@ private:
       return variant(possible.front(), row);
     Value here = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::eq, rows, k.i64(possible.front()));
     k.ifThen(
-        here, [&] { variant(possible.front(), row); },
-        [&] { dispatch(rows, possible.drop_front(), row, variant); });
+        here, [&] { variant(possible.front(), row); }, [&] { dispatch(rows, possible.drop_front(), row, variant); });
   }
 
   /// The whole reduction stays in registers.
@@ -204,9 +204,7 @@ private:
         return storeSums(sums, rows, k.i64(0));
       if (!task.ragged)
         return inlineEpilogue(task, sums, rows, row);
-      k.ifThen(
-          task.ragged, [&] { storeSums(sums, rows, k.i64(0)); },
-          [&] { inlineEpilogue(task, sums, rows, row); });
+      k.ifThen(task.ragged, [&] { storeSums(sums, rows, k.i64(0)); }, [&] { inlineEpilogue(task, sums, rows, row); });
     };
     forTiles(task, variant, [&](Value rows, Value row) {
       if (spec.epilogue.heavy)
@@ -266,7 +264,8 @@ private:
       Value lhsAt = elementAt(k, lhs, k.mul(kk, k.size(spec.lhs.column)), spec.lhs.type);
       Value panelAt = elementAt(k, task.panel, k.mul(kk, k.i64(tile.panel)), spec.rhsType);
       if (prefetching && unroll > 1) {
-        k.prefetch(elementAt(k, prefetchPanel, k.mul(kk, k.i64(64 / byteSize(spec.rhsType) / tile.unroll)), spec.rhsType), 2);
+        k.prefetch(
+            elementAt(k, prefetchPanel, k.mul(kk, k.i64(64 / byteSize(spec.rhsType) / tile.unroll)), spec.rhsType), 2);
         for (int64_t r = 0; r < rows; ++r)
           k.prefetch(elementAt(k, lhsAt, k.mul(k.i64(rows + r), k.size(spec.lhs.row)), spec.lhs.type), 3);
       }
@@ -305,8 +304,8 @@ private:
     func::CallOp::create(k.b, k.loc, epilogueName(), TypeRange{}, ValueRange{k.args, row, k.add(row, rows), k.scratch});
   }
 
-  /// The epilogue of rows [begin, end) over the sums in scratch. A function of its own, never inlined: the constants of a
-  /// heavy epilogue would otherwise be hoisted into the kernel and push its accumulators out of the registers.
+  /// The epilogue of rows [begin, end) over the sums in scratch. A function of its own, never inlined: the constants of
+  /// a heavy epilogue would otherwise be hoisted into the kernel and push its accumulators out of the registers.
   void emitEpilogueFunction() {
     KernelBuilder e(module, epilogueName(), k.target, k.loc);
     e.func->setAttr("passthrough", e.b.getStrArrayAttr({"noinline"}));
@@ -348,7 +347,8 @@ private:
 
 } // namespace
 
-EmittedKernel emitContraction(ModuleOp module, llvm::StringRef name, const ContractionSpec &spec, const TargetInfo &target) {
+EmittedKernel emitContraction(ModuleOp module, llvm::StringRef name, const ContractionSpec &spec,
+                              const TargetInfo &target) {
   return ContractionEmitter(module, name, spec, target).emit();
 }
 

@@ -23,10 +23,10 @@ struct MatrixOperand {
 
 /// Where an epilogue is called: `lanes` results of one row, columns [column, column + lanes).
 struct EpiloguePoint {
-  mlir::Value sum;                      ///< vector of f32
-  mlir::Value row, column;              ///< i64
-  mlir::Value mask;                     ///< null: all lanes are results; else vector<lanes x i1>
-  llvm::ArrayRef<mlir::Value> batch;    ///< i64 index of each batch axis
+  mlir::Value sum;                   ///< vector of f32
+  mlir::Value row, column;           ///< i64
+  mlir::Value mask;                  ///< null: all lanes are results; else vector<lanes x i1>
+  llvm::ArrayRef<mlir::Value> batch; ///< i64 index of each batch axis
 };
 
 /// Reads the operand at the point: column stride 0 gives a splat, 1 a vector load, others a gather; row stride 0 and an
@@ -37,11 +37,12 @@ void storeOperand(KernelBuilder &k, const EpiloguePoint &point, mlir::Value valu
 
 struct Epilogue {
   /// Emits the IR that consumes one vector of sums: loads, arithmetic and the stores of all results. Called several
-  /// times, in two functions: it may use no values but those of the builder and the point that it is given. The code must
-  /// not read what other points of the launch write.
+  /// times, in two functions: it may use no values but those of the builder and the point that it is given. The code
+  /// must not read what other points of the launch write.
   std::function<void(KernelBuilder &, const EpiloguePoint &)> emit;
-  /// True when `emit` is more than about ten vector operations (any function of VectorMath): it is then emitted in a loop
-  /// over the tile's sums in scratch memory, once, in a function `<kernel>_epilogue`, and not inline for each accumulator.
+  /// True when `emit` is more than about ten vector operations (any function of VectorMath): it is then emitted in a
+  /// loop over the tile's sums in scratch memory, once, in a function `<kernel>_epilogue`, and not inline for each
+  /// accumulator.
   bool heavy = false;
 };
 
@@ -50,25 +51,25 @@ Epilogue storeEpilogue(const MatrixOperand &out);
 
 struct ContractionSpec {
   Size m, n, k;
-  llvm::SmallVector<Size, 3> batch;   ///< sizes of the batch axes, outermost first; empty: one product
-  MatrixOperand lhs;                  ///< rows are m, columns are k
-  int rhs = -1;                       ///< pointer to panels [ceil(n / nr)][k][nr], nr = tileSizes(target).panel
+  llvm::SmallVector<Size, 3> batch; ///< sizes of the batch axes, outermost first; empty: one product
+  MatrixOperand lhs;                ///< rows are m, columns are k
+  int rhs = -1;                     ///< pointer to panels [ceil(n / nr)][k][nr], nr = tileSizes(target).panel
   ElementType rhsType = ElementType::F32;
   llvm::SmallVector<Size, 3> rhsBatch; ///< element stride of rhs along each batch axis; empty: shared
   Epilogue epilogue;
 };
 
 /// Task = (batch, row block, panel), panel fastest. Each sum is one chain of fused multiply-adds in the order of k,
-/// so a row's result depends neither on m nor on the partition of tasks. Empty sizes are fine: k = 0 gives sums of zero.
-/// Besides `name`, the module may get a private function `name`_epilogue.
+/// so a row's result depends neither on m nor on the partition of tasks. Empty sizes are fine: k = 0 gives sums of
+/// zero. Besides `name`, the module may get a private function `name`_epilogue.
 EmittedKernel emitContraction(mlir::ModuleOp module, llvm::StringRef name, const ContractionSpec &spec,
                               const TargetInfo &target);
 
 struct PackSpec {
   Size k, n;
   llvm::SmallVector<Size, 3> batch;
-  MatrixOperand source;               ///< rows are k, columns are n, any strides
-  int panels = -1;                    ///< pointer to the result [batch…][ceil(n / nr)][k][nr]; columns past n are zero
+  MatrixOperand source; ///< rows are k, columns are n, any strides
+  int panels = -1;      ///< pointer to the result [batch…][ceil(n / nr)][k][nr]; columns past n are zero
   ElementType panelType = ElementType::F32;
   Size matrixStride = Size::constant(0); ///< elements from one matrix of the batch to the next; 0: without a gap
 };

@@ -65,8 +65,10 @@ static Value narrow(KernelBuilder &k, Value value, ElementType type) {
     }
     Value bits = arith::BitcastOp::create(k.b, k.loc, i32, value);
     Value sixteen = constantLike(k, i32, 16);
-    Value odd = arith::AndIOp::create(k.b, k.loc, arith::ShRUIOp::create(k.b, k.loc, bits, sixteen), constantLike(k, i32, 1));
-    Value rounded = arith::AddIOp::create(k.b, k.loc, bits, arith::AddIOp::create(k.b, k.loc, odd, constantLike(k, i32, 0x7fff)));
+    Value odd =
+        arith::AndIOp::create(k.b, k.loc, arith::ShRUIOp::create(k.b, k.loc, bits, sixteen), constantLike(k, i32, 1));
+    Value rounded =
+        arith::AddIOp::create(k.b, k.loc, bits, arith::AddIOp::create(k.b, k.loc, odd, constantLike(k, i32, 0x7fff)));
     Value nan = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNO, value, value);
     rounded = arith::SelectOp::create(k.b, k.loc, nan, constantLike(k, i32, 0x7fc00000), rounded);
     return arith::TruncIOp::create(k.b, k.loc, i16, arith::ShRUIOp::create(k.b, k.loc, rounded, sixteen));
@@ -79,7 +81,9 @@ Value elementAt(KernelBuilder &k, Value ptr, Value index, ElementType type) {
   return k.at(ptr, index, memoryType(k, type));
 }
 
-Value loadScalar(KernelBuilder &k, Value ptr, ElementType type) { return widen(k, k.load(memoryType(k, type), ptr), type); }
+Value loadScalar(KernelBuilder &k, Value ptr, ElementType type) {
+  return widen(k, k.load(memoryType(k, type), ptr), type);
+}
 
 Value loadVector(KernelBuilder &k, Value ptr, ElementType type, Value mask) {
   VectorType vector = k.vec(memoryType(k, type));

@@ -35,7 +35,8 @@ VectorType KernelBuilder::vec(Type element) { return VectorType::get({target.lan
 
 // ---- Slots
 
-static Value slotLoad(KernelBuilder &k, llvm::DenseMap<std::pair<int, int>, Value> &slots, int slot, Type type, int kind) {
+static Value slotLoad(KernelBuilder &k, llvm::DenseMap<std::pair<int, int>, Value> &slots, int slot, Type type,
+                      int kind) {
   Value &cached = slots[{slot, kind}];
   if (cached)
     return cached;
@@ -150,7 +151,8 @@ Value KernelBuilder::at(Value ptr, Value index, Type element) {
     return ptr;
   if (constant && *constant == static_cast<int32_t>(*constant) &&
       static_cast<int32_t>(*constant) != LLVM::GEPOp::kDynamicIndex)
-    return LLVM::GEPOp::create(b, loc, ptrType(), element, ptr, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(*constant)});
+    return LLVM::GEPOp::create(b, loc, ptrType(), element, ptr,
+                               ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(*constant)});
   return LLVM::GEPOp::create(b, loc, ptrType(), element, ptr, ArrayRef<LLVM::GEPArg>{index});
 }
 
@@ -190,9 +192,7 @@ Value KernelBuilder::laneMask(Value count) {
 
 Value KernelBuilder::f32(float v) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v)); }
 
-Value KernelBuilder::splat(Value scalar) {
-  return vector::BroadcastOp::create(b, loc, vec(scalar.getType()), scalar);
-}
+Value KernelBuilder::splat(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(scalar.getType()), scalar); }
 
 Value KernelBuilder::constVec(double v) {
   return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vecF32(), static_cast<float>(v)));

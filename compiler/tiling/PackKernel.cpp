@@ -82,17 +82,21 @@ private:
       return rowByRow(k.i64(0));
     // Squares are read along the rows of the source's transpose; columns past n read the last one and are masked off.
     Value squares = k.mul(k.udiv(depth, k.i64(lanes)), k.i64(lanes));
-    k.ifThen(k.less(k.i64(0), count), [&] {
-      k.loop(k.i64(0), squares, k.i64(lanes), [&](Value row) {
-        SmallVector<Value> rows;
-        for (int64_t l = 0; l < lanes; ++l)
-          rows.push_back(loadVector(k, sourceAt(row, k.min(k.add(column, k.i64(l)), k.sub(n, k.i64(1)))), spec.source.type));
-        rows = transpose(k, rows);
-        for (int64_t l = 0; l < lanes; ++l)
-          put(arith::SelectOp::create(k.b, k.loc, mask, rows[l], k.constVec(0)), k.add(row, k.i64(l)), panelColumn);
-      });
-      rowByRow(squares);
-    }, [&] { rowByRow(k.i64(0)); });
+    k.ifThen(
+        k.less(k.i64(0), count),
+        [&] {
+          k.loop(k.i64(0), squares, k.i64(lanes), [&](Value row) {
+            SmallVector<Value> rows;
+            for (int64_t l = 0; l < lanes; ++l)
+              rows.push_back(
+                  loadVector(k, sourceAt(row, k.min(k.add(column, k.i64(l)), k.sub(n, k.i64(1)))), spec.source.type));
+            rows = transpose(k, rows);
+            for (int64_t l = 0; l < lanes; ++l)
+              put(arith::SelectOp::create(k.b, k.loc, mask, rows[l], k.constVec(0)), k.add(row, k.i64(l)), panelColumn);
+          });
+          rowByRow(squares);
+        },
+        [&] { rowByRow(k.i64(0)); });
   }
 
   KernelBuilder k;

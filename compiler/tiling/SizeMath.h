@@ -1,5 +1,5 @@
-// Folding i64 arithmetic with any builder: the number of tasks is computed by the same code inside a kernel, where tasks
-// are decoded, and outside, where the launch counts them.
+// Folding i64 arithmetic with any builder: the number of tasks is computed by the same code inside a kernel, where
+// tasks are decoded, and outside, where the launch counts them.
 #ifndef WEFT_TILING_SIZEMATH_H
 #define WEFT_TILING_SIZEMATH_H
 

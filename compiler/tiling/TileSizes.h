@@ -9,18 +9,18 @@ namespace weft {
 
 struct TileSizes {
   // --- contraction
-  int64_t rows;            ///< rows of the register tile
-  int64_t panelVectors;    ///< vectors of a panel row: the register tile has rows * panelVectors accumulators
-  int64_t panel;           ///< columns of a packed panel (nr): panelVectors * lanes
-  int64_t rowBlock;        ///< rows that one task covers at most; a multiple of `rows`
-  int64_t smallRowBlock;   ///< rows that one task covers at least when rows are split for parallelism
-  int64_t wantedTasks;     ///< rows are split further while there are fewer tasks than this
-  int64_t depthBlock;      ///< longest reduction that runs in one go; longer ones keep partial sums in scratch
-  int64_t unroll;          ///< reduction steps per iteration of the inner loop
+  int64_t rows;          ///< rows of the register tile
+  int64_t panelVectors;  ///< vectors of a panel row: the register tile has rows * panelVectors accumulators
+  int64_t panel;         ///< columns of a packed panel (nr): panelVectors * lanes
+  int64_t rowBlock;      ///< rows that one task covers at most; a multiple of `rows`
+  int64_t smallRowBlock; ///< rows that one task covers at least when rows are split for parallelism
+  int64_t wantedTasks;   ///< rows are split further while there are fewer tasks than this
+  int64_t depthBlock;    ///< longest reduction that runs in one go; longer ones keep partial sums in scratch
+  int64_t unroll;        ///< reduction steps per iteration of the inner loop
   // --- attention
-  int64_t queryVectors;    ///< vectors of queries of the largest query tile; tiles of half and quarter size follow
-  int64_t keyBlock;        ///< keys per step of the online softmax
-  int64_t attentionRows;   ///< rows of the register tile at `queryVectors` vectors
+  int64_t queryVectors;  ///< vectors of queries of the largest query tile; tiles of half and quarter size follow
+  int64_t keyBlock;      ///< keys per step of the online softmax
+  int64_t attentionRows; ///< rows of the register tile at `queryVectors` vectors
 };
 
 TileSizes tileSizes(const TargetInfo &target);

@@ -6,7 +6,8 @@ using namespace mlir;
 
 namespace weft {
 
-/// With a block size s: the left result has the blocks whose lane bit s is clear, from x and then y; the right one the rest.
+/// With a block size s: the left result has the blocks whose lane bit s is clear, from x and then y; the right one the
+/// rest.
 static std::pair<Value, Value> exchange(KernelBuilder &k, Value x, Value y, int64_t s) {
   int64_t lanes = k.target.lanes;
   SmallVector<int64_t> left(lanes), right(lanes);
@@ -65,7 +66,8 @@ Value laneIndices(KernelBuilder &k) {
   SmallVector<int32_t> lanes(k.target.lanes);
   for (int32_t i = 0; i < k.target.lanes; ++i)
     lanes[i] = i;
-  return arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(k.vec(k.b.getI32Type()), ArrayRef<int32_t>(lanes)));
+  return arith::ConstantOp::create(k.b, k.loc,
+                                   DenseElementsAttr::get(k.vec(k.b.getI32Type()), ArrayRef<int32_t>(lanes)));
 }
 
 } // namespace weft

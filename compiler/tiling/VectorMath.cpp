@@ -30,9 +30,9 @@ Value powerOfTwo(Ops &m, Value n) { return m.fromBits(m.shl(m.iadd(n, m.integer(
 Value scalef(Ops &m, Value x, Value n, Value mask) {
   KernelBuilder &k = m.k;
   Value zero = k.constVec(0);
-  Value bits = mask ? arith::BitcastOp::create(k.b, k.loc, VectorType::get({1}, k.b.getI16Type()),
-                                               Value(mask)).getResult()
-                    : Value();
+  Value bits =
+      mask ? vector::BitCastOp::create(k.b, k.loc, VectorType::get({1}, k.b.getI16Type()), Value(mask)).getResult()
+           : Value();
   Value lanes = mask ? vector::ExtractOp::create(k.b, k.loc, bits, int64_t(0)).getResult()
                      : arith::ConstantIntOp::create(k.b, k.loc, -1, 16).getResult();
   Value currentRounding = arith::ConstantIntOp::create(k.b, k.loc, 4, 32);
@@ -65,8 +65,8 @@ Scaled expParts(Ops &m, Value x) {
   Rounded n = finishRounding(m, m.fma(x, m.constant(log2e), m.constant(roundingMagic)));
   Value r = m.fma(n.value, m.constant(-0.693359375), x);
   r = m.fma(n.value, m.constant(2.12194440e-4), r);
-  Value q = m.polynomial(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
-                             5.0000001201e-1});
+  Value q = m.polynomial(
+      r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
   return {m.add(m.fma(q, m.mul(r, r), r), m.constant(1)), n};
 }
 
@@ -156,8 +156,8 @@ Value logErfc(Ops &m, Value t) {
 
 /// erf(x) for |x| <= 0.927.
 Value erfNear(Ops &m, Value x) {
-  Value r = m.polynomial(m.mul(x, x), {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1,
-                                       1.28379166e-1});
+  Value r = m.polynomial(m.mul(x, x),
+                         {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1});
   return m.fma(r, x, x);
 }
 
@@ -211,7 +211,8 @@ Value tanh(KernelBuilder &k, Value x) {
   Value e = expNegative(m, m.mul(a, m.constant(-2)));
   Value far = m.mul(m.sub(m.constant(1), e), reciprocal(m, m.add(m.constant(1), e)));
   Value z = m.mul(x, x);
-  Value p = m.polynomial(z, {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1});
+  Value p =
+      m.polynomial(z, {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1});
   Value near = m.fma(m.mul(p, z), x, x);
   return m.select(m.less(m.constant(0.625), a), m.copysign(far, x), near);
 }

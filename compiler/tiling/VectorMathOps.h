@@ -39,8 +39,12 @@ struct Ops {
   Value fma(Value x, Value y, Value z) { return k.fma(x, y, z); }
   Value abs(Value x) { return mlir::LLVM::FAbsOp::create(k.b, k.loc, x); }
   Value copysign(Value x, Value sign) { return mlir::LLVM::CopySignOp::create(k.b, k.loc, x, sign); }
-  Value less(Value x, Value y) { return mlir::arith::CmpFOp::create(k.b, k.loc, mlir::arith::CmpFPredicate::OLT, x, y); }
-  Value equal(Value x, Value y) { return mlir::arith::CmpFOp::create(k.b, k.loc, mlir::arith::CmpFPredicate::OEQ, x, y); }
+  Value less(Value x, Value y) {
+    return mlir::arith::CmpFOp::create(k.b, k.loc, mlir::arith::CmpFPredicate::OLT, x, y);
+  }
+  Value equal(Value x, Value y) {
+    return mlir::arith::CmpFOp::create(k.b, k.loc, mlir::arith::CmpFPredicate::OEQ, x, y);
+  }
   Value select(Value c, Value x, Value y) { return mlir::arith::SelectOp::create(k.b, k.loc, c, x, y); }
   /// Comparisons with NaN are false, so that NaN passes.
   Value clamp(Value x, double low, double high) {

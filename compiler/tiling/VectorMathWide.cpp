@@ -93,8 +93,8 @@ Value wideExp2(WideOps &w, Value t) {
   Value magic = w.constant(6755399441055744.0); // 1.5 * 2^52
   Value shifted = w.add(t, magic);
   Value r = w.mul(w.sub(t, w.sub(shifted, magic)), w.constant(0.69314718055994531));
-  Value p = w.polynomial(r, {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6,
-                             0.5, 1.0, 1.0});
+  Value p = w.polynomial(r, {1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24,
+                             1.0 / 6, 0.5, 1.0, 1.0});
   Value scale = w.fromBits(w.shl(w.iadd(w.bits(shifted), w.integer(1023)), 52));
   return w.mul(p, scale);
 }
@@ -126,8 +126,7 @@ Value pow(KernelBuilder &k, Value x, Value y) {
   Value half = m.mul(y, m.constant(0.5));
   Value even = m.equal(whole(half), half);
   Value negativeZeroOrLess = m.nonzero(m.band(m.bits(x), INT32_MIN));
-  Value odd = arith::AndIOp::create(k.b, k.loc, integral,
-                                    arith::XOrIOp::create(k.b, k.loc, even, m.equal(zero, zero)));
+  Value odd = arith::AndIOp::create(k.b, k.loc, integral, arith::XOrIOp::create(k.b, k.loc, even, m.equal(zero, zero)));
   odd = arith::AndIOp::create(k.b, k.loc, odd, m.less(m.abs(y), infinity));
   result = m.select(arith::AndIOp::create(k.b, k.loc, odd, negativeZeroOrLess), m.neg(result), result);
   Value broken = arith::AndIOp::create(k.b, k.loc, m.less(x, zero),

@@ -8,7 +8,30 @@ using namespace weft::test;
 
 namespace {
 
-enum Slot { Q, K, V, Out, Lse, KeyMask, Mask, Bias, Start, Valid, Batch, Queries, Keys, QBatch, KBatch, MaskBatch, MaskHead, MaskQuery, Weights, Capacity, KeyMaskBatch, SlotCount };
+enum Slot {
+  Q,
+  K,
+  V,
+  Out,
+  Lse,
+  KeyMask,
+  Mask,
+  Bias,
+  Start,
+  Valid,
+  Batch,
+  Queries,
+  Keys,
+  QBatch,
+  KBatch,
+  MaskBatch,
+  MaskHead,
+  MaskQuery,
+  Weights,
+  Capacity,
+  KeyMaskBatch,
+  SlotCount
+};
 
 /// One kernel.
 struct Config {
@@ -51,8 +74,10 @@ AttentionSpec makeSpec(const Config &c) {
   spec.q = {Q, ElementType::F32, Size::dynamic(QBatch), constant(c.heads * c.headDim), constant(c.headDim)};
   spec.out = {Out, ElementType::F32, Size::dynamic(MaskBatch), constant(c.heads * c.valueDim), constant(c.valueDim)};
   if (c.cache) {
-    spec.k = {K, c.cacheType, constant(c.kvHeads * capacity * c.headDim), constant(c.headDim), constant(capacity * c.headDim)};
-    spec.v = {V, c.cacheType, constant(c.kvHeads * capacity * c.valueDim), constant(c.valueDim), constant(capacity * c.valueDim)};
+    spec.k = {K, c.cacheType, constant(c.kvHeads * capacity * c.headDim), constant(c.headDim),
+              constant(capacity * c.headDim)};
+    spec.v = {V, c.cacheType, constant(c.kvHeads * capacity * c.valueDim), constant(c.valueDim),
+              constant(capacity * c.valueDim)};
     spec.start = Start, spec.valid = Valid;
   } else {
     spec.k = {K, ElementType::F32, Size::dynamic(KBatch), constant(c.kvHeads * c.headDim), constant(c.headDim)};
@@ -109,10 +134,12 @@ Reference reference(const Config &c, const Data &d, int64_t batch, int64_t tq, i
         std::vector<double> s(keys);
         double maximum = -INFINITY, sum = 0;
         auto kAt = [&](int64_t j, int64_t e) {
-          return c.cache ? d.k[((b * c.kvHeads + g) * capacity + j) * c.headDim + e] : d.k[((b * tk + j) * c.kvHeads + g) * c.headDim + e];
+          return c.cache ? d.k[((b * c.kvHeads + g) * capacity + j) * c.headDim + e]
+                         : d.k[((b * tk + j) * c.kvHeads + g) * c.headDim + e];
         };
         auto vAt = [&](int64_t j, int64_t e) {
-          return c.cache ? d.v[((b * c.kvHeads + g) * capacity + j) * c.valueDim + e] : d.v[((b * tk + j) * c.kvHeads + g) * c.valueDim + e];
+          return c.cache ? d.v[((b * c.kvHeads + g) * capacity + j) * c.valueDim + e]
+                         : d.v[((b * tk + j) * c.kvHeads + g) * c.valueDim + e];
         };
         for (int64_t j = 0; j < keys; ++j) {
           double x = 0;
@@ -149,18 +176,21 @@ Reference reference(const Config &c, const Data &d, int64_t batch, int64_t tq, i
 }
 
 void testShape(const KernelJit &jit, const Config &c, int64_t batch, int64_t tq, int64_t tk, bool useValid) {
-  std::string what = std::string(c.name) + " lanes " + std::to_string(jit.target().lanes) + " B" + std::to_string(batch) +
-                     " " + std::to_string(tq) + "x" + std::to_string(tk);
+  std::string what = std::string(c.name) + " lanes " + std::to_string(jit.target().lanes) + " B" +
+                     std::to_string(batch) + " " + std::to_string(tq) + "x" + std::to_string(tk);
   Data d;
   d.q = uniform(batch * tq * c.heads * c.headDim, 2);
   int64_t keyRows = c.cache ? capacity : tk;
   d.k = uniform(batch * keyRows * c.kvHeads * c.headDim, 2), d.v = uniform(batch * keyRows * c.kvHeads * c.valueDim);
   d.bias = uniform(c.heads * tq * tk, 3);
   for (int64_t i = 0; i < batch * tk; ++i)
-    d.keyMask.push_back(i / std::max<int64_t>(tk, 1) == 1 ? 0 : weft::test::random()() % 4 != 0); // sequence 1 sees nothing
+    d.keyMask.push_back(i / std::max<int64_t>(tk, 1) == 1 ? 0
+                                                          : weft::test::random()() % 4 != 0); // sequence 1 sees nothing
   for (int64_t i = 0; i < c.heads * tq * tk; ++i)
-    d.mask.push_back(i / std::max<int64_t>(tk, 1) % 5 == 3 ? 0 : weft::test::random()() % 3 != 0 ? 2 : 0); // every fifth row sees nothing
-  if (c.bias && tk > 0 && tq > 2) { // one row of -inf, one of the lowest number
+    d.mask.push_back(i / std::max<int64_t>(tk, 1) % 5 == 3 ? 0
+                     : weft::test::random()() % 3 != 0     ? 2
+                                                           : 0); // every fifth row sees nothing
+  if (c.bias && tk > 0 && tq > 2) {                              // one row of -inf, one of the lowest number
     for (int64_t j = 0; j < tk; ++j)
       d.bias[1 * tk + j] = -INFINITY;
   }
@@ -177,7 +207,8 @@ void testShape(const KernelJit &jit, const Config &c, int64_t batch, int64_t tq,
   }
   std::vector<float> out = filled(batch * tq * c.heads * c.valueDim, guard), lse = filled(batch * c.heads * tq, guard);
   Args args(SlotCount);
-  args.set(Q, d.q.data()), args.set(K, d.k.data()), args.set(V, d.v.data()), args.set(Out, out.data()), args.set(Lse, lse.data());
+  args.set(Q, d.q.data()), args.set(K, d.k.data()), args.set(V, d.v.data()), args.set(Out, out.data()),
+      args.set(Lse, lse.data());
   if (c.cacheType == ElementType::BF16)
     args.set(K, k16.data()), args.set(V, v16.data());
   args.set(KeyMask, d.keyMask.data()), args.set(Mask, d.mask.data()), args.set(Bias, d.bias.data());
@@ -225,10 +256,13 @@ void testAttention(const TargetInfo &target) {
     if (c.cache)
       continue;
     for (bool mean : {false, true})
-      jit.add(emitAttentionWeights(jit.module(), c.name + std::string(mean ? "_mean" : "_weights"), {spec, Weights, mean}, target), SlotCount);
+      jit.add(emitAttentionWeights(jit.module(), c.name + std::string(mean ? "_mean" : "_weights"),
+                                   {spec, Weights, mean}, target),
+              SlotCount);
   }
   compileOrDie(jit);
-  std::vector<std::pair<int64_t, int64_t>> shapes = {{1, 1}, {3, 70}, {4, 5}, {17, 33}, {40, 66}, {65, 131}, {70, 67}, {1, 300}, {0, 5}, {5, 0}};
+  std::vector<std::pair<int64_t, int64_t>> shapes = {{1, 1},    {3, 70},  {4, 5},   {17, 33}, {40, 66},
+                                                     {65, 131}, {70, 67}, {1, 300}, {0, 5},   {5, 0}};
   for (const Config &c : configs)
     for (auto [tq, tk] : shapes) {
       if (c.cache) { // here tk bounds the start positions
@@ -252,7 +286,8 @@ void testFiniteFill(const TargetInfo &target) {
       std::vector<float> q = uniform(tq * 16), k = uniform(tk * 16), v = uniform(tk * 16), bias = filled(tq * tk, fill);
       std::vector<float> out = filled(tq * 16, 0), lse = filled(tq, 0);
       Args args(SlotCount);
-      args.set(Q, q.data()), args.set(K, k.data()), args.set(V, v.data()), args.set(Out, out.data()), args.set(Lse, lse.data());
+      args.set(Q, q.data()), args.set(K, k.data()), args.set(V, v.data()), args.set(Out, out.data()),
+          args.set(Lse, lse.data());
       args.set(Bias, bias.data()), args.set(Batch, int64_t(1)), args.set(Queries, tq), args.set(Keys, tk);
       jit.get(c.name).run(args.data());
       for (int64_t e = 0; e < 16; ++e) {
@@ -274,7 +309,8 @@ void testCacheAppend(const TargetInfo &target) {
     spec.batch = constant(batch), spec.tokens = Size::dynamic(Tokens), spec.kvHeads = constant(heads);
     spec.headDim = dim, spec.valueDim = valueDim;
     spec.k = {SourceK, ElementType::F32, constant(tokens * heads * dim), constant(heads * dim), constant(dim)};
-    spec.v = {SourceV, ElementType::F32, constant(tokens * heads * valueDim), constant(heads * valueDim), constant(valueDim)};
+    spec.v = {SourceV, ElementType::F32, constant(tokens * heads * valueDim), constant(heads * valueDim),
+              constant(valueDim)};
     spec.keyCache = {CacheK, type, constant(heads * room * dim), constant(dim), constant(room * dim)};
     spec.valueCache = {CacheV, type, constant(heads * room * valueDim), constant(valueDim), constant(room * valueDim)};
     spec.capacity = constant(room), spec.start = StartSlot, spec.valid = ValidSlot;
@@ -285,11 +321,14 @@ void testCacheAppend(const TargetInfo &target) {
   std::vector<int64_t> start = {0, 5, 10};
   std::vector<int32_t> valid = {4, 3, 4};
   for (bool half : {false, true}) {
-    std::vector<float> keys = filled(batch * heads * room * dim, 9), values = filled(batch * heads * room * valueDim, 9);
+    std::vector<float> keys = filled(batch * heads * room * dim, 9),
+                       values = filled(batch * heads * room * valueDim, 9);
     std::vector<uint16_t> keys16(keys.size(), toBf16(9)), values16(values.size(), toBf16(9));
     Args args(Slots);
-    args.set(SourceK, k.data()), args.set(SourceV, v.data()), args.set(StartSlot, start.data()), args.set(ValidSlot, valid.data());
-    args.set(CacheK, half ? (void *)keys16.data() : keys.data()), args.set(CacheV, half ? (void *)values16.data() : values.data());
+    args.set(SourceK, k.data()), args.set(SourceV, v.data()), args.set(StartSlot, start.data()),
+        args.set(ValidSlot, valid.data());
+    args.set(CacheK, half ? (void *)keys16.data() : keys.data()),
+        args.set(CacheV, half ? (void *)values16.data() : values.data());
     args.set(Tokens, tokens);
     jit.get(half ? "bf16" : "f32").run(args.data(), 2);
     for (int64_t b = 0; b < batch; ++b)

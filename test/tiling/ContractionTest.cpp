@@ -72,7 +72,8 @@ void testShape(const TargetInfo &target, const Shape &shape, Variant variant, co
   args.set(11, m * k), args.set(12, m * n);
   kernel.run(args.data(), 3);
   std::string what = "lanes " + std::to_string(target.lanes) + " variant " + std::to_string(int(variant)) + " shape " +
-                     std::to_string(batch) + "x" + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
+                     std::to_string(batch) + "x" + std::to_string(m) + "x" + std::to_string(n) + "x" +
+                     std::to_string(k);
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
@@ -87,7 +88,8 @@ void testShape(const TargetInfo &target, const Shape &shape, Variant variant, co
 
 void testContractions(const TargetInfo &target) {
   // Constant n and k, as for weights: each pair is one kernel, run for many m.
-  std::vector<std::pair<int64_t, int64_t>> columnsAndDepths = {{64, 64}, {1, 5}, {130, 24}, {17, 1}, {96, 77}, {70, 0}, {40, 4100}};
+  std::vector<std::pair<int64_t, int64_t>> columnsAndDepths = {{64, 64}, {1, 5},  {130, 24}, {17, 1},
+                                                               {96, 77}, {70, 0}, {40, 4100}};
   std::vector<int64_t> rows = {0, 1, 2, 5, 6, 7, 13, 200};
   KernelJit jit(target);
   auto name = [](int64_t n, int64_t k, Variant v, int64_t m = -1) {
@@ -113,7 +115,13 @@ void testContractions(const TargetInfo &target) {
   for (const Shape &s : fixed)
     testShape(target, s, Variant::Plain, jit.get(name(s.n, s.k, Variant::Plain, s.m)));
   for (Variant v : {Variant::BiasInline, Variant::HeavyScratch, Variant::TransposedLhs})
-    for (Shape s : {Shape{1, 1, 1, 1}, {2, 7, 100, 33}, {0, 3, 3, 3}, {1, 3, 0, 3}, {1, 3, 3, 0}, {1, 8, 64, 2100}, {3, 200, 65, 9}})
+    for (Shape s : {Shape{1, 1, 1, 1},
+                    {2, 7, 100, 33},
+                    {0, 3, 3, 3},
+                    {1, 3, 0, 3},
+                    {1, 3, 3, 0},
+                    {1, 8, 64, 2100},
+                    {3, 200, 65, 9}})
       testShape(target, s, v, jit.get(name(0, 0, v)));
 }
 
@@ -123,7 +131,8 @@ void testRowInvariance(const TargetInfo &target) {
   KernelJit jit(target);
   jit.add(emitContraction(jit.module(), "mm", makeSpec({1, 0, n, k}, Variant::BiasInline, true), target), 13);
   compileOrDie(jit);
-  std::vector<float> lhs = uniform(m * k), bias = uniform(n), packed = pack(uniform(k * n), k, n, tileSizes(target).panel);
+  std::vector<float> lhs = uniform(m * k), bias = uniform(n),
+                     packed = pack(uniform(k * n), k, n, tileSizes(target).panel);
   std::vector<float> together = filled(m * n, 0), alone = filled(m * n, 0);
   Args args(13);
   args.set(Rhs, packed.data()), args.set(Bias, bias.data());
@@ -210,7 +219,13 @@ void testPack(const TargetInfo &target) {
   compileOrDie(jit);
   for (int form = 0; form < 3; ++form)
     for (auto [k, n] : {std::pair<int64_t, int64_t>{1, 1}, {0, 5}, {5, 0}, {16, 64}, {37, 65}, {33, 130}, {3, 17}}) {
-      int64_t batch = 2, row = form == 0 ? n + 3 : form == 1 ? 1 : 2, column = form == 0 ? 1 : form == 1 ? k + 2 : 2 * k + 1;
+      int64_t batch = 2,
+              row = form == 0   ? n + 3
+                    : form == 1 ? 1
+                                : 2,
+              column = form == 0   ? 1
+                       : form == 1 ? k + 2
+                                   : 2 * k + 1;
       int64_t batchStride = form == 0 ? k * row : n * column;
       std::vector<float> source = uniform(batch * batchStride + 2);
       int64_t elements = packedElements(k, n, target);

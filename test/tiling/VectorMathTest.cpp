@@ -17,14 +17,12 @@ struct Function {
   Emit emit;
   double (*reference)(double);
   double low, high;
-  double ulps;          ///< bound on the error
-  double absolute = 0;  ///< error allowed besides, as a fraction of |x|: tails that are products with rounded arguments
+  double ulps;         ///< bound on the error
+  double absolute = 0; ///< error allowed besides, as a fraction of |x|: tails that are products with rounded arguments
 };
 
 double refGelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
-double refGeluTanh(double x) {
-  return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
+double refGeluTanh(double x) { return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
 double refSigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double refSilu(double x) { return x / (1 + std::exp(-x)); }
 double refSoftplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
@@ -65,8 +63,8 @@ double ulpOf(double reference) {
 }
 
 /// out[i] = f(in[i]) for tasks of `lanes` elements, or of one scalar.
-void emitMap(KernelJit &jit, const std::string &name, std::function<mlir::Value(KernelBuilder &, mlir::Value, mlir::Value)> f,
-             bool scalar) {
+void emitMap(KernelJit &jit, const std::string &name,
+             std::function<mlir::Value(KernelBuilder &, mlir::Value, mlir::Value)> f, bool scalar) {
   KernelBuilder k(jit.module(), name, jit.target(), jit.module().getLoc());
   mlir::Type f32 = k.b.getF32Type(), type = scalar ? f32 : mlir::Type(k.vecF32());
   k.loop(k.begin, k.end, k.i64(1), [&](mlir::Value task) {
@@ -94,8 +92,9 @@ void testFunctions(const TargetInfo &target, bool verbose) {
   KernelJit jit(target);
   for (const Function &f : functions)
     for (bool scalar : {false, true})
-      emitMap(jit, f.name + std::string(scalar ? " scalar" : ""),
-              [&](KernelBuilder &k, mlir::Value x, mlir::Value) { return f.emit(k, x); }, scalar);
+      emitMap(
+          jit, f.name + std::string(scalar ? " scalar" : ""),
+          [&](KernelBuilder &k, mlir::Value x, mlir::Value) { return f.emit(k, x); }, scalar);
   emitMap(jit, "pow", [](KernelBuilder &k, mlir::Value x, mlir::Value y) { return vmath::pow(k, x, y); }, false);
   compileOrDie(jit);
 
@@ -119,18 +118,24 @@ void testFunctions(const TargetInfo &target, bool verbose) {
         if (!(error <= worst))
           worst = error, worstAt = x[i];
       }
-      check(worst <= f.ulps + slack, std::string(f.name) + (scalar ? " scalar" : "") + " lanes " + std::to_string(target.lanes) +
-                                         ": " + std::to_string(worst) + " ulp at " + std::to_string(worstAt));
+      check(worst <= f.ulps + slack, std::string(f.name) + (scalar ? " scalar" : "") + " lanes " +
+                                         std::to_string(target.lanes) + ": " + std::to_string(worst) + " ulp at " +
+                                         std::to_string(worstAt));
       if (verbose)
-        llvm::outs() << "lanes " << target.lanes << " " << f.name << (scalar ? " scalar" : "") << ": " << worst << " ulp\n";
+        llvm::outs() << "lanes " << target.lanes << " " << f.name << (scalar ? " scalar" : "") << ": " << worst
+                     << " ulp\n";
     }
 
   // Special values, filled up to a whole number of vectors.
   const float inf = INFINITY, nan = NAN;
-  std::vector<float> special = {0.0f, -0.0f, inf, -inf, nan, 1e-40f, -1e-40f, 1e38f, -1e38f, 1.0f, -1.0f, 200.0f, -200.0f, 88.7f, -87.4f, -103.0f};
+  std::vector<float> special = {0.0f,   -0.0f, inf,   -inf,   nan,     1e-40f, -1e-40f, 1e38f,
+                                -1e38f, 1.0f,  -1.0f, 200.0f, -200.0f, 88.7f,  -87.4f,  -103.0f};
   auto expect = [&](const char *name, int i, const std::vector<float> &y, double want) {
-    bool good = std::isnan(want) ? std::isnan(y[i]) : std::isinf(want) || want == 0 ? y[i] == want : std::fabs(y[i] - want) <= 8 * ulpOf(want);
-    check(good, std::string(name) + "(" + std::to_string(special[i]) + ") = " + std::to_string(y[i]) + ", want " + std::to_string(want));
+    bool good = std::isnan(want)                ? std::isnan(y[i])
+                : std::isinf(want) || want == 0 ? y[i] == want
+                                                : std::fabs(y[i] - want) <= 8 * ulpOf(want);
+    check(good, std::string(name) + "(" + std::to_string(special[i]) + ") = " + std::to_string(y[i]) + ", want " +
+                    std::to_string(want));
   };
   for (const char *name : {"exp2", "exp", "log", "log2", "tanh", "erf", "sigmoid", "softplus", "sqrt"}) {
     std::vector<float> y = apply(jit, name, special, false, special);
@@ -147,12 +152,15 @@ void testFunctions(const TargetInfo &target, bool verbose) {
   std::vector<float> unit(16, -126.01f);
   unit[1] = -inf, unit[2] = nan, unit[3] = -1e30f, unit[4] = 0.0f, unit[5] = -126.0f;
   std::vector<float> y = apply(jit, "exp2Unit", unit, false, unit);
-  check(y[0] == 0 && y[1] == 0 && std::isnan(y[2]) && y[3] == 0 && y[4] == 1 && y[5] == 1.17549435e-38f, "exp2Unit of special values");
+  check(y[0] == 0 && y[1] == 0 && std::isnan(y[2]) && y[3] == 0 && y[4] == 1 && y[5] == 1.17549435e-38f,
+        "exp2Unit of special values");
 
   // pow: a grid of magnitudes, then the rules of IEEE 754 for special values.
   std::vector<float> bases, exponents;
-  for (float base : {1e-30f, 1e-3f, 0.3f, 0.999f, 1.0f, 1.001f, 2.0f, 10.0f, 1e4f, 3e20f, -2.0f, -0.5f, 0.0f, -0.0f, inf, -inf, nan})
-    for (float exponent : {-3.0f, -2.0f, -0.5f, 0.0f, 0.3333f, 0.5f, 1.0f, 2.0f, 2.5f, 3.0f, 17.0f, 1000.0f, inf, -inf, nan}) {
+  for (float base :
+       {1e-30f, 1e-3f, 0.3f, 0.999f, 1.0f, 1.001f, 2.0f, 10.0f, 1e4f, 3e20f, -2.0f, -0.5f, 0.0f, -0.0f, inf, -inf, nan})
+    for (float exponent :
+         {-3.0f, -2.0f, -0.5f, 0.0f, 0.3333f, 0.5f, 1.0f, 2.0f, 2.5f, 3.0f, 17.0f, 1000.0f, inf, -inf, nan}) {
       bases.push_back(base);
       exponents.push_back(exponent);
     }
@@ -161,9 +169,12 @@ void testFunctions(const TargetInfo &target, bool verbose) {
   y = apply(jit, "pow", bases, false, exponents);
   for (size_t i = 0; i < bases.size(); ++i) {
     float want = std::pow(double(bases[i]), double(exponents[i]));
-    bool good = std::isnan(want) ? std::isnan(y[i]) : std::isinf(want) ? y[i] == want : std::fabs(y[i] - want) <= 2 * ulpOf(want);
+    bool good = std::isnan(want)   ? std::isnan(y[i])
+                : std::isinf(want) ? y[i] == want
+                                   : std::fabs(y[i] - want) <= 2 * ulpOf(want);
     check(good && (std::isnan(want) || std::signbit(want) == std::signbit(y[i])),
-          "pow(" + std::to_string(bases[i]) + ", " + std::to_string(exponents[i]) + ") = " + std::to_string(y[i]) + ", want " + std::to_string(want));
+          "pow(" + std::to_string(bases[i]) + ", " + std::to_string(exponents[i]) + ") = " + std::to_string(y[i]) +
+              ", want " + std::to_string(want));
   }
 }
 

@@ -1,5 +1,5 @@
-// Times single kernels on one core, each against a burst of register-only FMAs run right before and after it: the clock of
-// a shared machine moves, the ratio does not. Prints the median over the samples.
+// Times single kernels on one core, each against a burst of register-only FMAs run right before and after it: the clock
+// of a shared machine moves, the ratio does not. Prints the median over the samples.
 //   kernel_bench [--cpu NAME] [--filter TEXT] [--asm FILE]
 #include "target/cpu/CpuTargets.h"
 #include "target/cpu/KernelJit.h"
@@ -33,7 +33,8 @@ double median(std::vector<double> values) {
 
 struct Buffer {
   float *data;
-  explicit Buffer(int64_t count) : data(static_cast<float *>(std::aligned_alloc(4096, (count * 4 + 8191) / 4096 * 4096))) {
+  explicit Buffer(int64_t count)
+      : data(static_cast<float *>(std::aligned_alloc(4096, (count * 4 + 8191) / 4096 * 4096))) {
     for (int64_t i = 0; i < count; ++i)
       data[i] = static_cast<uint32_t>(i * 2654435761u + 12345) / 4294967296.0f - 0.5f;
   }
@@ -111,20 +112,25 @@ struct Bench {
       times.push_back(t);
       ratios.push_back(flops / t / ((before + after) / 2));
     }
-    llvm::outs() << llvm::format("%-36s %8.3f ms  %7.1f GFLOP/s  %5.1f %% of peak  (%d tasks, compile %.0f ms, %zu B)\n",
-                                 name.c_str(), median(times) * 1e3, flops / median(times) * 1e-9, median(ratios) * 100,
-                                 int(tasks), compileTime * 1e3, jit.objectBytes());
+    llvm::outs() << llvm::format(
+        "%-36s %8.3f ms  %7.1f GFLOP/s  %5.1f %% of peak  (%d tasks, compile %.0f ms, %zu B)\n", name.c_str(),
+        median(times) * 1e3, flops / median(times) * 1e-9, median(ratios) * 100, int(tasks), compileTime * 1e3,
+        jit.objectBytes());
     llvm::outs().flush();
     std::free(scratch);
   }
 
-  bool wanted(const std::string &name) { return options.filter.empty() || name.find(options.filter) != std::string::npos; }
+  bool wanted(const std::string &name) {
+    return options.filter.empty() || name.find(options.filter) != std::string::npos;
+  }
 
   enum class Finish { Store, Bias, BiasGelu };
 
   void matmul(int64_t m, int64_t n, int64_t k, Finish finish = Finish::Bias) {
     std::string name = "matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
-                       (finish == Finish::BiasGelu ? " gelu" : finish == Finish::Bias ? " bias" : "");
+                       (finish == Finish::BiasGelu ? " gelu"
+                        : finish == Finish::Bias   ? " bias"
+                                                   : "");
     if (!wanted(name))
       return;
     ContractionSpec spec;
@@ -150,8 +156,8 @@ struct Bench {
   }
 
   void attention(int64_t b, int64_t heads, int64_t tq, int64_t tk, int64_t d, bool causal) {
-    std::string name = "attention B" + std::to_string(b) + " H" + std::to_string(heads) + " T" + std::to_string(tq) + "x" +
-                       std::to_string(tk) + " D" + std::to_string(d) + (causal ? " causal" : "");
+    std::string name = "attention B" + std::to_string(b) + " H" + std::to_string(heads) + " T" + std::to_string(tq) +
+                       "x" + std::to_string(tk) + " D" + std::to_string(d) + (causal ? " causal" : "");
     if (!wanted(name))
       return;
     AttentionSpec spec;
@@ -168,7 +174,9 @@ struct Bench {
     Buffer q(b * tq * heads * d), k(b * tk * heads * d), v(b * tk * heads * d), out(b * tq * heads * d);
     auto number = [](int64_t x) { return reinterpret_cast<const void *>(x); };
     double pairs = causal ? tq * (tq + 1) / 2.0 : double(tq) * tk;
-    time(name, jit, {q.data, k.data, v.data, out.data, number(b), number(tq), number(tk), number(tq * heads * d), number(tk * heads * d)},
+    time(name, jit,
+         {q.data, k.data, v.data, out.data, number(b), number(tq), number(tk), number(tq * heads * d),
+          number(tk * heads * d)},
          4.0 * b * heads * d * pairs);
   }
 };

@@ -41,8 +41,8 @@ constexpr FeatureBit featureBits[] = {
 };
 
 constexpr uint64_t level3 = WEFT_CPU_AVX | WEFT_CPU_AVX2 | WEFT_CPU_FMA | WEFT_CPU_F16C | WEFT_CPU_BMI2;
-constexpr uint64_t level4 = level3 | WEFT_CPU_AVX512F | WEFT_CPU_AVX512BW | WEFT_CPU_AVX512DQ | WEFT_CPU_AVX512VL |
-                            WEFT_CPU_AVX512CD;
+constexpr uint64_t level4 =
+    level3 | WEFT_CPU_AVX512F | WEFT_CPU_AVX512BW | WEFT_CPU_AVX512DQ | WEFT_CPU_AVX512VL | WEFT_CPU_AVX512CD;
 
 /// The x86-64 level that `features` reach, plus the single features above it.
 CpuTarget x86Target(llvm::StringRef name, const llvm::StringSet<> &features) {

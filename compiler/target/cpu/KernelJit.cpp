@@ -32,8 +32,8 @@ void JitKernel::run(const void *args, int64_t parts) const {
 
 KernelJit::KernelJit(const TargetInfo &target) : state(std::make_unique<State>()) {
   state->target = target;
-  state->context.loadDialect<arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect, scf::SCFDialect,
-                             vector::VectorDialect>();
+  state->context
+      .loadDialect<arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect, scf::SCFDialect, vector::VectorDialect>();
   state->module = ModuleOp::create(UnknownLoc::get(&state->context));
 }
 

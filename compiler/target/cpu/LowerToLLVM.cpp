@@ -1,5 +1,5 @@
-// The lowering pipeline. LLVM's default pipelines are not used: their loop unrolling and vectorisation would redo, worse,
-// what the emitters have decided, and cost most of the compile time.
+// The lowering pipeline. LLVM's default pipelines are not used: their loop unrolling and vectorisation would redo,
+// worse, what the emitters have decided, and cost most of the compile time.
 #include "target/cpu/LowerToLLVM.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -20,12 +20,12 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Scalar/ADCE.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
-#include "llvm/Transforms/InstCombine/InstCombine.h"
 
 #include <mutex>
 
@@ -117,7 +117,8 @@ void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine) {
   passes.run(module, modules);
 }
 
-llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, llvm::TargetMachine &machine, bool assembly) {
+llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, llvm::TargetMachine &machine,
+                                                      bool assembly) {
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager passes;

@@ -17,8 +17,8 @@ llvm::LogicalResult lowerKernelsToLLVM(mlir::ModuleOp module, const TargetInfo &
 /// The target machine of LLVM for `target`; position-independent code.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const TargetInfo &target);
 
-/// Translates a module in the LLVM dialect. Functions carry the CPU and its features as attributes. Null after an error,
-/// which has been reported.
+/// Translates a module in the LLVM dialect. Functions carry the CPU and its features as attributes. Null after an
+/// error, which has been reported.
 std::unique_ptr<llvm::Module> translateToLLVMIR(mlir::ModuleOp module, llvm::LLVMContext &context,
                                                 const TargetInfo &target, llvm::TargetMachine &machine);
 
