@@ -11,6 +11,6 @@ config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.weft_build_dir, "test")
 
 config.environment["PATH"] = os.path.pathsep.join(
-    [os.path.join(config.weft_build_dir, "tools", "weft-opt"), config.llvm_tools_dir, config.environment["PATH"]]
+    [os.path.join(config.weft_build_dir, "tools", tool) for tool in ("weft", "weft-opt")] + [config.llvm_tools_dir, config.environment["PATH"]]
 )
 config.substitutions.append((r"\bFileCheck\b", "FileCheck -enable-var-scope"))

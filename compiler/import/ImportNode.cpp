@@ -184,6 +184,21 @@ Value EntryImporter::scalar(Location loc, double value, Type element) {
   return ConstantOp::create(b, loc, attr);
 }
 
+/// A scalar attribute: a number, or a size that is known when the entry runs.
+Value EntryImporter::scalarAttribute(const Node &node, const char *name, Type element) {
+  Attrs attrs{node};
+  const AttrValue *value = attrs.find(name);
+  Location loc = location(node);
+  if (!value || !std::holds_alternative<DimExpr>(*value))
+    return scalar(loc, attrs.real(name), element);
+  DimExpr size = fixed(std::get<DimExpr>(*value));
+  if (std::optional<int64_t> constant = size.constant())
+    return scalar(loc, double(*constant), element);
+  // The number of elements of a vector of that length; exact up to 2^24 in f32.
+  Value ones = ExpandOp::create(b, loc, tensorType({size}, element), scalar(loc, 1, element));
+  return ReduceSumOp::create(b, loc, ones, ArrayRef<int64_t>{0}, false);
+}
+
 Value EntryImporter::slice(Location loc, Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step) {
   Shape shape = shapeOf(x);
   shape[axis] = size;
@@ -298,7 +313,7 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   Type xType = x ? x.getType() : Type();
   Type f = x ? cast<RankedTensorType>(xType).getElementType() : Type();
   RankedTensorType out = type(graph.values[node.results.front()].type);
-  auto second = [&]() { return operand(1) ? operand(1) : scalar(loc, attrs.real("value"), f); };
+  auto second = [&]() { return operand(1) ? operand(1) : scalarAttribute(node, "value", f); };
 
   // --- embeddings and positions
   if (op == "embedding")
@@ -332,7 +347,7 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   if (op == "rms_norm")
     return {RmsNormOp::create(b, loc, x, parameter(node, "weight"), APFloat(attrs.real("eps")))};
   if (op == "l2_normalize")
-    return {b.create<L2NormalizeOp>(loc, xType, x, attrs.integer("axis"), APFloat(attrs.real("eps", 1e-12)))};
+    return {L2NormalizeOp::create(b, loc, xType, x, attrs.integer("axis"), APFloat(attrs.real("eps", 1e-12)))};
 
   // --- attention
   if (op == "attention")
@@ -368,11 +383,19 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
     return {LeakyReluOp::create(b, loc, xType, x, APFloat(attrs.real("slope", 0.01)))};
   if (op == "elu")
     return {EluOp::create(b, loc, xType, x, APFloat(attrs.real("alpha", 1)))};
-  if (op == "clamp")
+  if (op == "clamp") {
+    auto isSize = [&](const char *name) { return attrs.has(name) && std::holds_alternative<DimExpr>(*attrs.find(name)); };
+    if (isSize("min") || isSize("max")) {
+      Value low = attrs.has("min") ? MaximumOp::create(b, loc, x, scalarAttribute(node, "min", f)).getResult() : x;
+      return {attrs.has("max") ? MinimumOp::create(b, loc, low, scalarAttribute(node, "max", f)).getResult() : low};
+    }
     return {ClampOp::create(b, loc, xType, x, attrs.has("min") ? b.getF64FloatAttr(attrs.real("min")) : FloatAttr(),
-                              attrs.has("max") ? b.getF64FloatAttr(attrs.real("max")) : FloatAttr())};
+                            attrs.has("max") ? b.getF64FloatAttr(attrs.real("max")) : FloatAttr())};
+  }
   if (op == "cast")
     return {CastOp::create(b, loc, out, x)};
+  if (op == "dropout" && entry.mode == EntryDesc::Mode::infer)
+    return {x}; // identity outside training
   if (op == "dropout")
     return {DropoutOp::create(b, loc, xType, x, APFloat(attrs.real("p")))};
   if (op == "swiglu" || op == "geglu") {
@@ -401,19 +424,19 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
     Value sum = x;
     SmallVector<Value> rest(in.drop_front());
     if (attrs.has("value"))
-      rest.push_back(scalar(loc, attrs.real("value"), f));
+      rest.push_back(scalarAttribute(node, "value", f));
     for (Value next : rest)
       sum = op == "add" ? Value(AddOp::create(b, loc, sum, next)) : Value(MulOp::create(b, loc, sum, next));
     return {sum};
   }
   if (op == "where") {
     Type t = out.getElementType();
-    Value a = operand(1) ? operand(1) : scalar(loc, attrs.real("value_true"), t);
-    Value c = operand(2) ? operand(2) : scalar(loc, attrs.real("value_false"), t);
+    Value a = operand(1) ? operand(1) : scalarAttribute(node, "value_true", t);
+    Value c = operand(2) ? operand(2) : scalarAttribute(node, "value_false", t);
     return {WhereOp::create(b, loc, x, a, c)};
   }
   if (op == "masked_fill")
-    return {WhereOp::create(b, loc, in[1], scalar(loc, attrs.real("value"), f), x)};
+    return {WhereOp::create(b, loc, in[1], scalarAttribute(node, "value", f), x)};
 
   // --- shapes
   if (op == "reshape" || op == "flatten" || op == "squeeze" || op == "unsqueeze")
@@ -451,7 +474,7 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   if (op == "constant") {
     const AttrValue *values = attrs.find("values");
     if (!values)
-      return {ExpandOp::create(b, loc, out, scalar(loc, attrs.real("value"), out.getElementType()))};
+      return {ExpandOp::create(b, loc, out, scalarAttribute(node, "value", out.getElementType()))};
     SmallVector<double> numbers;
     if (auto *reals = std::get_if<std::vector<double>>(values))
       numbers.append(reals->begin(), reals->end());

@@ -47,6 +47,7 @@ private:
   mlir::Value positions(const Node &node, const DimExpr &batch, const DimExpr &count);
   mlir::Value parameter(const Node &node, llvm::StringRef role);
   mlir::Value scalar(mlir::Location loc, double value, mlir::Type element);
+  mlir::Value scalarAttribute(const Node &node, const char *name, mlir::Type element);
   mlir::Value slice(mlir::Location loc, mlir::Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step = 1);
   mlir::Value reshape(mlir::Location loc, mlir::Value x, llvm::ArrayRef<DimExpr> shape);
   const StateDesc *boundState(const Node &node, llvm::StringRef attribute) const;

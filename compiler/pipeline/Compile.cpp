@@ -19,6 +19,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/IR/LLVMContext.h"
@@ -232,6 +233,10 @@ private:
         if (variants.size() == 1)
           describeKernels(entry, *built);
         variant.entries.push_back(std::move(*built));
+      }
+      if (failed(verify(*variant.module))) {
+        diagnostics.error(Position(), "internal error in stage tiling");
+        return CompileResult::internal;
       }
     }
     return CompileResult::ok;
