@@ -15,8 +15,26 @@ static constexpr double kTurn = 6.283185307179586476925286766559;
 
 static Type storageOf(Value v) { return cast<RankedTensorType>(v.getType()).getElementType(); }
 
+/// Without a fused multiply-add the product is formed in f64, where 24 bits of position times a frequency lose nothing that
+/// a float would show. Adding and subtracting 1.5 * 2^52 rounds to a whole number.
+static Value wideFraction(KernelBuilder &k, Value position, Value high, Value low, Value phase) {
+  Type narrow = position.getType(), f64 = k.b.getF64Type();
+  Type wide = isa<VectorType>(narrow) ? Type(k.vec(f64)) : f64;
+  auto widen = [&](Value x) { return Value(arith::ExtFOp::create(k.b, k.loc, wide, x)); };
+  auto add = [&](Value x, Value y) { return Value(arith::AddFOp::create(k.b, k.loc, x, y)); };
+  Value turns = arith::MulFOp::create(k.b, k.loc, widen(position), add(widen(high), widen(low)));
+  if (phase)
+    turns = add(turns, widen(phase));
+  Value magic = literal(k, wide, 6755399441055744.0);
+  Value whole = arith::SubFOp::create(k.b, k.loc, add(turns, magic), magic);
+  return arith::TruncFOp::create(k.b, k.loc, narrow, arith::SubFOp::create(k.b, k.loc, turns, whole));
+}
+
 /// The fraction in [-1/2, 1/2] of position * (high + low) + phase.
 Value ElementEmitter::fraction(Value position, Value high, Value low, Value phase) {
+  bool fused = lanes() >= 8 || !StringRef(k.target.triple).starts_with("x86");
+  if (!fused && getElementTypeOrSelf(position.getType()).isF32())
+    return wideFraction(k, position, high, low, phase);
   auto round = [&](Value x) { return Value(LLVM::RoundEvenOp::create(k.b, k.loc, x)); };
   auto sub = [&](Value x, Value y) { return Value(arith::SubFOp::create(k.b, k.loc, x, y)); };
   Value whole = round(arith::MulFOp::create(k.b, k.loc, position, high));
