@@ -11,7 +11,7 @@ namespace weft::reference {
 
 struct Bound {
   double naiveFactor = 8;  ///< times the error of naive f32: the largest of this element's own, the tensor's root mean
-                           ///< square, and the tensor's median relative error at this element's magnitude
+                           ///< square, a quarter of its largest, and its median relative error at this magnitude
   double ulps = 4;         ///< of the expected element
   double ofScale = 0;      ///< times the tensor's largest finite magnitude
   double relative = 0, absolute = 0;
