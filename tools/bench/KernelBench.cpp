@@ -1,6 +1,6 @@
 // Times single kernels on one core, each against a burst of register-only FMAs run right before and after it: the clock
 // of a shared machine moves, the ratio does not. Prints the median over the samples.
-//   kernel_bench [--cpu NAME] [--filter TEXT] [--asm FILE]
+//   kernel_bench [--cpu NAME] [--filter TEXT]
 #include "target/cpu/CpuTargets.h"
 #include "target/cpu/KernelJit.h"
 #include "tiling/AttentionKernel.h"
