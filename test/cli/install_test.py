@@ -37,7 +37,7 @@ class Install(CommandTest):
         self.model()
         (self.folder / "main.c").write_text(PROGRAM)
         (self.folder / "CMakeLists.txt").write_text(PROJECT)
-        self.run_here("cmake", "-S", ".", "-B", "b", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
+        self.run_here("cmake", "-G", "Ninja", "-S", ".", "-B", "b", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
         self.run_here("cmake", "--build", "b")
         self.run_here("b/app")
         out = self.run_here(str(prefix / "bin" / "weft"), "compile", "small.json", "-o", "again")

@@ -4,6 +4,7 @@
 #include "OutputFiles.h"
 #include "Runner.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace weft {
@@ -109,6 +110,31 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
   print(json.close().text() + "\n");
 }
 
+void collectPaths(const Graph &graph, std::vector<std::string> &paths) {
+  for (const Node &node : graph.nodes) {
+    paths.push_back(node.path);
+    if (node.body)
+      collectPaths(*node.body, paths);
+  }
+}
+
+int checkProbes(const ModelDesc &model, const std::vector<std::string> &probes) {
+  std::vector<std::string> paths;
+  collectPaths(model.graph, paths);
+  for (const std::string &probe : probes)
+    if (std::find(paths.begin(), paths.end(), probe) == paths.end())
+      return fail(kUsage, "expected a node of the model for --probe but got " + quote(probe), didYouMean(probe, paths));
+  return kOk;
+}
+
+/// A node that an entry does not compute, or whose value changes from round to round, has no output.
+int checkProbed(const RunOptions &options, const std::vector<HostTensor> &outputs) {
+  for (const std::string &probe : options.probes)
+    if (std::none_of(outputs.begin(), outputs.end(), [&](const HostTensor &tensor) { return tensor.name == "probe." + probe; }))
+      return fail(kUnsupported, "node " + quote(probe) + " can't be probed in entry " + quote(options.entry));
+  return kOk;
+}
+
 int run(RunOptions options) {
   Runner runner;
   if (int code = runner.read(options))
@@ -117,6 +143,8 @@ int run(RunOptions options) {
     return code;
   Sizes sizes;
   if (int code = parseSizes(options.dims, runner.model, sizes))
+    return code;
+  if (int code = checkProbes(runner.model, options.probes))
     return code;
   std::vector<HostTensor> given, expected;
   for (const std::string &file : options.inputFiles)
@@ -160,6 +188,8 @@ int run(RunOptions options) {
   if (int code = runner.start(options, dims))
     return code;
   std::vector<HostTensor> outputs = makeOutputs(runner.desc(), entry, dims);
+  if (int code = checkProbed(options, outputs))
+    return code;
   weft_status status = runner.call(entry, dims, inputs, outputs);
   if (status != WEFT_OK)
     return runner.failCall(status);
