@@ -28,7 +28,7 @@ std::string keyOfSpec(const AttentionSpec &s) {
          std::to_string(s.valueDim) + text(s.q) + text(s.k) + text(s.v) + text(s.out) + number(s.scale) +
          (s.softcap ? "c" + number(*s.softcap) : "") + (s.causal ? "causal" : "") + (s.window ? "w" + std::to_string(*s.window) : "") +
          text(s.keyMask) + text(s.mask) + text(s.bias) + "," + std::to_string(s.start) + "," + std::to_string(s.valid) + "," +
-         std::to_string(s.lse);
+         std::to_string(s.statistics);
 }
 
 }  // namespace
@@ -152,7 +152,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
   spec.out = {pointer(table, op.getY(), DimExpr(0), 4), ElementType::F32, table.size(q[1] * DimExpr(heads * dv)), Size::constant(heads * dv),
               Size::constant(dv)};
   if (op.getMap())
-    spec.lse = bufferPointer(table, plan.temps.at({op.getOperation(), Temp::lse}));
+    spec.statistics = bufferPointer(table, plan.temps.at({op.getOperation(), Temp::statistics}));
 
   Launch launch;
   launch.kernel = emit("attention" + keyOfSpec(spec), "attention", [&](StringRef name) { return emitAttention(module, name, spec, target); });

@@ -25,7 +25,7 @@ struct Buffer {
 };
 
 /// Memory that one launch needs besides its operands and results.
-enum class Temp { packedRhs, lse };
+enum class Temp { packedRhs, statistics };
 
 struct EntryPlan {
   mlir::func::FuncOp func;

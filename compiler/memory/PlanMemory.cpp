@@ -156,7 +156,7 @@ private:
       if (!attention.getMap())
         return;
       Shape q = shapeOf(attention.getQ());
-      temp(op, Temp::lse, q[0] * DimExpr(int64_t(attention.getHeads())) * q[1] * DimExpr(4));
+      temp(op, Temp::statistics, q[0] * DimExpr(int64_t(attention.getHeads())) * q[1] * DimExpr(8));
     }
   }
 

@@ -85,6 +85,16 @@ private:
       storeVector(k, mul(k.load(k.vecF32(), k.at(result, k.i64(d), f32())), factor),
                   elementAt(k, target, k.i64(d), spec.out.type), spec.out.type, mask);
     });
+    if (spec.statistics >= 0) {
+      Value row = k.add(k.mul(head.batch, k.size(spec.heads)), head.head);
+      Value at = k.add(k.mul(row, k.size(spec.queries)), index);
+      Value plane = k.mul(k.mul(k.size(spec.batch), k.size(spec.heads)), k.size(spec.queries));
+      auto put = [&](Value vector, Value where) {
+        k.store(vector::ExtractOp::create(k.b, k.loc, vector, int64_t(0)), k.at(k.ptrSlot(spec.statistics), where, f32()));
+      };
+      put(state[0], at);
+      put(factor, k.add(plane, at));
+    }
     if (spec.lse >= 0) {
       Value lse = mul(add(vmath::log2(k, total), state[0]), k.constVec(1 / log2OfE));
       lse = arith::SelectOp::create(k.b, k.loc, empty, k.constVec(INFINITY), lse);

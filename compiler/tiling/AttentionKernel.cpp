@@ -198,6 +198,13 @@ private:
         Value index = k.add(k.mul(row, queries), k.add(first, group));
         k.maskedStore(lse, k.at(k.ptrSlot(spec.lse), index, f32()), k.laneMask(exists));
       }
+      if (spec.statistics >= 0) {
+        Value row = k.add(k.mul(head.batch, k.size(spec.heads)), head.head), mask = k.laneMask(exists);
+        Value index = k.add(k.mul(row, queries), k.add(first, group));
+        Value plane = k.mul(k.mul(k.size(spec.batch), k.size(spec.heads)), queries);
+        k.maskedStore(k.load(k.vecF32(), statisticAt(0, group)), k.at(k.ptrSlot(spec.statistics), index, f32()), mask);
+        k.maskedStore(factor, k.at(k.ptrSlot(spec.statistics), k.add(plane, index), f32()), mask);
+      }
       auto write = [&](Value d, int64_t dims) {
         SmallVector<Value> square(lanes, zero);
         for (int64_t l = 0; l < dims; ++l) {

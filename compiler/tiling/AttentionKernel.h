@@ -49,6 +49,10 @@ struct AttentionSpec {
   /// Pointer to f32 [batch, heads, queries], or -1. Natural logarithm of the sum of the exponentials of the row's
   /// scores; +inf for a row that sees no key, so that exp(score - lse) is zero there.
   int lse = -1;
+  /// Pointer to f32 [2, batch, heads, queries], or -1: the largest score of each row (times log2 e), then one over the
+  /// sum of the exponentials relative to it (0 for a row that sees no key). What a map is recomputed from: lse would lose
+  /// the sum beside a score of great size.
+  int statistics = -1;
 };
 
 /// Task = (batch, head, query tile), tile fastest; with at most three queries task = (batch, head, query).
@@ -56,7 +60,7 @@ struct AttentionSpec {
 EmittedKernel emitAttention(mlir::ModuleOp module, llvm::StringRef name, const AttentionSpec &spec,
                             const TargetInfo &target);
 
-/// The probabilities exp(score - lse) of the same attention; spec.lse is read, spec.v and spec.out are not used.
+/// The probabilities of the same attention; spec.statistics is read, spec.v and spec.out are not used.
 struct AttentionWeightsSpec {
   AttentionSpec attention;
   int weights = -1;  ///< pointer to f32 [batch, heads, queries, keys], or with `mean` [batch, queries, keys]

@@ -56,7 +56,8 @@ private:
     Value extra = k.at(block, k.i64(tileQueries * (scores.tile.keyBlock + lanes)), f32());
     scores.packQueries(head, tile.first, tile.rows, k.i64(width), packed);
     Value row = k.add(k.mul(batch, heads), headIndex);
-    Value statistics = k.at(k.ptrSlot(spec.lse), k.add(k.mul(row, queries), tile.first), f32());
+    Value statistics = k.at(k.ptrSlot(spec.statistics), k.add(k.mul(row, queries), tile.first), f32());
+    Value plane = k.mul(k.mul(k.size(spec.batch), heads), queries);
     Value out = k.at(k.ptrSlot(weights.weights), k.mul(k.add(k.mul(map, queries), tile.first), keys), f32());
     SmallVector<Value> ignored(tile.vectors, k.constVec(lowestScore));
 
@@ -65,10 +66,11 @@ private:
       scores.block(head, tile, key, count, packed, block, extra, ignored);
       k.loop(k.i64(0), k.i64(width), k.i64(lanes), [&](Value group) {
         Value exists = k.sub(tile.rows, group);
-        Value lse = k.maskedLoad(k.vecF32(), k.at(statistics, group, f32()), k.laneMask(exists));
-        lse = arith::MulFOp::create(k.b, k.loc, lse, k.constVec(log2OfE));
+        Value queryMask = k.laneMask(exists);
+        Value maximum = k.maskedLoad(k.vecF32(), k.at(statistics, group, f32()), queryMask);
+        Value factor = k.maskedLoad(k.vecF32(), k.at(statistics, k.add(plane, group), f32()), queryMask);
         k.loop(k.i64(0), count, k.i64(lanes), [&](Value keyGroup) {
-          emitSquare(block, width, group, keyGroup, lse, exists, k.sub(count, keyGroup),
+          emitSquare(block, width, group, keyGroup, maximum, factor, exists, k.sub(count, keyGroup),
                      k.at(out, k.add(k.mul(group, keys), k.add(key, keyGroup)), f32()), headIndex);
         });
       });
@@ -76,13 +78,14 @@ private:
   }
 
   /// Probabilities of `lanes` queries and keys, transposed into the map at `target`.
-  void emitSquare(Value block, int64_t width, Value group, Value keyGroup, Value lse, Value queriesLeft, Value keysLeft,
+  void emitSquare(Value block, int64_t width, Value group, Value keyGroup, Value maximum, Value factor, Value queriesLeft, Value keysLeft,
                   Value target, Value headIndex) {
     SmallVector<Value> rows;
     for (int64_t l = 0; l < lanes; ++l) { // rows of the block past its keys hold anything; their columns are not stored
       Value score =
           k.load(k.vecF32(), k.at(block, k.add(k.mul(k.add(keyGroup, k.i64(l)), k.i64(width)), group), f32()));
-      rows.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, score, lse)));
+      Value p = vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, score, maximum));
+      rows.push_back(arith::MulFOp::create(k.b, k.loc, p, factor));
     }
     rows = transpose(k, rows);
     Value mask = k.laneMask(keysLeft);

@@ -16,6 +16,7 @@ enum Slot {
   V,
   Out,
   Lse,
+  Statistics,
   KeyMask,
   Mask,
   Bias,
@@ -97,6 +98,7 @@ AttentionSpec makeSpec(const Config &c) {
   if (c.bias)
     spec.bias = {Bias, constant(0), Size::dynamic(MaskHead), Size::dynamic(Keys), constant(1)};
   spec.lse = Lse;
+  spec.statistics = Statistics;
   return spec;
 }
 
@@ -208,9 +210,10 @@ void testShape(const KernelJit &jit, const Config &c, int64_t batch, int64_t tq,
       v16.push_back(toBf16(x)), x = fromBf16(v16.back());
   }
   std::vector<float> out = filled(batch * tq * c.heads * c.valueDim, guard), lse = filled(batch * c.heads * tq, guard);
+  std::vector<float> statistics = filled(2 * batch * c.heads * tq, guard);
   Args args(SlotCount);
   args.set(Q, d.q.data()), args.set(K, d.k.data()), args.set(V, d.v.data()), args.set(Out, out.data()),
-      args.set(Lse, lse.data());
+      args.set(Lse, lse.data()), args.set(Statistics, statistics.data());
   if (c.cacheType == ElementType::BF16)
     args.set(K, k16.data()), args.set(V, v16.data());
   args.set(KeyMask, d.keyMask.data()), args.set(Mask, d.mask.data()), args.set(Bias, d.bias.data());
@@ -228,7 +231,7 @@ void testShape(const KernelJit &jit, const Config &c, int64_t batch, int64_t tq,
     checkClose(out[i], want.out[i], 5e-6, what);
   for (size_t i = 0; i < want.lse.size(); ++i)
     checkClose(lse[i], want.lse[i], 1e-5, what);
-  checkGuard(out, what), checkGuard(lse, what);
+  checkGuard(out, what), checkGuard(lse, what), checkGuard(statistics, what);
   if (c.cache)
     return;
   for (bool mean : {false, true}) {
@@ -290,17 +293,22 @@ void testFiniteFill(const TargetInfo &target) {
   Config c = {"fill", 1, 1, 16, 16, false, 0, 0, false, false, true};
   KernelJit jit(target);
   jit.add(emitAttention(jit.module(), c.name, makeSpec(c), target), SlotCount);
+  jit.add(emitAttentionWeights(jit.module(), "fill_weights", {makeSpec(c), Weights, false}, target), SlotCount);
   compileOrDie(jit);
   for (float fill : {-1e9f, -3.4028235e38f})
     for (int64_t tq : {2, 20}) {
       int64_t tk = 70;
       std::vector<float> q = uniform(tq * 16), k = uniform(tk * 16), v = uniform(tk * 16), bias = filled(tq * tk, fill);
-      std::vector<float> out = filled(tq * 16, 0), lse = filled(tq, 0);
+      std::vector<float> out = filled(tq * 16, 0), lse = filled(tq, 0), statistics = filled(2 * tq, 0);
+      std::vector<float> weights = filled(tq * tk, 0);
       Args args(SlotCount);
       args.set(Q, q.data()), args.set(K, k.data()), args.set(V, v.data()), args.set(Out, out.data()),
-          args.set(Lse, lse.data());
+          args.set(Lse, lse.data()), args.set(Statistics, statistics.data()), args.set(Weights, weights.data());
       args.set(Bias, bias.data()), args.set(Batch, int64_t(1)), args.set(Queries, tq), args.set(Keys, tk);
       jit.get(c.name).run(args.data());
+      jit.get("fill_weights").run(args.data());
+      for (int64_t i = 0; i < tq * tk; ++i)
+        checkClose(weights[i], 1.0 / double(tk), 1e-6, "map of a finite fill");
       for (int64_t e = 0; e < 16; ++e) {
         double mean = 0;
         for (int64_t j = 0; j < tk; ++j)

@@ -115,6 +115,7 @@ void movement(std::vector<RowCase> &cases) {
   cases.push_back({"transpose i8", {"T,37:i8"}, "%y = weft.transpose %0 {perm = array<i64: 1, 0>} : ({T,37:i8}) -> {37,T:i8}", {"%y : 37,T:i8"}, rowSizes});
   cases.push_back({"slice", {"B,T,40:f32"}, "%y = weft.slice %0 {axis = 2 : i64, start = \"3\", step = 2 : i64} : {B,T,40:f32} to {B,T,19:f32}", {"%y : B,T,19:f32"}, rowSizes});
   cases.push_back({"slice last", {"B,T,40:f32"}, "%y = weft.slice %0 {axis = 1 : i64, start = \"T - 1\", step = 1 : i64} : {B,T,40:f32} to {B,1,40:f32}", {"%y : B,1,40:f32"}, {rowSizes[0], rowSizes[1]}});
+  cases.push_back({"slice minimum", {"T,40:f32"}, "%y = weft.slice %0 {axis = 1 : i64, start = \"max(T, 3) * 2 - min(7, T + 1)\", step = 1 : i64} : {T,40:f32} to {T,5:f32}", {"%y : T,5:f32"}, rowSizes});
   std::vector<std::tuple<std::string, std::string, std::string>> reshapes{
       {"split", "B,T,96", "B,T,3,32"}, {"split odd", "B,T,21", "B,T,7,3"}, {"merge", "B,T,3,32", "B,T,96"}, {"merge odd", "B,T,7,3", "B,T,21"}, {"unit", "B,T", "B,1,T,1"}, {"flat", "B,T,5", "B * T * 5"},
       {"rows", "B,T,20", "B * T,20"}, {"unrows", "B * T,20", "B,T,20"}, {"mixed", "6,T,4", "3,2,T,2,2"}, {"regroup", "4,6", "8,3"}, {"scalar", "1,1", ""}};

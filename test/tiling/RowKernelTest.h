@@ -23,6 +23,9 @@ struct RowCase {
   std::vector<std::vector<int>> layout{};  ///< order of the axes in memory, outermost first, by operand; default row-major
 };
 
+/// What the analysis says of known regions, special values, and indices out of range.
+void runSpecialCases(const TargetInfo &target);
+
 /// Parses the region; `holder` owns it.
 FusedOp parseCase(const RowCase &test, mlir::MLIRContext *context, mlir::OwningOpRef<mlir::ModuleOp> &holder);
 
