@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Prints the figures of docs/performance.md, one line each: figures.sh [BUILD_FOLDER]. Run it on a quiet machine.
+# MINILM=model.safetensors takes MiniLM's real weights; without it they are random, which takes the same time.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+weft=${1:-$root/build}/tools/weft/weft
+kernels=$root/tools/bench/models
+models=$root/models
+
+# line LABEL FIELDS bench-arguments…: the named fields of the JSON result.
+line() {
+  local label=$1 fields=$2
+  shift 2
+  "$weft" bench "$@" --json | python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+print("%-44s" % sys.argv[1], "  ".join("%s %.6g" % (f, result[f]) for f in sys.argv[2].split(",")))' "$label" "$fields"
+}
+
+for threads in 1 2; do
+  line "matmul 1024^3, $threads threads" median_ms,gflops,percent_of_peak "$kernels/matmul.json" --threads $threads --iterations 100
+  line "linear 1024^3 + gelu, $threads threads" median_ms,gflops,percent_of_peak "$kernels/linear.json" --threads $threads --iterations 100
+  line "attention T=1024 D=64, $threads threads" median_ms,gflops,percent_of_peak "$kernels/attention.json" --threads $threads --iterations 60
+  line "causal attention T=1024 D=64, $threads threads" median_ms "$kernels/causal_attention.json" --threads $threads --iterations 60
+done
+weights=(--init 0)
+[ -z "${MINILM:-}" ] || weights=(--weights "$MINILM")
+for sizes in B=1,T=16 B=1,T=128 B=8,T=128; do
+  line "minilm_l6 $sizes, 2 threads" median_ms,min_ms,percent_of_peak "$models/minilm_l6/minilm_l6.json" "${weights[@]}" --dim "$sizes" --threads 2 --iterations 100
+done
+line "simple_transformer B=1,T=10, 1 thread" median_ms,object_bytes "$models/simple_transformer/simple_transformer.json" --init 0 --dim B=1,T=10 --threads 1 --iterations 20000
+line "stories260k decode at 128 positions, 1 thread" median_ms,min_ms,object_bytes "$models/stories260k/stories260k.json" --entry decode --dim B=1 --cached 128 --threads 1 --iterations 5000
+for layers in 12 48; do
+  line "gpt2 with $layers layers, forward B=1,T=64" compile_ms,object_bytes,load_ms,median_ms "$models/gpt2/gpt2.json" --init 0 --set layers=$layers --dim B=1,T=64 --threads 2 --iterations 5
+done
+for size in 4096 8192 16384; do
+  line "attention T=$size, memory" arena_bytes,peak_rss_bytes,median_ms "$kernels/attention.json" --dim B=1,T=$size --threads 2 --iterations 1
+done
