@@ -74,12 +74,20 @@ const EmittedKernel &LaunchBuilder::emit(const std::string &key, StringRef kind,
 }
 
 std::string structuralKey(Block &block) {
+  return structuralKey(block, [](Type type) {
+    std::string text;
+    llvm::raw_string_ostream(text) << type;
+    return text;
+  });
+}
+
+std::string structuralKey(Block &block, function_ref<std::string(Type)> typeText) {
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::DenseMap<Value, int> numbers;
   for (BlockArgument argument : block.getArguments()) {
     numbers[argument] = numbers.size();
-    os << argument.getType() << ",";
+    os << typeText(argument.getType()) << ",";
   }
   for (Operation &op : block) {
     os << op.getName().getStringRef() << "(";
@@ -88,7 +96,7 @@ std::string structuralKey(Block &block) {
     os << ")" << op.getAttrDictionary() << "->";
     for (Value result : op.getResults()) {
       numbers[result] = numbers.size();
-      os << result.getType() << ",";
+      os << typeText(result.getType()) << ",";
     }
   }
   return text;

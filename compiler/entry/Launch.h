@@ -113,7 +113,10 @@ private:
   std::string prefix;
 };
 
-/// A text that is equal for two regions exactly when they compute the same from the same kinds of operands.
+/// A text that is equal for two regions exactly when they compute the same from the same kinds of operands. `typeText`
+/// says what of a type counts.
+std::string structuralKey(mlir::Block &block, llvm::function_ref<std::string(mlir::Type)> typeText);
+/// The whole type counts.
 std::string structuralKey(mlir::Block &block);
 /// The same for slots-independent parts: sizes as constants or slot numbers.
 std::string keyOf(const Size &size);

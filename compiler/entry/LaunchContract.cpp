@@ -218,10 +218,13 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     key += weft::keyOf(size) + weft::keyOf(stride);
   for (const MatrixOperand &m : llvm::concat<MatrixOperand>(inputs, results))
     key += keyOf(m);
-  // Inside the epilogue only the ops count, not the shape of the accumulator.
-  for (Operation &inner : block)
-    key += inner.getName().getStringRef().str();
-  key += structuralKey(block);
+  // In an epilogue a value is a scalar, a vector along n, or as large as the sums: sizes are in the operands' strides.
+  key += structuralKey(block, [](Type type) {
+    auto tensor = cast<RankedTensorType>(type);
+    std::string text;
+    llvm::raw_string_ostream(text) << tensor.getElementType() << (tensor.getRank() > 1 ? "m" : tensor.getRank() == 1 ? "v" : "s");
+    return text;
+  });
 
   Launch launch;
   launch.kernel = emit(key, "contract", [&](StringRef name) { return emitContraction(module, name, spec, target); });

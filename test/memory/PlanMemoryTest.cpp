@@ -26,8 +26,9 @@ protected:
   }
 
   static std::string pointwise(const std::string &result, const std::string &operand, const std::string &op) {
-    return "%" + result + " = weft.fused(%" + operand + ") : (tensor<256xf32>) -> tensor<256xf32> {\n^bb0(%a: tensor<256xf32>):\n %z = weft." + op +
-           " %a : tensor<256xf32>\n weft.yield %z : tensor<256xf32>\n}\n";
+    return "%" + result + " = weft.fused(%" + operand + ") : (tensor<256xf32>) -> tensor<256xf32> {\n^bb0(%of_" + result +
+           ": tensor<256xf32>):\n %in_" + result + " = weft." + op + " %of_" + result + " : tensor<256xf32>\n weft.yield %in_" + result +
+           " : tensor<256xf32>\n}\n";
   }
 
   MLIRContext context;
