@@ -1,5 +1,6 @@
 // weft-e2e: compiled code against the interpreter (small cases, small models, one model file) and against goldens.
 // Every case runs in a process of its own, so that a crash is one failed case.
+#include "RandomRun.h"
 #include "UnarySweep.h"
 
 #include <cerrno>
@@ -18,16 +19,18 @@ namespace {
 
 const char *const kUsage =
     "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
+    "       weft-e2e random --count N [--rotate] [--out FOLDER]\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
 
 struct Arguments {
-  std::string command, model, weights, inputs, entry = "forward";
+  std::string command, model, weights, inputs, entry = "forward", out = ".";
   std::vector<std::string> filters;
   std::vector<std::pair<std::string, std::string>> sets;
   Sizes dims;
-  bool full = false, here = false, verbose = false;
+  bool full = false, here = false, verbose = false, rotate = false;
   int jobs = 1;
+  int64_t count = 100;
   Settings settings;
 };
 
@@ -224,6 +227,11 @@ std::vector<Job> jobsOf(const Arguments &args) {
     for (const std::string &name : reference::goldenNames())
       if (selected(args, name))
         jobs.push_back({name, [name, &args](Tally &tally) { return runGolden(name, args.settings, tally); }});
+  if (args.command == "random")
+    for (int64_t i = 0; i < args.count; ++i) {
+      uint64_t seed = args.settings.seed + static_cast<uint64_t>(i);
+      jobs.push_back({"random --seed " + std::to_string(seed) + " --count 1", [seed, &args](Tally &tally) { return runRandom(seed, args.rotate, args.out, args.settings, tally), true; }});
+    }
   if (args.command == "file")
     jobs.push_back({args.model, [&args](Tally &tally) { return runFile(args, tally); }});
   return jobs;
@@ -238,7 +246,7 @@ std::optional<int64_t> number(const std::string &text) {
 bool parse(int argc, char **argv, Arguments &args) {
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
-    bool plain = arg == "--full" || arg == "--here" || arg == "--verbose" || arg == "--interpret" || arg[0] != '-';
+    bool plain = arg == "--full" || arg == "--here" || arg == "--verbose" || arg == "--interpret" || arg == "--rotate" || arg[0] != '-';
     if (!plain && i + 1 == argc)
       return false;
     std::string value = plain ? "" : argv[++i];
@@ -251,6 +259,12 @@ bool parse(int argc, char **argv, Arguments &args) {
       args.verbose = true;
     else if (arg == "--interpret")
       args.settings.interpretOnly = true;
+    else if (arg == "--rotate")
+      args.rotate = true;
+    else if (arg == "--count" && number(value))
+      args.count = *number(value);
+    else if (arg == "--out")
+      args.out = value;
     else if (arg == "--filter")
       args.filters.push_back(value);
     else if (arg == "--weights")
@@ -278,7 +292,7 @@ bool parse(int argc, char **argv, Arguments &args) {
     else
       return false;
   }
-  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || (args.command == "file" && !args.model.empty());
+  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || (args.command == "file" && !args.model.empty());
 }
 
 }  // namespace
