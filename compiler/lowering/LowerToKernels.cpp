@@ -24,11 +24,19 @@ bool ownsMemory(Value value) {
   return op && (isKernel(op) || isa<RepeatOp>(op));
 }
 
-/// A concat that lowering reads as one packed parameter.
-bool isPackedConcat(Operation *op) {
-  auto concat = dyn_cast<ConcatOp>(op);
-  return concat && (parameterPieces(concat.getY()) || parameterMatrix(concat.getY(), true) || parameterMatrix(concat.getY(), false));
+/// A use that reads a concat of parameters as one packed parameter. Whatever is no kernel yet will be one.
+bool readsPacked(OpOperand &use) {
+  Operation *owner = use.getOwner();
+  if (auto contract = dyn_cast<ContractOp>(owner); contract && use.getOperandNumber() == 1)
+    return parameterMatrix(use.get(), contract.getTransposeB()).has_value();
+  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, YieldOp, func::ReturnOp>(owner) ||
+      (isa<AttentionOp>(owner) && use.getOperandNumber() < 3))
+    return false;
+  return parameterPieces(use.get()).has_value();
 }
+
+/// A concat that lowering reads as one packed parameter, wherever it is used.
+bool isPackedConcat(Operation *op) { return isa<ConcatOp>(op) && llvm::all_of(op->getResult(0).getUses(), readsPacked); }
 
 /// op → weft.fused { op }. Sound because a fused region means exactly its ops.
 void wrap(Operation *op) {
