@@ -510,10 +510,17 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
     return {SoftmaxOp::create(b, loc, xType, x, axes.back())};
   if (op == "log_softmax")
     return {LogSoftmaxOp::create(b, loc, xType, x, axes.back())};
-  if (op == "mean_pool")
-    return {MeanPoolOp::create(b, loc, x, operand(1))};
-  if (op == "max_pool")
-    return {MaxPoolOp::create(b, loc, x, operand(1))};
+  if (op == "mean_pool" || op == "max_pool") {
+    // The dialect pools axis 1.
+    Value mask = operand(1);
+    if (axes.back() == 0) {
+      x = TransposeOp::create(b, loc, x, {1, 0, 2});
+      mask = mask ? TransposeOp::create(b, loc, mask, {1, 0}).getResult() : mask;
+    }
+    if (op == "mean_pool")
+      return {MeanPoolOp::create(b, loc, x, mask)};
+    return {MaxPoolOp::create(b, loc, x, mask)};
+  }
   llvm::report_fatal_error(Twine("op without a lowering: ") + op);
 }
 

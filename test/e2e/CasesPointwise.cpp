@@ -117,6 +117,8 @@ void addRowCases(std::vector<Case> &t) {
     t.push_back({"x:[B,T,11]", op(name)});
     t.push_back({"x:[B,T,11] mask:bool[B,T]", op(name)});
     t.push_back({"x:[B,T,20] mask:bool[B,T]=true", op(name)});
+    t.push_back({"x:[B,T,11]", op(name, "\"axis\": 0")});
+    t.push_back({"x:[B,T,11] mask:bool[B,T]", op(name, "\"axis\": 0")});
   }
   t.push_back({"i:i32[B,T]<13", op("embedding", R"("rows": 13, "features": 7)"), "exact zero"});
   t.push_back({"i:i64[N]<300", op("embedding", R"("rows": 300, "features": 64, "padding_idx": 3)"), "exact"});
@@ -166,6 +168,9 @@ void addShapeCases(std::vector<Case> &t) {
   t.push_back({"x:i32[N]", R"([{"id": "y", "op": "iota", "size": "N"}, {"id": "z", "op": "add", "in": ["x", "y"]}])", "exact out=y,z"});
   t.push_back({"x:[B,T,6]", R"([{"id": "w", "op": "parameter", "shape": [6]}, {"id": "y", "op": "mul", "in": ["x", "w"]}])"});
   t.push_back({"x:[B,3]", R"([{"id": "w", "op": "parameter", "shape": [5, 3]}, {"id": "y", "op": "unsqueeze", "in": "x", "axis": 1}, {"id": "z", "op": "add", "in": ["y", "w"]}])", "out=z"});
+  // Parameters side by side: no product reads them as one packed parameter.
+  t.push_back({"x:[B,3]", R"([{"id": "w", "op": "parameter", "shape": [1, 3]}, {"id": "y", "op": "concat", "in": ["w", "w"], "axis": -1}])", "exact out=x,y"});
+  t.push_back({"x:[B,8]", R"([{"id": "w", "op": "parameter", "shape": [4]}, {"id": "c", "op": "concat", "in": ["w", "w"], "axis": 0}, {"id": "r", "op": "reshape", "shape": [2, 4]}, {"id": "s", "op": "transpose", "perm": [1, 0]}, {"id": "y", "op": "mul", "in": ["x", "c"]}])", "out=s,y"});
   // Indices computed inside the graph: the call fails, memory is not touched.
   t.push_back({"x:[B,10] i:i32[B,3]<5", R"([{"id": "far", "op": "add", "in": "i", "value": 100}, {"id": "y", "op": "gather", "in": ["x", "far"], "axis": 1}])", "error=expected_0.. set=B=2"});
   t.push_back({"i:i32[B,3]<5", R"([{"id": "far", "op": "sub", "in": "i", "value": 9}, {"id": "y", "op": "embedding", "in": "far", "rows": 4, "features": 8}])", "error=expected_0.. set=B=2"});

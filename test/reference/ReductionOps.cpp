@@ -134,27 +134,29 @@ template <class T, bool isLog> Results softmax(Call &c) {
   return {y};
 }
 
-// Mean or maximum over the positions of axis 1 of x [B, T, D] that the mask [B, T] allows; zeros if there are none
+// Mean or maximum over the positions of axis 1 (or 0) of x [B, T, D] that the mask [B, T] allows; zeros if there are none
 template <class T, bool isMax> Results pool(Call &c) {
   const Tensor &x = needReal(c.operand(0));
-  if (x.rank() != 3 || c.axis(3, 1) != 1)
-    fail("expected x of rank 3 and axis 1 but got ", shapeText(x.shape));
-  int64_t batch = x.shape[0], positions = x.shape[1], features = x.shape[2];
+  int64_t axis = c.axis(3, 1);
+  if (x.rank() != 3 || axis > 1)
+    fail("expected x of rank 3 and axis 0 or 1 but got ", shapeText(x.shape));
+  int64_t rows = x.shape[1 - axis], positions = x.shape[axis], features = x.shape[2];
   if (c.has(1))
-    needShape(needBool(c.operand(1)), {batch, positions}, "a mask");
-  Tensor y = make(x.dtype, {batch, features});
-  for (int64_t b = 0; b < batch; ++b)
+    needShape(needBool(c.operand(1)), {x.shape[0], x.shape[1]}, "a mask");
+  Tensor y = make(x.dtype, {rows, features});
+  for (int64_t row = 0; row < rows; ++row)
     for (int64_t d = 0; d < features; ++d) {
       T sum = 0, best = -std::numeric_limits<T>::infinity(), n = 0;
       for (int64_t t = 0; t < positions; ++t) {
-        if (c.has(1) && !c.operand(1).integers[b * positions + t])
+        int64_t place = axis == 1 ? row * positions + t : t * rows + row;
+        if (c.has(1) && !c.operand(1).integers[place])
           continue;
-        T v = static_cast<T>(x.reals[(b * positions + t) * features + d]);
+        T v = static_cast<T>(x.reals[place * features + d]);
         sum += v;
         best = v > best || std::isnan(v) ? v : best;
         n += 1;
       }
-      y.reals[b * features + d] = n == 0 ? T(0) : isMax ? best : sum / n;
+      y.reals[row * features + d] = n == 0 ? T(0) : isMax ? best : sum / n;
     }
   return {y};
 }
