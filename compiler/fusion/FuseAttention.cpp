@@ -175,8 +175,7 @@ double namedScale(double scale) {
 /// and transposes only rename places, so heads split by them are the op's heads. A finite fill x ≤ -1e4 gives the same
 /// probabilities as a mask while one visible score lies above x + 104 (e^(x - s) is zero in f32), and a uniform row
 /// where all are masked: both hold for a bias of -1e30, which absorbs every score added to it; under a causal mask no
-/// row is masked whole. Refused: probabilities of another axis, scores with other users, fills in between, the map
-/// of a finite fill.
+/// row is masked whole. Refused: probabilities of another axis, scores with other users, fills in between.
 struct FuseAttention : OpRewritePattern<MatmulOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -198,9 +197,6 @@ struct FuseAttention : OpRewritePattern<MatmulOp> {
     if (failed(readProbabilities(p, probabilities, refuse)) || failed(readScores(probabilities, scores, refuse)))
       return failure();
 
-    // The map is computed from the row's logarithm, which has no digits left beside a bias of that size.
-    if (!p.hasOneUse() && !makesCausal(scores) && !scores.fills.empty())
-      return refuse("expected a fill of -inf where the probabilities are read");
     if (scores.product->getBlock() != context->getBlock() || p.getParentBlock() != context->getBlock())
       return refuse("expected both products in one block");
 

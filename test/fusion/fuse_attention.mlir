@@ -295,3 +295,20 @@ func.func @one_key_head_softcap_and_dropout(%q: !q, %k: !one) -> !q {
   %y = weft.matmul %d, %k : (!scores, !one) -> !q
   return %y : !q
 }
+
+// -----
+
+!x = tensor<?x?x16xf32, #weft.dims<"B", "T">>
+!scores = tensor<?x?x?xf32, #weft.dims<"B", "T", "T">>
+
+// A row that is masked whole by a finite fill has the map 1/n: kernels compute it from the row's maximum and sum.
+// CHECK-LABEL: func @a_map_of_a_finite_fill_is_a_result(
+// CHECK: weft.attention {{.*}} bias({{.*}}weights = "per_head"
+func.func @a_map_of_a_finite_fill_is_a_result(%x: !x, %m: tensor<?x?xi1, #weft.dims<"T", "T">>) -> (!x, !scores) {
+  %s = weft.matmul %x, %x {transpose_b} : (!x, !x) -> !scores
+  %low = weft.constant dense<-1.0e9> : tensor<f32>
+  %f = weft.where %m, %s, %low : (tensor<?x?xi1, #weft.dims<"T", "T">>, !scores, tensor<f32>) -> !scores
+  %p = weft.softmax %f {axis = 2 : i64} : !scores
+  %y = weft.matmul %p, %x : (!scores, !x) -> !x
+  return %y, %p : !x, !scores
+}

@@ -122,20 +122,3 @@ func.func @values_from_the_probabilities(%x: !x, %r: tensor<?x?x16xf32, #weft.di
   %y = weft.matmul %p, %v : (!scores, !x) -> !x
   return %y : !x
 }
-
-// -----
-
-!x = tensor<?x?x16xf32, #weft.dims<"B", "T">>
-!scores = tensor<?x?x?xf32, #weft.dims<"B", "T", "T">>
-
-// The map of a row that is masked whole by a finite fill is 1/n; computed from the row's logarithm it would be 1.
-// CHECK-LABEL: func @map_of_a_finite_fill(
-// CHECK: weft.softmax
-func.func @map_of_a_finite_fill(%x: !x, %m: tensor<?x?xi1, #weft.dims<"T", "T">>) -> (!x, !scores) {
-  %s = weft.matmul %x, %x {transpose_b} : (!x, !x) -> !scores
-  %low = weft.constant dense<-1.0e9> : tensor<f32>
-  %f = weft.where %m, %s, %low : (tensor<?x?xi1, #weft.dims<"T", "T">>, !scores, tensor<f32>) -> !scores
-  %p = weft.softmax %f {axis = 2 : i64} : !scores
-  %y = weft.matmul %p, %x : (!scores, !x) -> !x
-  return %y, %p : !x, !scores
-}
