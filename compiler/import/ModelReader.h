@@ -161,6 +161,7 @@ public:
   std::vector<std::string> callStack;
   std::unordered_set<ValueId> usedValues;                   ///< of the top graph
   std::unordered_map<std::string, Position> masksWithCache; ///< state -> attention with a mask
+  std::map<std::pair<std::string, std::string>, Position> cacheLayers; ///< state and layer -> attention that keeps it
   std::unordered_map<const JsonValue *, std::vector<std::string>> unknownKeys;
   size_t nodeCount = 0;
   size_t parameterUses = 0;

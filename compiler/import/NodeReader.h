@@ -41,6 +41,7 @@ private:
   bool readOffset(const JsonValue &value);
   bool readCache(const JsonValue &value);
   bool checkStateName(const JsonValue &value, std::string &name);
+  bool claimLayer(const JsonValue &value, const std::string &state, const DimExpr &layer);
   void noteRanges();
 
   ModelReader &reader;

@@ -281,6 +281,20 @@ bool NodeReader::readOffset(const JsonValue &value) {
   return true;
 }
 
+/// Two attentions that append to one layer of a cache would read each other's keys.
+bool NodeReader::claimLayer(const JsonValue &value, const std::string &state, const DimExpr &layer) {
+  const std::string what = "layer " + layer.str() + " of state " + quote(state);
+  std::vector<std::string> used = layer.names();
+  for (const Loop &loop : reader.loops)
+    if (loop.count > 1 && std::find(used.begin(), used.end(), loop.index) == used.end())
+      return reader.error(value, what + " is the same in all " + std::to_string(loop.count) + " rounds of the repeat",
+                          "name the repeat's 'index' in it, as in \"layer\": \"i\"");
+  auto [found, added] = reader.cacheLayers.emplace(std::pair(state, layer.str()), value.position());
+  return added || reader.error(value, what + " is used by two attentions, first at " + std::to_string(found->second.line) +
+                                          ":" + std::to_string(found->second.column),
+                               "give each a layer of its own");
+}
+
 bool NodeReader::readCache(const JsonValue &value) {
   call.attrs.erase("cache");
   if (!reader.checkKeys(value, {"state", "layer"}, "cache"))
@@ -291,6 +305,8 @@ bool NodeReader::readCache(const JsonValue &value) {
   bool good = given && checkStateName(*given, name);
   good = (!layer || reader.readSize(*layer, frame, number)) && good;
   if (!good)
+    return false;
+  if (!claimLayer(layer ? *layer : value, name, number))
     return false;
   call.attrs["cache_state"] = name;
   call.attrs["cache_layer"] = number;

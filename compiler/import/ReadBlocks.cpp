@@ -59,7 +59,9 @@ void ModelReader::checkUnusedBlocks() {
     const Block &block = blocks[name];
     if (block.used || !block.nodes || !block.nodes->isArray())
       continue;
-    diagnostics.warning(block.json->position(), "block " + quote(name) + " is not used");
+    // After an error the nodes that use it may not have been read.
+    if (!diagnostics.hasErrors())
+      diagnostics.warning(block.json->position(), "block " + quote(name) + " is not used");
     for (const JsonValue *node : block.nodes->items) {
       const JsonValue *op = node->find("op");
       if (!node->isObject() || !op || !op->isString()) {

@@ -191,6 +191,9 @@ void ModelReader::readGenerate(const JsonMember &member) {
     else if (entry.outputs.size() != 1)
       error(*given, "entry " + quote(*place) + " needs one output, the logits, but has " +
                         std::to_string(entry.outputs.size()));
+    else if (entry.states.empty() && !root.find("entries")->find(*place)->find("state"))
+      error(*given, "entry " + quote(*place) + " binds no state, so it cannot go on from the tokens before",
+            model.states.empty() ? "declare a kv_cache under 'state'" : "give it \"state\": [\"" + model.states.front().name + "\"]");
     else if (std::string_view(key) == "step")
       step = &entry;
   }

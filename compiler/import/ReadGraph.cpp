@@ -221,8 +221,11 @@ bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const s
     for (const OpInfo &other : opTable())
       if (hint.empty() && other.attr(member.key) && ++count <= 3)
         owners += (owners.empty() ? "" : ", ") + quote(other.name);
-    keyError(member, "op " + quote(name) + " has no attribute " + quote(member.key),
-             !hint.empty() || owners.empty() ? hint : "it belongs to " + owners);
+    if (hint.empty() && !owners.empty())
+      hint = "it belongs to " + owners;
+    else if (hint.empty())
+      hint = member.key.compare(0, 5, "input") == 0 ? "did you mean 'in'?" : "it takes " + listWords({allowed.begin() + 2, allowed.end()});
+    keyError(member, "op " + quote(name) + " has no attribute " + quote(member.key), hint);
   }
   if (const JsonValue *doc = json.find("doc")) {
     std::string text;

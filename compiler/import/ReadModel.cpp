@@ -82,6 +82,9 @@ void ModelReader::readHead() {
       name && readText(*name, model.name) && !isName(model.name))
     error(*name, "model name " + quote(model.name) + " is not a name",
           "letters, digits and _; it becomes the prefix of the C functions");
+  if (model.name == "weft" || model.name.compare(0, 5, "weft_") == 0)
+    error(*root.find("name"), "model name " + quote(model.name) + " is the prefix of the runtime's own functions",
+          "any name that does not begin with 'weft_'");
   if (model.name.size() > limits.nameBytes)
     error(*root.find("name"), "model name of " + std::to_string(model.name.size()) + " bytes", {}, Failure::limit);
   if (const JsonValue *schema = root.find("$schema")) {

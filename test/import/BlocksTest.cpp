@@ -83,6 +83,32 @@ TEST(Blocks, CacheLayersAreInRangeForAllRounds) {
   EXPECT_ERROR(got, "layer i reaches 2, but state 'kv' has layers 0..1");
 }
 
+TEST(Blocks, CacheLayersBelongToOneAttentionEach) {
+  auto repeat = [](const char *layer, const char *count) {
+    return readParts("x:f32[B,T,8]",
+                     R"({"id": "h", "op": "repeat", "block": "b", "index": "i", "in": {"x": "x"}, "carry": "x", "count": )" + std::string(count) + "}",
+                     "h",
+                     block(R"({"id": "y", "op": "attention", "in": ["x", "x", "x"], "heads": 2, "cache": {"state": "kv", "layer": )" +
+                           std::string(layer) + "}}"));
+  };
+  EXPECT_READS(repeat("\"1 - i\"", "2"));
+  EXPECT_READS(repeat("0", "1"));
+  EXPECT_ERROR(repeat("0", "2"), "layer 0 of state 'kv' is the same in all 2 rounds of the repeat (name the repeat's 'index' in it");
+  const std::string first = R"({"id": "a", "op": "attention", "in": ["x", "x", "x"], "heads": 2, "cache": {"state": "kv", "layer": 1}},)";
+  auto second = [&](const char *layer) {
+    return readParts("x:f32[B,T,8]", first + R"({"id": "b", "op": "attention", "in": ["a", "a", "a"], "heads": 2, "cache": {"state": "kv", "layer": )" + layer + "}}", "b");
+  };
+  EXPECT_READS(second("0"));
+  EXPECT_ERROR(second("1"), "layer 1 of state 'kv' is used by two attentions, first at ");
+}
+
+TEST(Blocks, NoUnusedBlocksAreReportedBesideErrors) {
+  Reading got = readParts("x:f32[B,8]", R"({"id": "y", "op": "call", "block": "c", "in": {"x": "x"}})", "y",
+                          block(R"({"id": "a", "op": "relu", "in": "x"})", "\"a\""));
+  EXPECT_ERROR(got, "no block 'c'");
+  EXPECT_EQ(got.warnings(), "");
+}
+
 TEST(Blocks, SeveralCarriesAndNames) {
   std::string node =
       R"({"id": "r", "op": "repeat", "block": "b", "count": 3, "in": {"a": "x", "c": "x"}, "carry": ["c", "a"], "out": ["p", "q"]})";

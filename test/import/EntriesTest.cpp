@@ -47,6 +47,13 @@ TEST(Entries, ValuesOfAllKinds) {
   EXPECT_EQ(generate.temperature, 0.8);
 }
 
+TEST(Entries, GenerateNeedsAState) {
+  const std::string rest = R"(, "decode": {"state": "kv", "dims": {"T": 1}, "outputs": "y"}, "g": {"prefill": "f", "step": "decode", "max_new_tokens": 5})";
+  EXPECT_ERROR(entries(R"("f": {"outputs": ["y"]})" + rest),
+               "entry 'f' binds no state, so it cannot go on from the tokens before (give it \"state\": [\"kv\"])");
+  EXPECT_READS(entries(R"("f": {"state": "kv", "outputs": ["y"]})" + rest));
+}
+
 TEST(Entries, Mistakes) {
   EXPECT_ERROR(entries(R"("f": {"outputs": ["yy"]})"), "no output 'yy' (did you mean 'y'?)");
   EXPECT_ERROR(entries(R"("f": {"outputs": ["y", "y"]})"), "output 'y' is named twice");

@@ -25,6 +25,10 @@ TEST(Head, FormatAndName) {
   EXPECT_ERROR(readText(withHead(R"("format": "1.0.0-\u00e9vil", "name": "m")")), "is not supported");
   EXPECT_ERROR(readText(withHead(R"("format": 1.0, "name": "m")")), "expected text but got 1.0");
   EXPECT_ERROR(readText(withHead(R"("format": "1.0", "name": "a b")")), "model name 'a b' is not a name");
+  for (const std::string name : {"weft", "weft_model"})
+    EXPECT_ERROR(readText(withHead("\"format\": \"1.0\", \"name\": \"" + name + "\"")),
+                 "model name '" + name + "' is the prefix of the runtime's own functions");
+  EXPECT_READS(readText(withHead(R"("format": "1.0", "name": "weftless")")));
   EXPECT_ERROR(readText(withHead(R"("format": "1.0", "name": "*/ \n#include")")), "is not a name");
   EXPECT_ERROR(readText(withHead(R"("format": "1.0", "name": "m", "grpah": 1)")),
                "the model has no key 'grpah' (did you mean 'graph'?)");
