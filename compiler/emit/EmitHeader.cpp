@@ -150,7 +150,7 @@ private:
   }
 
   void names() {
-    line("/* Numbers of dims, of entries, and of the inputs and outputs of each entry, as the generic API counts them. */");
+    line("/* Numbers of dims, entries, states, generate entries, and of the inputs and outputs of each entry, as the generic API counts them. */");
     std::vector<std::string> list;
     for (const DimDesc &dim : input.dims)
       list.push_back(dim.name);
@@ -159,6 +159,11 @@ private:
     for (const HeaderEntry &entry : input.entries)
       list.push_back(entry.name);
     enumeration("ENTRY", list);
+    enumeration("STATE", input.states);
+    list.clear();
+    for (const GenerateDesc &generate : input.generates)
+      list.push_back(generate.name);
+    enumeration("GENERATE", list);
     for (const HeaderEntry &entry : input.entries) {
       std::vector<std::string> inputs, outputs;
       for (const HeaderTensor &tensor : entry.inputs)
@@ -200,7 +205,7 @@ private:
     line("    weft_session **out_session) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("max_dims->", {}) + ";");
     out += unusedDims("max_dims");
-    line("  return weft_session_create(model, sizes, options, out_session);");
+    line("  return weft_session_create(weft_model_descriptor(model) == &" + descriptorSymbol(p) + " ? model : NULL, sizes, options, out_session);");
     line("}");
     line();
   }
@@ -277,18 +282,16 @@ private:
     };
     list("const void *const ", "inputs", inputs);
     list("void *const ", "outputs", outputs);
+    line("  weft_status status = weft_session_expect(session, &" + descriptorSymbol(p) + ");");
     if (inputs.empty() && outputs.empty() && input.dims.empty())
       line("  (void)args;");
     if (!entry.batchDim.empty()) {
       size_t batch = 0;
       while (batch < input.dims.size() && input.dims[batch].name != entry.batchDim)
         ++batch;
-      line("  if (args->valid) {");
-      line("    weft_status status = weft_session_set_valid(session, args->valid, sizes[" + std::to_string(batch) + "]);");
-      line("    if (status != WEFT_OK) return status;");
-      line("  }");
+      line("  if (status == WEFT_OK && args->valid) status = weft_session_set_valid(session, args->valid, sizes[" + std::to_string(batch) + "]);");
     }
-    line("  return weft_session_run(session, " + std::to_string(index) + ", sizes, inputs, outputs);");
+    line("  return status != WEFT_OK ? status : weft_session_run(session, " + std::to_string(index) + ", sizes, inputs, outputs);");
     line("}");
     line();
   }
@@ -298,7 +301,8 @@ private:
     line("/* Continues `count` prompts token by token: '" + commentText(generate.prefill) + "' for the prompts, then steps of '" + commentText(generate.step) + "'.");
     line(" * `options` NULL: what the model states (" + commentText(generate.kind) + ", at most " + std::to_string(generate.maxNewTokens) + " new tokens). See weft_session_generate. */");
     line("static inline weft_status " + name + "(weft_session *session, const weft_generate_options *options, weft_sequence *sequences, int64_t count) {");
-    line("  return weft_session_generate(session, " + std::to_string(index) + ", options, sequences, count);");
+    line("  weft_status status = weft_session_expect(session, &" + descriptorSymbol(p) + ");");
+    line("  return status != WEFT_OK ? status : weft_session_generate(session, " + std::to_string(index) + ", options, sequences, count);");
     line("}");
     line();
   }

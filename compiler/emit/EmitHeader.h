@@ -36,6 +36,7 @@ struct HeaderInput {
   uint64_t hash = 0;              ///< as in the descriptor
   std::vector<DimDesc> dims;      ///< in descriptor order
   std::vector<HeaderEntry> entries;
+  std::vector<std::string> states; ///< names, in descriptor order
   std::vector<GenerateDesc> generates;
   int64_t parameters = 0;         ///< number of elements
 };

@@ -463,6 +463,8 @@ private:
     h.compilerVersion = WEFT_VERSION;
     h.hash = out.hash;
     h.dims = model.dims;
+    for (const StateDesc &state : model.states)
+      h.states.push_back(state.name);
     for (const EntryInfo &info : out.entries) {
       const EntryDesc &desc = *llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == info.name; });
       HeaderEntry entry;

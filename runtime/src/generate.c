@@ -56,19 +56,29 @@ static weft_status check_entry(generation *g, const weft_entry_desc *entry) {
 
 static weft_status check_options(generation *g) {
   const weft_generate_options *o = &g->options;
+  const char *model = g->session->desc->name, *name = g->desc->name;
   if (o->sample == WEFT_SAMPLE_BEAM) return fail(g, WEFT_ERR_UNSUPPORTED, "beam search is not supported");
-  if (o->sample < WEFT_SAMPLE_GREEDY || o->sample > WEFT_SAMPLE_BEAM) return fail(g, WEFT_ERR_ARGUMENT, "expected a kind of sampling");
-  if (!(o->temperature >= 0) || isinf(o->temperature)) return fail(g, WEFT_ERR_ARGUMENT, "expected a temperature of at least 0");
-  if (o->sample == WEFT_SAMPLE_TOP_K && o->k < 1) return fail(g, WEFT_ERR_ARGUMENT, "expected k of at least 1");
-  if (o->sample == WEFT_SAMPLE_TOP_P && !(o->p > 0 && o->p <= 1)) return fail(g, WEFT_ERR_ARGUMENT, "expected p above 0 and at most 1");
-  if (o->k < 0 || o->max_new_tokens < 0 || o->stops < 0 || (o->stops && !o->stop)) return fail(g, WEFT_ERR_ARGUMENT, "expected options of at least 0");
+  if (o->sample < WEFT_SAMPLE_GREEDY || o->sample > WEFT_SAMPLE_BEAM) 
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a weft_sample_kind but got %d", model, name, o->sample);
+  if (!(o->temperature >= 0) || isinf(o->temperature)) 
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a temperature of at least 0 but got %g", model, name, o->temperature);
+  if (o->k < 0 || (o->sample == WEFT_SAMPLE_TOP_K && o->k < 1))
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected k of at least %d but got %lld", model, name,
+                     o->sample == WEFT_SAMPLE_TOP_K, (long long)o->k);
+  if (o->sample == WEFT_SAMPLE_TOP_P && !(o->p > 0 && o->p <= 1))
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected p above 0 and at most 1 but got %g", model, name, o->p);
+  if (o->max_new_tokens < 0)
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected max_new_tokens of at least 0 but got %lld", model, name,
+                     (long long)o->max_new_tokens);
+  if (o->stops < 0 || (o->stops && !o->stop)) return fail(g, WEFT_ERR_ARGUMENT, "expected `stop` to hold `stops` tokens");
   return WEFT_OK;
 }
 
 static weft_status check_sequences(generation *g) {
-  if (g->count < 1 || g->count > g->session->batch || !g->sequences)
-    return weft_fail(&g->session->error, g->sequences ? WEFT_ERR_DIM : WEFT_ERR_ARGUMENT, "%s_%s: %lld sequences, expected 1..%lld", g->session->desc->name,
-                     g->desc->name, (long long)g->count, (long long)g->session->batch);
+  if (!g->sequences) return fail(g, WEFT_ERR_ARGUMENT, "expected sequences but got NULL");
+  if (g->count < 1 || g->count > g->session->batch)
+    return weft_fail(&g->session->error, WEFT_ERR_DIM, "%s_%s: %lld sequences, expected 1..%lld", g->session->desc->name, g->desc->name,
+                     (long long)g->count, (long long)g->session->batch);
   for (int64_t b = 0; b < g->count; ++b) {
     weft_sequence *sequence = &g->sequences[b];
     sequence->count = 0;
@@ -77,6 +87,20 @@ static weft_status check_sequences(generation *g) {
       return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: the prompt of sequence %lld is empty", g->session->desc->name, g->desc->name, (long long)b);
     if (sequence->tokens && sequence->capacity < 0) return fail(g, WEFT_ERR_ARGUMENT, "expected a capacity of at least 0");
   }
+  return WEFT_OK;
+}
+
+/* Before anything is stored: a prompt that the caches can't hold changes nothing. */
+static weft_status check_room(const generation *g) {
+  weft_session *session = g->session;
+  for (int32_t s = 0; s < session->desc->states; ++s)
+    for (int64_t b = 0; b < g->count && (g->prefill->states >> s & 1); ++b) {
+      int64_t held = g->options.append ? session->caches[s].lengths[b] : 0, room = session->desc->state[s].capacity - held;
+      if (g->sequences[b].prompt_length > room)
+        return weft_fail(&session->error, WEFT_ERR_LENGTH, "%s_%s: the prompt of sequence %lld has %lld tokens, expected at most %lld: '%s' holds %lld of %lld positions",
+                         session->desc->name, g->desc->name, (long long)b, (long long)g->sequences[b].prompt_length, (long long)room,
+                         session->desc->state[s].name, (long long)held, (long long)session->desc->state[s].capacity);
+    }
   return WEFT_OK;
 }
 
@@ -311,7 +335,8 @@ static weft_status prepare(generation *g, int32_t index, const weft_generate_opt
   weft_status status = check_entry(g, g->prefill);
   if (!status) status = check_entry(g, g->step);
   if (!status) status = check_options(g);
-  return status ? status : check_sequences(g);
+  if (!status) status = check_sequences(g);
+  return status ? status : check_room(g);
 }
 
 weft_status weft_session_generate(weft_session *session, int32_t generate_entry, const weft_generate_options *options, weft_sequence *sequences,

@@ -327,12 +327,21 @@ void weft_session_destroy(weft_session *session) {
 }
 
 const char *weft_session_error(const weft_session *session) {
-  if (!session) return "out of memory";
+  if (!session) return "no session: out of memory, or not a model of this kind";
   return session->magic == WEFT_SESSION_MAGIC ? session->error.text : "expected a session";
 }
 
 bool weft_session_is(const weft_session *session) { return session && session->magic == WEFT_SESSION_MAGIC && session->created == WEFT_OK; }
 
 const weft_model_desc *weft_session_descriptor(const weft_session *session) { return weft_session_is(session) ? session->desc : NULL; }
+
+weft_status weft_session_expect(weft_session *session, const weft_model_desc *descriptor) {
+  if (weft_session_is(session) && session->desc == descriptor) return WEFT_OK;
+  weft_status status = descriptor ? weft_session_enter(session) : WEFT_ERR_ARGUMENT;
+  if (status) return status;
+  status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "expected a session of '%s' but got one of '%s'", descriptor->name, session->desc->name);
+  weft_session_leave(session);
+  return status;
+}
 
 int64_t weft_session_threads(const weft_session *session) { return weft_session_is(session) ? session->thread_count : 0; }

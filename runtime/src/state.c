@@ -37,8 +37,8 @@ weft_status weft_session_rewind(weft_session *session, int32_t state, int64_t se
     status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s: expected a sequence 0..%lld but got %lld", name, (long long)session->batch - 1,
                        (long long)sequence);
   else if (length < 0 || length > session->caches[state].lengths[sequence])
-    status = weft_fail(&session->error, WEFT_ERR_LENGTH, "%s: sequence %lld holds %lld positions of '%s', expected a length within but got %lld", name,
-                       (long long)sequence, (long long)session->caches[state].lengths[sequence], session->desc->state[state].name, (long long)length);
+    status = weft_fail(&session->error, WEFT_ERR_LENGTH, "%s: sequence %lld of '%s': expected a length 0..%lld but got %lld", name, (long long)sequence,
+                       session->desc->state[state].name, (long long)session->caches[state].lengths[sequence], (long long)length);
   else
     session->caches[state].lengths[sequence] = length;
   weft_session_leave(session);

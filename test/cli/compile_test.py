@@ -106,6 +106,38 @@ class Compile(CommandTest):
         self.link("a.o", "b.o")
         self.app()
 
+    def test_a_session_of_another_model_is_refused(self):
+        self.weft("compile", self.model("a.json", name="a"))
+        inputs = {"only": {"dtype": "f32", "shape": [2]}}
+        self.weft("compile", self.model("b.json", name="b", config={}, dims={}, inputs=inputs, graph=[{"id": "y", "op": "neg", "in": "only"}],
+                                        outputs={"y": "y"}, entries={}))
+        (self.folder / "main.c").write_text("""#include "a.h"
+#include "b.h"
+#include <stdio.h>
+int main(void) {
+  weft_model *a, *b;
+  weft_session *session, *none;
+  float data[2] = {0, 0};
+  a_dims dims;
+  b_dims no_dims = {0};
+  b_forward_args args = {{0}, 0, 0};
+  dims.B = 1;
+  args.only = args.y = data;
+  if (a_open(0, &a) || b_open(0, &b) || weft_model_init(a, 1) || weft_model_init(b, 1) || a_session(a, &dims, 0, &session)) return 1;
+  if (b_forward(session, &args) != WEFT_ERR_ARGUMENT || b_forward(0, &args) != WEFT_ERR_ARGUMENT) return 2;
+  if (b_session(a, &no_dims, 0, &none) != WEFT_ERR_ARGUMENT || none) return 3;
+  return printf("%s\\n", weft_session_error(session)) < 0;
+}
+""")
+        self.link("a.o", "b.o")
+        self.assertEqual(self.app(), "expected a session of 'b' but got one of 'a'\n")
+
+    def test_states_and_generate_entries_have_numbers(self):
+        self.weft("compile", STORIES / "stories260k.json", "-o", "s")
+        header = (self.folder / "s.h").read_text()
+        self.assertIn("stories260k_STATE_kv = 0", header)
+        self.assertIn("stories260k_GENERATE_generate = 0", header)
+
     def test_header_and_object_belong_together(self):
         self.weft("compile", self.model())
         (self.folder / "main.c").write_text(PROGRAM)

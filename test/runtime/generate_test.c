@@ -166,18 +166,27 @@ static void refuses(void) {
   } while (0)
   REFUSED(options.sample = WEFT_SAMPLE_BEAM, WEFT_ERR_UNSUPPORTED);
   REFUSED(options.sample = 9, WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected a weft_sample_kind but got 9");
   REFUSED(options.temperature = -1, WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected a temperature of at least 0 but got -1");
   REFUSED(options.temperature = NAN, WEFT_ERR_ARGUMENT);
   REFUSED(options.temperature = INFINITY, WEFT_ERR_ARGUMENT);
   REFUSED((options.sample = WEFT_SAMPLE_TOP_K, options.k = 0), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected k of at least 1 but got 0");
   REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = 0), WEFT_ERR_ARGUMENT);
   REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = 1.5), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected p above 0 and at most 1 but got 1.5");
   REFUSED((options.sample = WEFT_SAMPLE_TOP_P, options.p = NAN), WEFT_ERR_ARGUMENT);
   REFUSED(options.max_new_tokens = -1, WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected max_new_tokens of at least 0 but got -1");
   REFUSED((options.stops = 1, options.stop = NULL), WEFT_ERR_ARGUMENT);
   REFUSED(sequence.prompt_length = 0, WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_session_error(session), "toy_generate: the prompt of sequence 0 is empty");
+  CHECK_EQUAL(weft_session_generate(session, 0, NULL, &(weft_sequence){prompt, 3, NULL, 0, 0, 0}, 1), WEFT_OK);
+  int64_t held = weft_session_length(session, 0, 0);
   REFUSED((sequence.prompt_length = 13), WEFT_ERR_LENGTH); /* larger than the cache */
+  CHECK_TEXT(weft_session_error(session), "toy_generate: the prompt of sequence 0 has 13 tokens, expected at most 12: 'kv' holds 0 of 12 positions");
+  CHECK_EQUAL(weft_session_length(session, 0, 0), held);
   sequence.prompt_length = 2;
   options = defaults();
   const int32_t bad[2] = {3, 11};
@@ -189,6 +198,7 @@ static void refuses(void) {
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 9), WEFT_ERR_DIM);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 0), WEFT_ERR_DIM);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, NULL, 1), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected sequences but got NULL");
   CHECK_EQUAL(weft_session_generate(NULL, 0, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_OK);
 }

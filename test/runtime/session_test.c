@@ -180,6 +180,7 @@ static void keeps_caches(void) {
   CHECK_TEXT(weft_session_error(session), "toy_decode: sequence 0 holds 12 of 12 positions of 'kv', expected room for 1 more");
   CHECK_EQUAL(weft_session_length(session, 0, 0), 12);
   CHECK_EQUAL(weft_session_rewind(session, 0, 0, 13), WEFT_ERR_LENGTH);
+  CHECK_TEXT(weft_session_error(session), "toy: sequence 0 of 'kv': expected a length 0..12 but got 13");
   CHECK_EQUAL(weft_session_rewind(session, 0, 0, -1), WEFT_ERR_LENGTH);
   CHECK_EQUAL(weft_session_rewind(session, 1, 0, 0), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_rewind(session, 0, 8, 0), WEFT_ERR_ARGUMENT);
@@ -257,6 +258,11 @@ static void knows_broken_handles(void) {
   static char zeros[4096];
   int64_t dims[TOY_DIMS] = {1, 1, 0};
   CHECK_EQUAL(weft_session_run(NULL, 0, dims, NULL, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_expect(NULL, &toy_model), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_expect(session, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_expect(session, &toy_model), WEFT_OK);
+  CHECK_EQUAL(weft_session_expect(session, &packed_model), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "expected a session of 'packed' but got one of 'toy'");
   CHECK_EQUAL(weft_session_run((weft_session *)zeros, 0, dims, NULL, NULL), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_reset((weft_session *)zeros), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_length((weft_session *)zeros, 0, 0), -1);

@@ -177,6 +177,10 @@ void weft_session_destroy(weft_session *session);
 const char *weft_session_error(const weft_session *session);
 
 const weft_model_desc *weft_session_descriptor(const weft_session *session);
+
+/* WEFT_ERR_ARGUMENT, with a text, for a session of another model than the one of this descriptor. The functions of
+ * generated headers call it first: their arrays have the sizes of their own model. */
+weft_status weft_session_expect(weft_session *session, const weft_model_desc *descriptor);
 int64_t weft_session_threads(const weft_session *session);
 
 /* Computes an entry. Generated headers wrap this call in typed ones.
