@@ -416,7 +416,27 @@ bool makeBlock(RandomGenerator &g) {
     return last;
   };
   auto name = [](const std::string &value) { return "\"" + value + "\""; };
-  for (int64_t steps = g.between(1, 4); steps > 0; --steps) {
+  bool anything = g.chance(0.5);
+  if (anything) {
+    RandomGenerator body = g.inside();
+    body.values = {{"x", x.type, -7, 7, false, 0}};
+    body.grow(static_cast<size_t>(g.between(1, 8)));
+    auto result = std::find_if(body.values.rbegin(), body.values.rend(), [&](const RandomValue &value) { return value.type == x.type && value.name != "x"; });
+    RandomValue chosen = result != body.values.rend() ? *result : body.values.back();
+    if (chosen.type.dtype != "f32")
+      chosen = body.add("cast", "\"dtype\": \"f32\"", {chosen}, {"f32", chosen.type.axes}, chosen.low, chosen.high, false);
+    if (!(chosen.type == x.type)) {
+      RandomType scalar{"f32", {}};
+      chosen = chosen.type.axes.empty() ? chosen : body.add("max", "", {chosen}, scalar, chosen.low, chosen.high, false);
+      chosen = body.add("sub", "", {body.values[0].name == "x" ? body.values[0] : RandomValue{"x", x.type, -7, 7, false, 0}, chosen}, x.type, -50, 50, false);
+    }
+    for (const RandomNode &next : body.model.nodes)
+      nodes += (nodes.empty() ? "" : ", ") + nodeText(next);
+    last = chosen.name;
+    node("tanh", name(last), "");
+    node("mul", name(last), "\"value\": 3");
+  }
+  for (int64_t steps = anything ? 0 : g.between(1, 4); steps > 0; --steps) {
     std::string from = last;
     switch (g.between(0, 7)) {
     case 0: node("linear", name(last), "\"features\": " + str(width) + ", \"activation\": \"tanh\""); break;

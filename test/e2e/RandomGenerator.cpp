@@ -32,6 +32,9 @@ RandomGenerator::RandomGenerator(uint64_t seed) : random(seed, "graph") {
       all[name] = round == 1 && chance(0.7) ? 1 : name[0] == 'B' ? between(1, 3) : oneOf(chance(0.8) ? kSmallSizes : kSizes);
     model.rounds.push_back(all);
   }
+  model.zero = chance(0.1);
+  if (model.zero)
+    model.rounds[2][chance(0.6) ? "B" : "T"] = 0;
 }
 
 int64_t RandomGenerator::size(int64_t most) {
@@ -106,6 +109,12 @@ std::vector<RandomValue> RandomGenerator::addMany(const std::string &op, const s
 }
 
 RandomValue RandomGenerator::input(const RandomType &type, double low, double high) {
+  if (closed) {
+    bool flag = type.dtype == "bool", whole = type.dtype[0] == 'i';
+    int64_t least = static_cast<int64_t>(std::ceil(std::max(low, -3.0))), number = between(least, std::max(least, static_cast<int64_t>(std::min(high, 3.0))));
+    std::string text = flag ? (chance(0.6) ? "true" : "false") : whole ? std::to_string(number) : "0." + std::to_string(between(1, 9));
+    return add("constant", "\"value\": " + text + ", \"shape\": " + type.shapeText() + ", \"dtype\": \"" + type.dtype + "\"", {}, type, flag ? 0 : whole ? static_cast<double>(number) : 0, whole ? static_cast<double>(number) : 1, true);
+  }
   RandomValue value{newName(type.dtype == "bool" ? "m" : type.dtype[0] == 'i' ? "i" : "x"), type, low, high, true, 0};
   model.inputs.push_back({value, type.dtype == "bool" && chance(0.3) ? (chance(0.7) ? "true" : "false") : ""});
   values.push_back(value);
@@ -171,22 +180,7 @@ RandomModel RandomGenerator::make() {
     input({chance(0.7) ? "i32" : "i64", oneOf(std::vector<std::vector<RandomAxis>>{{batch, tokens}, {tokens}, {batch}})}, 0, static_cast<double>(between(0, 40)));
   if (chance(0.4))
     input({"bool", oneOf(std::vector<std::vector<RandomAxis>>{{batch, tokens}, {tokens, tokens}, {batch, number(1), tokens}})}, 0, 1);
-  int total = 0;
-  for (const Maker &maker : kMakers)
-    total += maker.weight;
-  size_t wanted = static_cast<size_t>(chance(0.3) ? between(1, 4) : between(4, 25));
-  for (int tries = 0; model.nodes.size() < wanted && tries < 200; ++tries) {
-    int64_t ticket = between(0, total - 1);
-    for (const Maker &maker : kMakers)
-      if ((ticket -= maker.weight) < 0) {
-        maker.make(*this);
-        break;
-      }
-    // Values that became too large serve no longer.
-    values.erase(std::remove_if(values.begin(), values.end(),
-                                [&](const RandomValue &value) { return value.uses > 0 && value.type.count() > kMostElements; }),
-                 values.end());
-  }
+  grow(static_cast<size_t>(chance(0.3) ? between(1, 4) : between(4, 25)));
   for (const RandomNode &node : model.nodes)
     for (const RandomValue &out : node.out) {
       bool used = std::any_of(model.nodes.begin(), model.nodes.end(), [&](const RandomNode &other) { return std::count(other.in.begin(), other.in.end(), out.name) > 0; });
@@ -199,6 +193,33 @@ RandomModel RandomGenerator::make() {
     model.outputs.emplace_back("same", model.inputs[0].value.name);
   model.prune();
   return model;
+}
+
+void RandomGenerator::grow(size_t wanted) {
+  int total = 0;
+  for (const Maker &maker : kMakers)
+    total += maker.weight;
+  for (int tries = 0; model.nodes.size() < wanted && tries < 200; ++tries) {
+    int64_t ticket = between(0, total - 1);
+    for (const Maker &maker : kMakers)
+      if ((ticket -= maker.weight) < 0) {
+        if (!closed || maker.make != makeBlock)
+          maker.make(*this);
+        break;
+      }
+    // Values that became too large serve no longer.
+    values.erase(std::remove_if(values.begin(), values.end(),
+                                [&](const RandomValue &value) { return value.uses > 0 && value.type.count() > kMostElements; }),
+                 values.end());
+  }
+}
+
+RandomGenerator RandomGenerator::inside() {
+  RandomGenerator inner(random.next());
+  inner.model.rounds = model.rounds;
+  inner.sizes = sizes;
+  inner.closed = true;
+  return inner;
 }
 
 RandomModel randomModel(uint64_t seed) { return RandomGenerator(seed).make(); }

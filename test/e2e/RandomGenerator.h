@@ -14,6 +14,10 @@ class RandomGenerator {
 public:
   explicit RandomGenerator(uint64_t seed);
   RandomModel make();
+  /// Adds nodes up to this number, as far as they come about.
+  void grow(size_t nodes);
+  /// The inside of a block: what no operand gives is a constant, and nothing is called.
+  RandomGenerator inside();
 
   // ---- choices
   int64_t between(int64_t low, int64_t high) { return random.integer(low, high); }
@@ -46,6 +50,7 @@ public:
 
   RandomModel model;
   std::vector<RandomValue> values;
+  bool closed = false;  ///< inside a block
 
 private:
   reference::Random random;

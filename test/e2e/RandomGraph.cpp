@@ -48,7 +48,7 @@ std::string operandsText(const RandomNode &node) {
   return node.keys.empty() ? "[" + text + "]" : "{" + text + "}";
 }
 
-std::string nodeText(const RandomNode &node, const std::string &id) {
+std::string textOf(const RandomNode &node, const std::string &id) {
   std::string text = "{\"id\": " + quoted(id) + ", \"op\": " + quoted(node.op);
   if (!node.in.empty())
     text += ", \"in\": " + operandsText(node);
@@ -72,6 +72,8 @@ std::string join(const std::vector<std::string> &parts, const char *separator) {
 
 }  // namespace
 
+std::string nodeText(const RandomNode &node) { return textOf(node, node.out.size() > 1 ? "n_" + node.out[0].name : node.out[0].name); }
+
 bool RandomModel::mentions(const std::string &dim) const {
   auto inType = [&](const RandomType &type) {
     return std::any_of(type.axes.begin(), type.axes.end(), [&](const RandomAxis &axis) { return axis.text.find(dim) != std::string::npos; });
@@ -86,6 +88,9 @@ bool RandomModel::mentions(const std::string &dim) const {
       if (inType(out.type))
         return true;
   }
+  for (const auto &[name, body] : blocks)
+    if (body.find(quoted(dim)) != std::string::npos)
+      return true;
   return false;
 }
 
@@ -93,7 +98,7 @@ std::string RandomModel::text() const {
   std::vector<std::string> dims, inputTexts, blockTexts, nodeTexts, outputTexts;
   for (const char *dim : {"B", "T", "S"})
     if (mentions(dim))
-      dims.push_back(quoted(dim) + ": {\"max\": 512}");
+      dims.push_back(quoted(dim) + ": {" + (zero ? "\"min\": 0, " : "") + "\"max\": 140}");
   for (const RandomInput &input : inputs) {
     const RandomType &type = input.value.type;
     std::string text = quoted(input.value.name) + ": {\"dtype\": " + quoted(type.dtype) + ", \"shape\": " + type.shapeText();
@@ -106,7 +111,7 @@ std::string RandomModel::text() const {
   for (const auto &[name, body] : blocks)
     blockTexts.push_back(quoted(name) + ": " + body);
   for (const RandomNode &node : nodes)
-    nodeTexts.push_back(nodeText(node, node.out.size() > 1 ? "n_" + node.out[0].name : node.out[0].name));
+    nodeTexts.push_back(nodeText(node));
   for (const auto &[name, value] : outputs)
     outputTexts.push_back(quoted(name) + ": " + quoted(value));
   return "{\"format\": \"1.0\", \"name\": \"random\",\n" + (dims.empty() ? "" : "  \"dims\": {" + join(dims, ", ") + "},\n") + "  \"inputs\": {\n    " +

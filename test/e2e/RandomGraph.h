@@ -43,6 +43,8 @@ struct RandomNode {
   std::vector<RandomValue> out;
 };
 
+std::string nodeText(const RandomNode &node);
+
 struct RandomInput {
   RandomValue value;
   std::string fill;  ///< not empty: optional, left out in every other round
@@ -50,6 +52,7 @@ struct RandomInput {
 
 struct RandomModel {
   std::vector<Sizes> rounds;
+  bool zero = false;  ///< dims may be 0
   std::vector<RandomInput> inputs;
   std::vector<std::pair<std::string, std::string>> blocks;  ///< name, JSON
   std::vector<RandomNode> nodes;
