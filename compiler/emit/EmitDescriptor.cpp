@@ -126,7 +126,7 @@ private:
     std::vector<Constant *> out;
     for (const ParamTensor &p : model.tensors)
       out.push_back(record(sizeof(weft_param_desc),
-                           {text(p.name), text(p.fileName.empty() ? p.name : p.fileName), i32(int(DType::f32)), i32(p.shape.size()),
+                           {text(p.name), text(p.fileName.empty() ? p.name : p.fileName), i32(int(p.dtype)), i32(p.shape.size()),
                             fixedArray<int64_t, WEFT_MAX_RANK>(Type::getInt64Ty(c), p.shape, 1), i32(p.transpose), i32(p.mayBeMissing),
                             i32(int(p.init)), f64(p.a), f64(p.b), i64(p.zeroRow)}));
     return out;
@@ -135,7 +135,7 @@ private:
   std::vector<Constant *> states() {
     std::vector<Constant *> out;
     for (const StateDesc &s : model.states)
-      out.push_back(record(sizeof(weft_state_desc), {text(s.name), i64(s.layers), i64(s.kvHeads), i64(s.headDim), i64(s.capacity), i32(WEFT_F32)}));
+      out.push_back(record(sizeof(weft_state_desc), {text(s.name), i64(s.layers), i64(s.kvHeads), i64(s.headDim), i64(s.capacity), i32(int(s.dtype))}));
     return out;
   }
 
@@ -219,7 +219,7 @@ private:
     for (const DescribedVariant &v : in.variants) {
       std::vector<Constant *> views, sources, run, plan;
       for (const ViewTable::Entry &view : v.views->entries()) {
-        views.push_back(record(sizeof(weft_view_desc), {i32(view.kind), i32(WEFT_F32), i64(view.k), i64(view.n), i64(view.nr),
+        views.push_back(record(sizeof(weft_view_desc), {i32(view.kind), i32(view.dtype), i64(view.k), i64(view.n), i64(view.nr),
                                                         i32(sources.size()), i32(view.sources.size())}));
         for (const ViewTable::Source &s : view.sources)
           sources.push_back(record(sizeof(weft_view_source), {i32(s.tensor), i64(s.offset), i64(s.n), i64(s.strideK), i64(s.strideN)}));

@@ -155,9 +155,9 @@ private:
     }
     case Slot::Kind::cacheKeys:
     case Slot::Kind::cacheValues: {
-      // data[layer][keys, values][batch][…]: one half of one layer is batch · layerElements.
+      // data[layer][keys, values][batch][…]: one half of one layer is batch · layerBytes.
       Value cache = at(caches, slot.number * int64_t(sizeof(weft_cache)));
-      Value half = mul(loadI64(at(cache, offsetof(weft_cache, batch))), constant(slot.layerElements * 4));
+      Value half = mul(loadI64(at(cache, offsetof(weft_cache, batch))), constant(slot.layerBytes));
       Value index = mul(evaluate(slot.layer), constant(2));
       if (slot.kind == Slot::Kind::cacheValues)
         index = add(index, constant(1));

@@ -27,7 +27,7 @@ struct Slot {
   int number = 0;
   DimExpr offset, layer;
   llvm::SmallVector<mlir::Value> indices;
-  int64_t layerElements = 0;  ///< cache: elements of one sequence of one layer's keys
+  int64_t layerBytes = 0;  ///< cache: bytes of one sequence of one layer's keys
 
   bool operator==(const Slot &other) const {
     return kind == other.kind && number == other.number && offset == other.offset && layer == other.layer && indices == other.indices;

@@ -10,7 +10,7 @@ namespace weft {
 namespace {
 
 std::string text(const HeadOperand &h) {
-  return "[" + std::to_string(h.pointer) + "," + keyOf(h.batch) + keyOf(h.row) + keyOf(h.head) + "]";
+  return "[" + std::to_string(h.pointer) + "," + std::to_string(int(h.type)) + "," + keyOf(h.batch) + keyOf(h.row) + keyOf(h.head) + "]";
 }
 
 std::string text(const ScoreOperand &s) {
@@ -34,6 +34,10 @@ std::string keyOfSpec(const AttentionSpec &s) {
 }  // namespace
 
 FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error) {
+  if (!cast<RankedTensorType>(op.getQ().getType()).getElementType().isF32()) {
+    error = "attention over values other than f32 is not supported on this target; cast them to f32";
+    return failure();
+  }
   SlotTable table;
   Shape q = shapeOf(op.getQ()), k = shapeOf(op.getK()), v = shapeOf(op.getV());
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads();
@@ -88,8 +92,10 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     int64_t capacity = state.getCapacity(), size = state.getHeadDim();
     DimExpr layer = DimExpr::parse(op.getLayer()->str()).value_or(DimExpr(0));
     auto cacheOperand = [&](SlotTable &t, Slot::Kind kind) {
-      Slot slot{kind, number, DimExpr(0), layer, {}, kvHeads * capacity * size};
-      return HeadOperand{t.add(slot), ElementType::F32, Size::constant(kvHeads * capacity * size), Size::constant(size),
+      Type stored = state.getElementType();
+      ElementType type = stored.isBF16() ? ElementType::BF16 : stored.isF16() ? ElementType::F16 : ElementType::F32;
+      Slot slot{kind, number, DimExpr(0), layer, {}, kvHeads * capacity * size * byteSize(type)};
+      return HeadOperand{t.add(slot), type, Size::constant(kvHeads * capacity * size), Size::constant(size),
                          Size::constant(capacity * size)};
     };
     SlotTable append;

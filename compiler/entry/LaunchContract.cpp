@@ -55,6 +55,10 @@ void join(size_t i, Shape &shape, ArrayRef<Shape *> operands) {
 }  // namespace
 
 FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
+  if (cast<RankedTensorType>(op.getA().getType()).getElementType().isF64()) {
+    error = "products of f64 values are not supported on this target; use f32";
+    return failure();
+  }
   SlotTable table;
   Shape out = shapeOf(op.getEpilogue().front().getArgument(0));
   Shape aShape = shapeOf(op.getA()), bShape = shapeOf(op.getB());
@@ -191,6 +195,8 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   }
   spec.lhs = matrix(*a, aStrides, aColumn);
   spec.rhs = rhs;
+  if (packed)
+    spec.rhsType = views.panels() == WEFT_BF16 ? ElementType::BF16 : views.panels() == WEFT_F16 ? ElementType::F16 : ElementType::F32;
   SmallVector<MatrixOperand> inputs, results;
   for (Extra &extra : extras)
     inputs.push_back(matrix(extra.operand, extra.strides, extra.column));
@@ -213,7 +219,8 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       storeOperand(kb, point, value, result);
   };
 
-  std::string key = "contract" + keyOf(spec.lhs) + weft::keyOf(spec.m) + weft::keyOf(spec.n) + weft::keyOf(spec.k) + std::to_string(rhs);
+  std::string key = "contract" + keyOf(spec.lhs) + weft::keyOf(spec.m) + weft::keyOf(spec.n) + weft::keyOf(spec.k) + std::to_string(rhs) + "," +
+                    std::to_string(int(spec.rhsType));
   for (auto [size, stride] : llvm::zip(spec.batch, spec.rhsBatch))
     key += weft::keyOf(size) + weft::keyOf(stride);
   for (const MatrixOperand &m : llvm::concat<MatrixOperand>(inputs, results))

@@ -25,7 +25,14 @@ int ViewTable::add(weft_view_kind kind, ArrayRef<ParameterPart> parts, int64_t k
   std::string key = std::to_string(kind) + "/" + std::to_string(nr) + "/" + std::to_string(k);
   std::vector<Entry> made;
   for (size_t round = 0; round < rounds; ++round) {
-    Entry entry{kind, k, 0, nr, {}};
+    Type element = cast<RankedTensorType>(parts.front().parameter.getType()).getElementType();
+    weft_dtype dtype = kind == WEFT_VIEW_PANELS ? panelType
+                       : element.isF64()        ? WEFT_F64
+                       : element.isBF16()       ? WEFT_BF16
+                       : element.isF16()        ? WEFT_F16
+                                                : WEFT_F32;
+    Entry entry{kind, dtype, k, 0, nr, {}};
+    key += std::to_string(dtype) + ":";
     for (const ParameterPart &part : parts) {
       ArrayRef<int32_t> tensors = paramOf(part.parameter).getTensors();
       int32_t tensor = tensors.size() > 1 ? tensors[round] : tensors.front();

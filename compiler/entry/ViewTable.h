@@ -21,15 +21,21 @@ public:
   };
   struct Entry {
     weft_view_kind kind;
+    weft_dtype dtype;
     int64_t k, n, nr;
     std::vector<Source> sources;
   };
 
-  /// The number of the first round's view. `k` is 1 for plain views.
+  /// `panelType`: how packed panels are stored; kernels widen half precision as they read.
+  explicit ViewTable(weft_dtype panelType = WEFT_F32) : panelType(panelType) {}
+
+  /// The number of the first round's view. `k` is 1 for plain views, which keep the type of their parameters' values.
   int add(weft_view_kind kind, llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr);
+  weft_dtype panels() const { return panelType; }
   const std::vector<Entry> &entries() const { return views; }
 
 private:
+  weft_dtype panelType;
   std::vector<Entry> views;
   std::map<std::string, int> known;
 };

@@ -30,7 +30,7 @@ void declare(const ModelDesc &model, OpBuilder &b, const EntryImporter &types) {
     DimOp::create(b, types.location(dim.pos, dim.name), dim.name, dim.min, dim.max, dim.hint, dim.multipleOf);
   for (const StateDesc &state : model.states)
     StateOp::create(b, types.location(state.pos, state.name), state.name, state.layers, state.kvHeads, state.headDim, state.capacity,
-                      types.element(DType::f32));
+                      types.element(state.dtype));
 }
 
 class ImportEntry {

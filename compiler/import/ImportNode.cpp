@@ -135,7 +135,7 @@ SmallVector<Value> EntryImporter::repeat(const Node &node, ArrayRef<Value> in) {
   return SmallVector<Value>(op.getResults());
 }
 
-Value EntryImporter::parameter(const Node &node, StringRef role) {
+Value EntryImporter::parameter(const Node &node, StringRef role, Type valueType) {
   auto use = llvm::find_if(node.params, [&](const ParamUse &p) { return p.role == role; });
   if (use == node.params.end())
     return {};
@@ -143,8 +143,8 @@ Value EntryImporter::parameter(const Node &node, StringRef role) {
   SmallVector<DimExpr> sizes;
   for (int64_t n : first.shape)
     sizes.push_back(DimExpr(n));
-  RankedTensorType type = tensorType(sizes, element(DType::f32));
-  // The same text can stand for different tensors when two repeats use one scope: such names get a suffix.
+  RankedTensorType type = tensorType(sizes, valueType);
+  // The same text can stand for different tensors when two repeats use one scope, or be read as two types: a suffix.
   std::string symbol = use->name;
   SmallVector<int32_t> tensors(use->tensors.begin(), use->tensors.end());
   for (int copy = 2;; ++copy) {
@@ -160,7 +160,7 @@ Value EntryImporter::parameter(const Node &node, StringRef role) {
       ParamOp::create(top, location(first.pos, use->name), symbol, type, tensors);
       break;
     }
-    if (existing.getTensors() == ArrayRef<int32_t>(tensors))
+    if (existing.getTensors() == ArrayRef<int32_t>(tensors) && existing.getType() == type)
       break;
     symbol = use->name + "#" + std::to_string(copy);
   }
@@ -286,7 +286,8 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
 
 SmallVector<Value> EntryImporter::mha(const Node &node, ArrayRef<Value> in) {
   Location loc = location(node);
-  Value x = in[0], weight = parameter(node, "in_proj_weight"), bias = parameter(node, "in_proj_bias");
+  Type f = cast<RankedTensorType>((in[0] ? in[0] : in[1]).getType()).getElementType();
+  Value x = in[0], weight = parameter(node, "in_proj_weight", f), bias = parameter(node, "in_proj_bias", f);
   DimExpr e(*shapeOf(x ? x : in[1]).back().constant());
   SmallVector<Value, 3> qkv;
   if (x) {
@@ -300,7 +301,7 @@ SmallVector<Value> EntryImporter::mha(const Node &node, ArrayRef<Value> in) {
     }
   }
   SmallVector<Value> results = attention(node, qkv[0], qkv[1], qkv[2], in[4], in[5], in[6]);
-  results[0] = linear(loc, results[0], parameter(node, "out_proj.weight"), parameter(node, "out_proj.bias"));
+  results[0] = linear(loc, results[0], parameter(node, "out_proj.weight", f), parameter(node, "out_proj.bias", f));
   return results;
 }
 
@@ -317,12 +318,12 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
 
   // --- embeddings and positions
   if (op == "embedding")
-    return {EmbeddingOp::create(b, loc, x, parameter(node, "weight"))};
+    return {EmbeddingOp::create(b, loc, x, parameter(node, "weight", out.getElementType()))};
   if (op == "position_embedding") {
     Value p = positions(node, shapeOf(x)[0], shapeOf(x)[attrs.integer("axis", 1)]);
     if (attrs.word("kind") == "learned")
-      return {EmbeddingOp::create(b, loc, p, parameter(node, "weight"))};
-    return {SinusoidOp::create(b, loc, p, attrs.integer("features"), APFloat(attrs.real("base", 10000)), element(DType::f32))};
+      return {EmbeddingOp::create(b, loc, p, parameter(node, "weight", out.getElementType()))};
+    return {SinusoidOp::create(b, loc, p, attrs.integer("features"), APFloat(attrs.real("base", 10000)), out.getElementType())};
   }
   if (op == "rope") {
     Value p = positions(node, shapeOf(x)[0], shapeOf(x)[1]);
@@ -332,20 +333,20 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
 
   // --- dense
   if (op == "linear")
-    return {activation(loc, linear(loc, x, parameter(node, "weight"), parameter(node, "bias")), attrs.word("activation"))};
+    return {activation(loc, linear(loc, x, parameter(node, "weight", f), parameter(node, "bias", f)), attrs.word("activation"))};
   if (op == "matmul")
     return {MatmulOp::create(b, loc, x, in[1], attrs.flag("transpose_a"), attrs.flag("transpose_b"))};
   if (op == "einsum")
     return {EinsumOp::create(b, loc, in, attrs.word("equation"))};
   if (op == "parameter")
-    return {parameter(node, "")};
+    return {parameter(node, "", out.getElementType())};
 
   // --- norms
   if (op == "layer_norm")
-    return {LayerNormOp::create(b, loc, x, parameter(node, "weight"), parameter(node, "bias"), attrs.integer("axis", 0),
+    return {LayerNormOp::create(b, loc, x, parameter(node, "weight", f), parameter(node, "bias", f), attrs.integer("axis", 0),
                                   APFloat(attrs.real("eps", 1e-5)), attrs.flag("unbiased"), attrs.flag("eps_outside"))};
   if (op == "rms_norm")
-    return {RmsNormOp::create(b, loc, x, parameter(node, "weight"), APFloat(attrs.real("eps")))};
+    return {RmsNormOp::create(b, loc, x, parameter(node, "weight", f), APFloat(attrs.real("eps")))};
   if (op == "l2_normalize")
     return {L2NormalizeOp::create(b, loc, xType, x, attrs.integer("axis"), APFloat(attrs.real("eps", 1e-12)))};
 

@@ -45,7 +45,8 @@ private:
   mlir::Value linear(mlir::Location loc, mlir::Value x, mlir::Value weight, mlir::Value bias);
   mlir::Value activation(mlir::Location loc, mlir::Value x, const std::string &name);
   mlir::Value positions(const Node &node, const DimExpr &batch, const DimExpr &count);
-  mlir::Value parameter(const Node &node, llvm::StringRef role);
+  /// The parameter as values of `type`: what the op computes in. Views convert when weights are loaded.
+  mlir::Value parameter(const Node &node, llvm::StringRef role, mlir::Type type);
   mlir::Value scalar(mlir::Location loc, double value, mlir::Type element);
   mlir::Value scalarAttribute(const Node &node, const char *name, mlir::Type element);
   mlir::Value slice(mlir::Location loc, mlir::Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step = 1);

@@ -13,6 +13,8 @@
 #include "target/cpu/LowerToLLVM.h"
 #include "tiling/TileSizes.h"
 
+#include "weft/abi.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -216,7 +218,7 @@ private:
         diagnostics.error(Position(), llvm::toString(cpu.takeError()));
         return CompileResult::unsupported;
       }
-      variants.push_back(std::make_unique<Variant>(std::move(*cpu)));
+      variants.push_back(std::make_unique<Variant>(std::move(*cpu), panelType()));
       Variant &variant = *variants.back();
       OpBuilder b(&context);
       variant.module = ModuleOp::create(module->getLoc());
@@ -300,6 +302,14 @@ private:
     }
     out.header = emitHeader(header());
     return CompileResult::ok;
+  }
+
+  /// Products read weights in the narrower of what parameters are stored and computed in.
+  weft_dtype panelType() const {
+    for (DType type : {model.precision.params, model.precision.compute})
+      if (type == DType::bf16 || type == DType::f16)
+        return weft_dtype(int(type));
+    return WEFT_F32;
   }
 
   // ---- facts for reports, descriptor and header
@@ -504,7 +514,7 @@ private:
   }
 
   struct Variant {
-    explicit Variant(CpuTarget cpu) : cpu(std::move(cpu)) {}
+    Variant(CpuTarget cpu, weft_dtype panelType) : cpu(std::move(cpu)), views(panelType) {}
     CpuTarget cpu;
     OwningOpRef<ModuleOp> module;
     ViewTable views;
