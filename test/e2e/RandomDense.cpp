@@ -70,6 +70,59 @@ bool makeGated(RandomGenerator &g) {
   return true;
 }
 
+// What may join a product's kernel: pointwise ops with operands of narrower shapes, on either side.
+bool makeEpilogue(RandomGenerator &g) {
+  std::vector<std::string> products;
+  for (const RandomNode &node : g.model.nodes)
+    if (node.op == "linear" || node.op == "matmul" || node.op == "einsum" || node.op == "mha" || node.op == "attention")
+      products.push_back(node.out[0].name);
+  RandomValue x;
+  if (!g.pick(x, [&](const RandomValue &value) { return real(value, 1, 5) && std::count(products.begin(), products.end(), value.name); }))
+    return false;
+  const RandomValue first = x;
+  for (int64_t steps = g.between(1, 4); steps > 0; --steps) {
+    x = g.tamed(x, 100);
+    int64_t kind = g.between(0, 6);
+    double limit = most(x);
+    if (kind == 0) {
+      x = g.add(g.oneOf<std::string>({"relu", "gelu", "tanh", "silu", "neg", "abs", "sigmoid"}), "", {x}, x.type, -limit, limit + 1, false);
+    } else if (kind == 1) {
+      RandomValue m = g.operand({"bool", g.narrowed(x.type.axes)}, 0, 1);
+      x = g.add("masked_fill", "\"value\": -1.5", {x, m}, x.type, -limit - 1.5, limit, false);
+    } else if (kind == 2) {
+      RandomValue m = g.operand({"bool", g.narrowed(x.type.axes)}, 0, 1), y = g.operand({"f32", g.narrowed(x.type.axes)});
+      x = g.add("where", "", g.chance(0.5) ? std::vector<RandomValue>{m, x, y} : std::vector<RandomValue>{m, y, x}, x.type, -limit - most(y), limit + most(y), false);
+    } else if (kind == 3) {
+      RandomType stood = x.type;
+      x = g.add("mul", "", {x, g.chance(0.3) && stood == first.type ? first : x}, x.type, -limit * std::max(limit, most(first)), limit * std::max(limit, most(first)), false);
+    } else {
+      RandomValue y = g.operand({"f32", g.narrowed(x.type.axes)});
+      std::string op = g.oneOf<std::string>({"add", "mul", "sub", "maximum"});
+      x = g.add(op, "", g.chance(0.5) ? std::vector<RandomValue>{x, y} : std::vector<RandomValue>{y, x}, x.type, -limit * 8 - 8, limit * 8 + 8, false);
+    }
+  }
+  return true;
+}
+
+// Only the last position is wanted of what came before.
+bool makeLastRows(RandomGenerator &g) {
+  RandomValue x;
+  if (!g.pick(x, [](const RandomValue &value) { return real(value, 2, 4); }))
+    return false;
+  RandomType type = x.type;
+  size_t axis = type.axes.size() == 2 ? 0 : 1;
+  if (g.chance(0.5)) {
+    type.axes.erase(type.axes.begin() + static_cast<std::ptrdiff_t>(axis));
+    x = g.add("select", "\"axis\": " + str(static_cast<int64_t>(axis)) + ", \"index\": -1", {x}, type, x.low, x.high, x.exact);
+  } else {
+    type.axes[axis] = g.number(1);
+    x = g.add("slice", "\"axis\": " + str(static_cast<int64_t>(axis)) + ", \"start\": -1", {x}, type, x.low, x.high, x.exact);
+  }
+  if (endsInNumber(x) && g.chance(0.5))
+    linear(g, x, g.size(65), true, "");
+  return true;
+}
+
 bool makeMatmul(RandomGenerator &g) {
   RandomValue a;
   if (!g.pick(a, [](const RandomValue &value) { return real(value, 2, 4); }))

@@ -18,7 +18,7 @@ struct Maker {
 };
 const std::vector<Maker> kMakers = {
     {makeUnary, 8}, {makeBinary, 10}, {makeLogic, 5}, {makeIntegers, 3}, {makeNorm, 6}, {makeReduction, 8}, {makePool, 2}, {makeMove, 9},  {makeCut, 6},       {makeJoin, 4},
-    {makeGather, 4}, {makePositions, 4}, {makeLinear, 9}, {makeGated, 2}, {makeMatmul, 5}, {makeEinsum, 4}, {makeAttention, 4}, {makeMha, 2}, {makeSpelledAttention, 5}, {makeBlock, 4},
+    {makeGather, 4}, {makePositions, 4}, {makeLinear, 9}, {makeGated, 2}, {makeEpilogue, 6}, {makeLastRows, 2}, {makeMatmul, 5}, {makeEinsum, 4}, {makeAttention, 4}, {makeMha, 2}, {makeSpelledAttention, 5}, {makeBlock, 4},
 };
 
 }  // namespace

@@ -73,6 +73,8 @@ bool makeGather(RandomGenerator &g);
 bool makePositions(RandomGenerator &g);
 bool makeLinear(RandomGenerator &g);
 bool makeGated(RandomGenerator &g);
+bool makeEpilogue(RandomGenerator &g);
+bool makeLastRows(RandomGenerator &g);
 bool makeMatmul(RandomGenerator &g);
 bool makeEinsum(RandomGenerator &g);
 bool makeAttention(RandomGenerator &g);
