@@ -1,24 +1,10 @@
 /* Generation: prompts through the prefill entry, then one token at a time through the step entry. */
-#include "sample.h"
-#include "session.h"
+#include "generate.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { MOST_DIMS = 64, MOST_INPUTS = 64 };
-
-/* One call of weft_session_generate. */
-typedef struct generation {
-  weft_session *session;
-  const weft_generate_desc *desc;
-  const weft_entry_desc *prefill, *step;
-  weft_generate_options options;
-  weft_sampling sampling;
-  weft_generate_room *room;
-  weft_sequence *sequences;
-  int64_t count, running;
-  int32_t token_dtype;
-} generation;
+typedef weft_generation generation;
 
 static weft_status fail(generation *g, weft_status status, const char *text) {
   return weft_fail(&g->session->error, status, "%s_%s: %s", g->session->desc->name, g->desc->name, text);
@@ -35,6 +21,8 @@ weft_status weft_generate_defaults(const weft_model *model, int32_t generate, we
   out_options->k = desc->k;
   out_options->p = desc->p;
   out_options->seed = desc->seed;
+  out_options->beams = desc->beams;
+  out_options->length_penalty = desc->length_penalty;
   out_options->stop = desc->stop;
   out_options->stops = desc->stops;
   return WEFT_OK;
@@ -57,7 +45,6 @@ static weft_status check_entry(generation *g, const weft_entry_desc *entry) {
 static weft_status check_options(generation *g) {
   const weft_generate_options *o = &g->options;
   const char *model = g->session->desc->name, *name = g->desc->name;
-  if (o->sample == WEFT_SAMPLE_BEAM) return fail(g, WEFT_ERR_UNSUPPORTED, "beam search is not supported");
   if (o->sample < WEFT_SAMPLE_GREEDY || o->sample > WEFT_SAMPLE_BEAM) 
     return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a weft_sample_kind but got %d", model, name, o->sample);
   if (!(o->temperature >= 0) || isinf(o->temperature)) 
@@ -70,6 +57,10 @@ static weft_status check_options(generation *g) {
   if (o->max_new_tokens < 0)
     return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected max_new_tokens of at least 0 but got %lld", model, name,
                      (long long)o->max_new_tokens);
+  if (o->sample == WEFT_SAMPLE_BEAM && o->beams < 1)
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected beams of at least 1 but got %lld", model, name, (long long)o->beams);
+  if (o->sample == WEFT_SAMPLE_BEAM && !isfinite(o->length_penalty))
+    return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a finite length_penalty but got %g", model, name, o->length_penalty);
   if (o->stops < 0 || (o->stops && !o->stop)) return fail(g, WEFT_ERR_ARGUMENT, "expected `stop` to hold `stops` tokens");
   return WEFT_OK;
 }
@@ -87,6 +78,9 @@ static weft_status check_sequences(generation *g) {
       return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: the prompt of sequence %lld is empty", g->session->desc->name, g->desc->name, (long long)b);
     if (sequence->tokens && sequence->capacity < 0) return fail(g, WEFT_ERR_ARGUMENT, "expected a capacity of at least 0");
   }
+  if (g->options.sample == WEFT_SAMPLE_BEAM && g->options.beams > g->session->batch / g->count)
+    return weft_fail(&g->session->error, WEFT_ERR_LENGTH, "%s_%s: %lld beams for each of %lld prompts need as many sequences, but the session has %lld",
+                     g->session->desc->name, g->desc->name, (long long)g->options.beams, (long long)g->count, (long long)g->session->batch);
   return WEFT_OK;
 }
 
@@ -151,8 +145,7 @@ static weft_status call(generation *g, int32_t index, int64_t tokens, const void
   return weft_run_entry(g->session, index, dims, inputs, outputs);
 }
 
-/* The row of logits that follows sequence b's last real token. */
-static const float *logits_of(generation *g, int32_t index, int64_t b, int64_t *vocabulary) {
+const float *weft_generation_logits(generation *g, int32_t index, int64_t b, int64_t *vocabulary) {
   const weft_entry_desc *entry = &g->session->desc->entry[index];
   const weft_entry_plan *plan = &g->session->plans[index];
   const weft_tensor_desc *output = &entry->output[0];
@@ -167,8 +160,7 @@ static const float *logits_of(generation *g, int32_t index, int64_t b, int64_t *
   return g->room->row;
 }
 
-/* Feeds the prompts in as few calls as the session's largest T allows; every sequence has a token in each call. */
-static weft_status feed_prompts(generation *g) {
+weft_status weft_generation_feed(generation *g) {
   weft_session *session = g->session;
   const int32_t dim = g->prefill->token_dim;
   int64_t fixed = g->prefill->fixed_dims ? g->prefill->fixed_dims[dim] : 0, most = fixed ? fixed : session->max_dims[dim];
@@ -215,7 +207,7 @@ static weft_status feed_prompts(generation *g) {
 
 /* ---- Choosing --------------------------------------------------------------------------------------------------- */
 
-static int64_t limit_of(const generation *g, int64_t b) {
+int64_t weft_generation_limit(const generation *g, int64_t b) {
   const weft_sequence *sequence = &g->sequences[b];
   return sequence->tokens && sequence->capacity < g->options.max_new_tokens ? sequence->capacity : g->options.max_new_tokens;
 }
@@ -226,7 +218,7 @@ static void finish(generation *g, int64_t b, weft_stop_reason reason) {
   --g->running;
 }
 
-static bool is_stop(const generation *g, int64_t token) {
+bool weft_generation_stops(const generation *g, int64_t token) {
   for (int32_t i = 0; i < g->options.stops; ++i)
     if (g->options.stop[i] == token) return true;
   return false;
@@ -252,12 +244,12 @@ static weft_status choose(generation *g, int32_t index) {
     int64_t vocabulary;
     bool room;
     int64_t position = length_of(g, b, &room);
-    const float *row = logits_of(g, index, b, &vocabulary);
+    const float *row = weft_generation_logits(g, index, b, &vocabulary);
     int64_t token = weft_sample(&g->sampling, row, vocabulary, b, position, g->room->heap);
     if (token < 0)
       return weft_fail(&g->session->error, WEFT_ERR_NUMERIC, "%s_%s: the logits of sequence %lld at position %lld hold NaN or nothing finite",
                        g->session->desc->name, g->desc->name, (long long)b, (long long)position);
-    if (is_stop(g, token)) {
+    if (weft_generation_stops(g, token)) {
       finish(g, b, WEFT_STOP_END);
       continue;
     }
@@ -265,14 +257,12 @@ static weft_status choose(generation *g, int32_t index) {
     if (sequence->tokens) sequence->tokens[number] = (int32_t)token;
     g->room->last[b] = (int32_t)token;
     if (g->options.on_token && g->options.on_token(g->options.on_token_user, b, number, (int32_t)token)) finish(g, b, WEFT_STOP_CALLER);
-    else if (sequence->count >= limit_of(g, b) || !room) finish(g, b, WEFT_STOP_LENGTH);
+    else if (sequence->count >= weft_generation_limit(g, b) || !room) finish(g, b, WEFT_STOP_LENGTH);
   }
   return WEFT_OK;
 }
 
-/* One step. Sequences that have ended ride along with their last token; their lengths are put back afterwards, so that
- * what the step stored for them does not count. */
-static weft_status step(generation *g) {
+weft_status weft_generation_step(generation *g) {
   weft_session *session = g->session;
   weft_status status = plan_call(g, g->desc->step, 1);
   if (status) return status;
@@ -300,17 +290,18 @@ static weft_status generate(generation *g) {
     for (int32_t s = 0; s < session->desc->states; ++s)
       if ((g->prefill->states | g->step->states) >> s & 1)
         for (int64_t b = 0; b < g->count; ++b) session->caches[s].lengths[b] = 0;
-  weft_status status = feed_prompts(g);
+  if (g->options.sample == WEFT_SAMPLE_BEAM) return weft_generation_beams(g);
+  weft_status status = weft_generation_feed(g);
   if (status) return status;
   g->running = g->count;
   memset(g->room->done, 0, (size_t)g->count);
   for (int64_t b = 0; b < g->count; ++b) {
     g->room->last[b] = g->sequences[b].prompt[g->sequences[b].prompt_length - 1];
-    if (limit_of(g, b) < 1) finish(g, b, WEFT_STOP_LENGTH);
+    if (weft_generation_limit(g, b) < 1) finish(g, b, WEFT_STOP_LENGTH);
   }
   for (int32_t index = g->desc->prefill; g->running > 0; index = g->desc->step) {
     status = choose(g, index);
-    if (!status && g->running > 0) status = step(g);
+    if (!status && g->running > 0) status = weft_generation_step(g);
     if (status) return status;
   }
   return WEFT_OK;

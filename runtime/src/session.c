@@ -112,7 +112,29 @@ static void lay_plan(weft_session *session, cursor *c, const weft_model_desc *de
   if (session && c->good) session->plans[e] = plan;
 }
 
-static void lay_room(weft_session *session, cursor *c, const extents *x, int32_t g, int64_t states) {
+/* A hypothesis grows until a cache of the step is full; its last token is not stored. */
+static int64_t most_new_tokens(const weft_model_desc *desc, int32_t g) {
+  int64_t most = -1;
+  for (int32_t s = 0; s < desc->states; ++s)
+    if (desc->entry[desc->generate[g].step].states >> s & 1 && (most < 0 || desc->state[s].capacity < most)) most = desc->state[s].capacity;
+  return most + 1;
+}
+
+static void lay_beam_room(cursor *c, const weft_model_desc *desc, int64_t batch, int32_t g, weft_beam_room *beam) {
+  int64_t places = 0;
+  c->good = c->good && weft_ck_mul(batch, most_new_tokens(desc, g), &places);
+  beam->prompts = take(c, batch, sizeof(weft_beam_prompt));
+  beam->running = take(c, batch, sizeof(weft_hypothesis));
+  beam->top = take(c, batch, sizeof(weft_hypothesis));
+  beam->next = take(c, batch, sizeof(weft_hypothesis));
+  beam->finished = take(c, batch, sizeof(weft_finished));
+  beam->taken = take(c, batch, 1);
+  beam->lengths = take(c, batch, desc->states * (int64_t)sizeof(int64_t));
+  beam->tokens = take(c, places, sizeof(int32_t));
+  beam->parents = take(c, places, sizeof(int32_t));
+}
+
+static void lay_room(weft_session *session, cursor *c, const weft_model_desc *desc, const extents *x, int32_t g) {
   weft_generate_room room = {0};
   room.vocabulary = x->vocabulary[g];
   room.logits_bytes = x->logits[g];
@@ -124,8 +146,9 @@ static void lay_room(weft_session *session, cursor *c, const extents *x, int32_t
   room.last = take(c, x->batch, sizeof(int32_t));
   room.valid = take(c, x->batch, sizeof(int32_t));
   room.fed = take(c, x->batch, sizeof(int64_t));
-  room.saved = take(c, x->batch, states * (int64_t)sizeof(int64_t));
+  room.saved = take(c, x->batch, desc->states * (int64_t)sizeof(int64_t));
   room.done = take(c, x->batch, 1);
+  lay_beam_room(c, desc, x->batch, g, &room.beam);
   if (session && c->good) session->rooms[g] = room;
 }
 
@@ -159,7 +182,7 @@ static void lay_out(weft_session *session, cursor *c, const weft_model *model, c
   s->capacities_bytes = take(c, desc->states, sizeof(int64_t));
   s->valid = take(c, x->batch, sizeof(int32_t));
   for (int32_t e = 0; e < desc->entries; ++e) lay_plan(session, c, desc, e);
-  for (int32_t g = 0; g < desc->generates; ++g) lay_room(session, c, x, g, desc->states);
+  for (int32_t g = 0; g < desc->generates; ++g) lay_room(session, c, desc, x, g);
   /* Each thread's scratch ends with two lines that no other thread touches: prefetchers fetch pairs of lines. */
   int64_t stride = 0;
   c->good = c->good && weft_ck_align(x->scratch, WEFT_ALIGNMENT, &stride) && weft_ck_add(stride, 2 * WEFT_ALIGNMENT, &stride);

@@ -25,6 +25,37 @@ typedef struct weft_entry_plan {
   int64_t batch, tokens; /* of this call, for entries with states; 1 and 0 where the entry has no such dim */
 } weft_entry_plan;
 
+/* Beam search: a hypothesis that runs, or a candidate to become one. */
+typedef struct weft_hypothesis {
+  double sum;     /* of log-probabilities */
+  int64_t row;    /* sequence of the session that holds its positions */
+  int32_t parent; /* slot of the hypothesis that it continues */
+  int32_t token;
+} weft_hypothesis;
+
+typedef struct weft_finished {
+  double score;
+  int64_t order, count; /* when it finished; tokens without the stop token */
+  int32_t slot;         /* of its last token */
+  bool end;             /* it took a stop token */
+} weft_finished;
+
+typedef struct weft_beam_prompt {
+  int64_t limit, running, finished, order;
+  bool ended;
+} weft_beam_prompt;
+
+/* Slots: those of prompt b begin at b * beams, the best hypothesis first. */
+typedef struct weft_beam_room {
+  weft_beam_prompt *prompts;     /* [batch] */
+  weft_hypothesis *running;      /* [batch] by slot */
+  weft_hypothesis *top, *next;   /* [batch] the best candidates of one prompt: of all, of those that run on */
+  weft_finished *finished;       /* [batch] `beams` places for each prompt */
+  unsigned char *taken;          /* [batch] rows */
+  int64_t *lengths;              /* [states][batch] of the prompts */
+  int32_t *tokens, *parents;     /* [positions][batch] token of each slot at each step, slot that it continues */
+} weft_beam_room;
+
 /* Memory of one generate entry that no other call uses. */
 typedef struct weft_generate_room {
   int64_t vocabulary;   /* sizes at the session's largest dims; 0: the entry cannot run */
@@ -38,6 +69,7 @@ typedef struct weft_generate_room {
   int64_t *fed;         /* [batch] prompt tokens already fed */
   int64_t *saved;       /* [states][batch] lengths before a step */
   unsigned char *done;  /* [batch] */
+  weft_beam_room beam;
 } weft_generate_room;
 
 struct weft_session {

@@ -164,7 +164,6 @@ static void refuses(void) {
     CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), wanted);          \
     CHECK(weft_session_error(session)[0]);                                                   \
   } while (0)
-  REFUSED(options.sample = WEFT_SAMPLE_BEAM, WEFT_ERR_UNSUPPORTED);
   REFUSED(options.sample = 9, WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_session_error(session), "toy_generate: expected a weft_sample_kind but got 9");
   REFUSED(options.temperature = -1, WEFT_ERR_ARGUMENT);

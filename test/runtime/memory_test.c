@@ -80,6 +80,8 @@ static weft_status run_all(weft_session *session) {
   if (!status) status = weft_session_run(session, TOY_PREFILL, dims, inputs, outputs);
   weft_sequence sequences[2] = {{prompt, 3, results[0], 4, 0, 0}, {prompt, 1, results[1], 4, 0, 0}};
   if (!status) status = weft_session_generate(session, 0, NULL, sequences, 2);
+  weft_generate_options options = {.max_new_tokens = 4, .sample = WEFT_SAMPLE_BEAM, .beams = 3};
+  if (!status) status = weft_session_generate(session, 0, &options, sequences, 1);
   tokens[4] = 99; /* failing calls do not allocate either */
   if (!status && weft_session_run(session, TOY_FORWARD, dims, inputs, outputs) != WEFT_ERR_INDEX) status = WEFT_ERR_FORMAT;
   tokens[4] = 0;

@@ -219,6 +219,8 @@ typedef struct weft_generate_options {
   int64_t k;                        /* top_k, and top_p when > 0: only the k most probable */
   double p;                         /* top_p: the fewest most probable tokens that together have at least p */
   uint64_t seed;
+  int64_t beams;                    /* beam: hypotheses of each prompt */
+  double length_penalty;            /* beam: a hypothesis's score is its sum of log-probabilities / length^length_penalty */
   const int64_t *stop;              /* a sequence ends when one of these is chosen; it is not returned */
   int32_t stops;
   int append;                       /* 1: continue after what the caches hold; 0: start empty */
@@ -250,8 +252,17 @@ weft_status weft_generate_defaults(const weft_model *model, int32_t generate, we
 /* Continues `count` prompts (up to the session's batch; lengths may differ) token by token. `options` NULL: the model's.
  * The choice at a position depends on the logits, the seed, the sequence's number and the position alone; equal logits:
  * the lowest token wins. Allocates nothing.
- * Fails as weft_session_run, and with WEFT_ERR_NUMERIC, WEFT_ERR_UNSUPPORTED (beam search). Counts then say what was
- * generated before. */
+ * Fails as weft_session_run, and with WEFT_ERR_NUMERIC, WEFT_ERR_UNSUPPORTED. Counts then say what was generated before.
+ *
+ * WEFT_SAMPLE_BEAM: each prompt has up to `beams` running hypotheses, the best by their sums of log-probabilities among
+ * all continuations that take no stop token. Of all continuations the best `beams` are looked at: those that take a stop
+ * token are finished, their length counts it. A prompt ends when `beams` are finished and no running one, scored at its
+ * present length, beats the worst of the best `beams` of them, or at the limit, where running ones count as finished.
+ * The best score wins, ties: the earlier finished; equal sums: the better hypothesis before, then the lowest token.
+ * Temperature, k, p and seed are not used. Needs a session for count * beams sequences (else WEFT_ERR_LENGTH) and uses
+ * the first of them; inputs of the step have a row for each, those of a prompt one after the other. on_token hears the
+ * winners when all prompts have ended. The caches then hold the prompts (with `append`, after what was there); those of
+ * sequences from count up to count * beams are empty. */
 weft_status weft_session_generate(weft_session *session, int32_t generate, const weft_generate_options *options,
                                   weft_sequence *sequences, int64_t count);
 
