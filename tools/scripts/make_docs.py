@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Writes the generated pages: docs/passes.md and docs/dialect.md from ODS, the table of functions in docs/c-api.md from the
-# public headers. Usage: make_docs.py [--check] [--tblgen FILE]; with --check nothing is written, and exit code 1 says a page is old.
+# public headers; with --docgen also docs/ops.md and the JSON Schema. Usage: make_docs.py [--check] [--tblgen FILE] [--docgen FILE];
+# with --check nothing is written, and exit code 1 says a page is old.
 import argparse
 import difflib
 import pathlib
@@ -77,6 +78,13 @@ def cell(text):
     return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
 
 
+def fallback(declaration):
+    """What a function without a comment of its own does; the headers' general rules say so."""
+    if re.search(r"_(destroy|close)\(", declaration):
+        return "Releases it; accepts `NULL`."
+    return "likewise" if "const char *name" in declaration else "An answer about the handle; never fails."
+
+
 def functions_table():
     """One table a chapter of runtime.h, then tensors.h and status.h: declaration, first sentence, what it can answer."""
     lines = []
@@ -85,7 +93,7 @@ def functions_table():
         text = text[text.index('extern "C" {') : text.rindex("#ifdef __cplusplus")]
         text = re.sub(r"(?ms)^typedef (?:struct|enum) \w+ \{.*?^\} \w+;|^typedef [^;{]*\{[^}]*\} \w+;|^typedef [^;{]*;|^#.*?$", "", text)
         tokens = re.findall(r"(?s)/\*.*?\*/|^[a-z][\w \*]*\bweft_\w+\([^;]*\);", text, re.M)
-        title, comment, opened = header, "", None
+        title, comment, opened, previous = header, "", None, ""
         for token in tokens:
             if token.startswith("/* ----"):
                 title, comment = re.match(r"/\* -+ (.*?)\.? -+", re.sub(r"\s+", " ", token)).group(1), ""
@@ -97,9 +105,13 @@ def functions_table():
                     lines += ["", f"**`{header}`**" + (f": {title}" if title != header else ""), "", "| function | what | fails with |", "|---|---|---|"]
                     opened = (header, title)
                 fails = " ".join(dict.fromkeys(re.findall(r"WEFT_ERR_\w+", comment)))
-                what = sentence(comment, r'(?s)^(.*?[.;])(?:\s|$)') or comment
-                lines.append(f"| `{cell(token[:-1])}` | {cell(what)} | {fails.replace('WEFT_ERR_', '')} |")
-                comment = ""
+                what = (sentence(comment, r"(?s)^(.*?[.;])(?:\s|$)") or comment).rstrip(";")
+                if comment.startswith("The same"):
+                    fails = fails or previous
+                inherited = re.search(r"Fails as (weft_\w+)", comment)
+                names = fails.replace("WEFT_ERR_", "") + (f" and as `{inherited.group(1)}`" if inherited else "")
+                lines.append(f"| `{cell(token[:-1])}` | {cell(what) or fallback(token)} | {names} |")
+                comment, previous = "", fails
     return "\n".join(lines).strip() + "\n"
 
 
@@ -113,9 +125,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--tblgen", default="/usr/lib/llvm-22/bin/mlir-tblgen")
+    parser.add_argument("--docgen")
     options = parser.parse_args()
     old = []
-    for name, text in (("passes.md", passes_page(options.tblgen)), ("dialect.md", dialect_page(options.tblgen)), ("c-api.md", c_api_page())):
+    pages = [("passes.md", passes_page(options.tblgen)), ("dialect.md", dialect_page(options.tblgen)), ("c-api.md", c_api_page())]
+    if options.docgen:
+        for name, page in (("ops.md", "ops"), ("weft-1.schema.json", "schema")):
+            pages.append((name, subprocess.run([options.docgen, page], capture_output=True, text=True, check=True).stdout))
+    for name, text in pages:
         file = DOCS / name
         present = file.read_text() if file.exists() else ""
         if present == text:

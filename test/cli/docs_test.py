@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# The pages of docs/ are true: generated ones are up to date, links and file names lead somewhere, commands exist, examples
+# of messages are what the tool prints. WEFT_WRITE_DOCS=1 writes the messages that it prints into docs/diagnostics.md.
+import os
+import re
+import shlex
+import subprocess
+import sys
+import unittest
+
+from weft_cli import INCLUDE, MODELS, RUNTIME, WEFT, CommandTest
+
+ROOT = MODELS.parent
+DOCS = ROOT / "docs"
+ROOMS = ("compiler", "runtime", "test")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *sorted(MODELS.glob("**/README.md")),
+         *sorted(page for room in ROOMS for page in (ROOT / room).glob("**/README.md"))]
+GENERATED = {"passes.md", "dialect.md", "ops.md"}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+def anchors(page):
+    """The names of a page's headings, as web views of Markdown make them."""
+    text = re.sub(r"(?sm)^```.*?^```", "", page.read_text())
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in re.findall(r"(?m)^#+ (.*)$", text)}
+
+
+class Docs(CommandTest):
+    def test_generated_pages_are_up_to_date(self):
+        tblgen = ["--tblgen", os.environ["WEFT_TBLGEN"]] if os.environ.get("WEFT_TBLGEN") else []
+        done = subprocess.run([sys.executable, str(ROOT / "tools/scripts/make_docs.py"), "--check", *tblgen], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_links_lead_somewhere(self):
+        for page in PAGES:
+            prose = re.sub(r"(?sm)^```.*?^```|`[^`\n]*`", "", page.read_text())
+            for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose):
+                if "://" in target:
+                    continue
+                file = (page.parent / target).resolve() if target else page
+                self.assertTrue(file.exists(), f"{page}: {target}")
+                if anchor and file.suffix == ".md":
+                    self.assertIn(anchor, anchors(file), f"{page}: {target}#{anchor}")
+
+    def test_files_named_in_pages_exist(self):
+        for page in PAGES:
+            if page.name in GENERATED:
+                continue
+            for name in re.findall(r"`((?:compiler|runtime|test|tools|docs|cmake|models)/[\w./*-]+)`", page.read_text()):
+                found = list(ROOT.glob(name.rstrip("/"))) if "*" in name else [ROOT / name]
+                self.assertTrue(found and found[0].exists(), f"{page}: {name}")
+
+    def test_every_room_has_a_sign(self):
+        for top in ROOMS:
+            for folder in [ROOT / top, *(ROOT / top).glob("*/")]:
+                sources = [f for f in folder.iterdir() if f.is_file()] if folder.is_dir() else []
+                if sources:
+                    self.assertTrue((folder / "README.md").exists(), f"{folder} has no README.md")
+
+    def test_commands_in_pages_exist(self):
+        helps = {}
+        for page in PAGES:
+            for block in blocks(page, "sh"):
+                self.assertEqual(subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True).returncode, 0, block)
+                for line in block.replace("\\\n", " ").splitlines():
+                    words = shlex.split(line, comments=True)
+                    for word in words:
+                        if re.match(r"(tools|test|compiler|docs|runtime)/[\w./-]+\.\w+$", word) and ">" not in words:
+                            self.assertTrue((ROOT / word).exists(), f"{page}: {line}")
+                    if words and (words[0] == "weft" or words[0].endswith("/weft")) and len(words) > 1:
+                        command = words[1]
+                        if command not in helps:
+                            helps[command] = self.weft(*([command] if not command.startswith("-") else []), "--help")[0]
+                        for option in (w.split("=")[0] for w in words[1:] if w.startswith("--")):
+                            self.assertIn(option, helps[command], f"{page}: {line}")
+
+    def test_example_diffs_are_what_the_sources_say(self):
+        for page in (DOCS / "adding-an-op.md", DOCS / "adding-a-pass.md"):
+            for block in blocks(page, "diff"):
+                text = ""
+                for line in block.splitlines():
+                    if line.startswith("+++ "):
+                        text = (ROOT / line[4:].strip()).read_text()
+                    elif line.startswith("+"):
+                        self.assertIn(line[1:].strip(), text, f"{page}: {line}")
+
+    def test_messages_are_what_the_tool_prints(self):
+        page = DOCS / "diagnostics.md"
+        text = page.read_text()
+        model = blocks(page, "json")[0].splitlines()
+        tested = 0
+
+        def example(found):
+            nonlocal tested
+            tested += 1
+            command, old = found.group(1), found.group(2)
+            lines = list(model)
+            for number, line in re.findall(r"(?m)^ *(\d+) \| (.*)$", old):
+                lines[int(number) - 1] = line
+            (self.folder / "m.json").write_text("\n".join(lines) + "\n")
+            words = shlex.split(command)
+            done = subprocess.run([WEFT, *words[1:]], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+            return f"```console\n$ {command}; echo $?\n{done.stdout}{done.returncode}\n```"
+
+        new = re.sub(r"(?ms)^```console\n\$ (weft [^\n]*); echo \$\?\n(.*?)^```$", example, text)
+        self.assertGreater(tested, 30)
+        if os.environ.get("WEFT_WRITE_DOCS"):
+            page.write_text(new)
+        self.maxDiff = None
+        self.assertEqual(text.splitlines() if not os.environ.get("WEFT_WRITE_DOCS") else new.splitlines(), new.splitlines())
+
+    def test_program_of_the_c_page(self):
+        (self.folder / "tiny.json").write_text(blocks(ROOT / "README.md", "json")[0])
+        (self.folder / "main.c").write_text(blocks(DOCS / "c-api.md", "c")[0])
+        self.weft("compile", "tiny.json")
+        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", INCLUDE, "main.c", "tiny.o", RUNTIME, "-lm", "-lpthread", "-o", "app"],
+                       cwd=self.folder, check=True)
+        out = subprocess.run(["./app"], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+        self.assertIn("tokens[0, 1] is 1000, expected 0..999", out)
+
+
+if __name__ == "__main__":
+    unittest.main()
