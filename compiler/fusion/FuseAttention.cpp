@@ -183,6 +183,9 @@ struct FuseAttention : OpRewritePattern<MatmulOp> {
     auto refuse = [&](const Twine &why) { return rewriter.notifyMatchFailure(context, why); };
     if (context.getTransposeA())
       return refuse("expected probabilities as they are on the left of the product");
+    // Written out in another dtype, every step rounds to it; the kernel would not.
+    if (!elementOf(context.getY()).isF32())
+      return refuse("expected products of f32");
 
     Value p = context.getA();
     double dropout = 0;

@@ -263,7 +263,11 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
   int64_t heads = attrs.integer("heads", 1), kvHeads = attrs.integer("kv_heads", heads);
   Shape qs = shapeOf(q), ks = shapeOf(k), vs = shapeOf(v);
   int64_t dh = *qs[2].constant() / heads, dv = *vs[2].constant() / kvHeads;
-  Type f = cast<RankedTensorType>(q.getType()).getElementType();
+  // Half precision is computed in f32 and rounded once, at the end.
+  Type given = cast<RankedTensorType>(q.getType()).getElementType(), f = given.isF64() ? given : element(DType::f32);
+  auto as = [&](Value value, Type type) { return !value || value.getType() == tensorType(shapeOf(value), type) ? value : Value(CastOp::create(b, loc, tensorType(shapeOf(value), type), value)); };
+  for (Value *operand : {&q, &k, &v, &bias})
+    *operand = as(*operand, f);
   const StateDesc *state = boundState(node, "cache_state");
   std::string weights = state ? "" : attrs.word("return_weights");
   SmallVector<Type> types{tensorType({qs[0], qs[1], DimExpr(heads * dv)}, f)};
@@ -278,9 +282,9 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
       attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(attrs.real("dropout")),
       state ? FlatSymbolRefAttr::get(module.getContext(), state->name) : FlatSymbolRefAttr(),
       state ? b.getStringAttr(attrs.dim("cache_layer").str()) : StringAttr(), weights.empty() ? StringAttr() : b.getStringAttr(weights));
-  SmallVector<Value> results{op.getY()};
+  SmallVector<Value> results{as(op.getY(), given)};
   if (op.getMap())
-    results.push_back(op.getMap());
+    results.push_back(as(op.getMap(), given));
   return results;
 }
 

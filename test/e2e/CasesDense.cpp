@@ -80,6 +80,12 @@ void addAttentionCases(std::vector<Case> &t) {
     attention(4, 2, 8, 8, (rest + ", \"causal\": true").c_str(), " key_mask:bool[B,T]", "T", "out=y,w");
   }
   attention(2, 2, 16, 16, "", "", "S", "zero");
+  for (const char *half : {"f16", "bf16"}) {
+    std::string x = std::string("x:") + half + "[B,T,16]";
+    t.push_back({x, op("attention", R"("in": ["x", "x", "x"], "heads": 2, "causal": true)")});
+    t.push_back({x, op("mha", "\"heads\": 2")});
+    t.push_back({x, R"([{"id": "s", "op": "matmul", "in": ["x", "x"], "transpose_b": true}, {"id": "d", "op": "div", "value": 4}, {"id": "p", "op": "softmax"}, {"id": "y", "op": "matmul", "in": ["p", "x"]}])"});
+  }
   t.push_back({"x:[B,T,16]", op("mha", "\"heads\": 2")});
   t.push_back({"x:[B,T,24] mask:bool[B,T]", op("mha", R"("heads": 3, "in": {"x": "x", "key_mask": "mask"}, "bias": false, "causal": true)")});
   t.push_back({"q:[B,T,32] k:[B,S,32]", op("mha", R"("heads": 4, "in": {"q": "q", "k": "k", "v": "k"}, "return_weights": "mean", "out": ["y", "w"])"), "out=y,w"});

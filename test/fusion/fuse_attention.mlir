@@ -312,3 +312,17 @@ func.func @a_map_of_a_finite_fill_is_a_result(%x: !x, %m: tensor<?x?xi1, #weft.d
   %y = weft.matmul %p, %x : (!scores, !x) -> !x
   return %y, %p : !x, !scores
 }
+
+// -----
+
+!x = tensor<?x?x16xf16, #weft.dims<"B", "T">>
+!scores = tensor<?x?x?xf16, #weft.dims<"B", "T", "T">>
+
+// CHECK-LABEL: func @half_precision_rounds_at_every_step(
+// CHECK-NOT: weft.attention
+func.func @half_precision_rounds_at_every_step(%x: !x) -> !x {
+  %s = weft.matmul %x, %x {transpose_b} : (!x, !x) -> !scores
+  %p = weft.softmax %s {axis = 2 : i64} : !scores
+  %y = weft.matmul %p, %x : (!scores, !x) -> !x
+  return %y : !x
+}
