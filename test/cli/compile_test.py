@@ -189,6 +189,11 @@ int main(void) {
         self.link("small.o")
         self.assertEqual(self.app(), embedded)
 
+    def test_weights_need_embedding(self):
+        _, err = self.weft("compile", self.model(), "--weights", "w.safetensors", code=2)
+        self.assertIn("--embed-weights", err)
+        self.assertEqual(self.files(), ["small.json"])
+
     def test_wrong_forms_and_entries(self):
         _, err = self.weft("compile", self.model(), "--emit", "objj", code=2)
         self.assertIn("did you mean 'obj'?", err)
@@ -226,6 +231,12 @@ int main(void) {
         for text in ("small", "ABI version 1", "B 1..16", "forward(x [B, 3] f32) -> y [B, 2] f32"):
             self.assertIn(text, out)
         self.assertEqual(json.loads(self.weft("inspect", "small.o", "--json")[0])["entries"], ["forward", "look"])
+        out, _ = self.weft("compile", self.model("fixed.json", entries={"one": {"outputs": ["words"], "dims": {"B": 1}}}), "-o", "fixed")
+        self.assertIn("one(ids [1, 4] i32) -> words [1, 4, 3] f32", self.weft("inspect", "fixed.o")[0])
+        (self.folder / "main.c").write_text(PROGRAM)
+        self.link("small.o")
+        _, err = self.weft("inspect", "app", code=1)
+        self.assertIn("it is a linked program or library", err)
         self.weft("inspect", "small.json", code=1)
         self.weft("inspect", "missing.o", code=3)
 

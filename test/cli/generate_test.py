@@ -49,10 +49,21 @@ class Generate(CommandTest):
         self.assertEqual(tokens("1"), tokens("1"))
         self.assertNotEqual(tokens("1"), tokens("2"))
 
+    def test_beam_search(self):
+        words = ("--tokens", "1", "--max-new", "15", "--json", "--beams")
+        self.assertEqual(json.loads(self.weft("generate", MODEL, *words, "1")[0])["tokens"], FIRST_IDS)
+        result = json.loads(self.weft("generate", MODEL, *words, "4")[0])
+        self.assertEqual(result["tokens"], BEAM_IDS)
+        self.assertNotIn("prefill_ms", result)
+        out, err = self.weft("generate", MODEL, "--tokens", "1", "--max-new", "15", "--beams", "4")
+        self.assertEqual([int(word) for word in out.split()], BEAM_IDS)
+        self.assertRegex(err, r"15 tokens, \d+ tokens/s$")
+
     def test_wrong_use(self):
         for words, code, expect in ((("--prompt", "x"), 2, "--tokenizer"), ((), 2, "--prompt TEXT or --tokens"), (("--tokens", "1,x"), 2, "'x'"),
                                     (("--tokens", "1", "--entry", "generat"), 2, "did you mean 'generate'?"), (("--tokens", "1", "--top-p", "2"), 2, "--top-p"),
-                                    (("--tokens", "1", "--beams", "4"), 5, "beam"), (("--tokens", "600"), 1, "600"),
+                                    (("--tokens", "1,,2"), 2, "'1,,2'"), (("--tokens", "1", "--temperature", "-1"), 2, "expected 0 or more but got -1"),
+                                    (("--tokens", "1", "--beams", "65"), 1, "B is 65, expected 1..64"), (("--tokens", "600"), 1, "600"),
                                     (("--tokens", ",".join(["5"] * 600)), 1, "512"), (("--prompt", "x", "--tokenizer", "missing.bin"), 3, "missing.bin"),
                                     (("--prompt", "x", "--tokenizer", str(MODEL)), 1, "JSON")):
             out, err = self.weft("generate", MODEL, *words, code=code)

@@ -173,6 +173,12 @@ int chooseEntry(const ModelDesc &model, std::string &name) {
   return fail(kUsage, "expected an entry of the model but got " + quote(name), hint.empty() && !names.empty() ? "the entries are " + listWords(names) : hint);
 }
 
+bool hasEmptyPart(const std::string &text) { return text.find(",,") != std::string::npos || text.front() == ',' || text.back() == ','; }
+
+CLI::Validator notNegative() {
+  return CLI::Validator([](std::string &text) { return text.find('-') == 0 ? "expected 0 or more but got " + text : std::string(); }, "NONNEGATIVE");
+}
+
 std::vector<std::string> splitList(const std::string &text, char separator) {
   std::vector<std::string> parts;
   size_t start = 0;

@@ -59,6 +59,10 @@ int chooseEntry(const ModelDesc &model, std::string &name);
 
 /// Splits "a,b,c"; empty parts are dropped.
 std::vector<std::string> splitList(const std::string &text, char separator = ',');
+/// Whether a list has a comma too many: "1,,2", ",1", "1,".
+bool hasEmptyPart(const std::string &text);
+/// Refuses numbers below 0.
+CLI::Validator notNegative();
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 

@@ -337,7 +337,7 @@ void addCompile(CLI::App &root, Action &action) {
   command->add_flag("--time", options->time, "print the time of each stage");
   command->add_flag("--explain", options->explain, "print which nodes became which kernel");
   command->add_flag("--embed-weights", options->embedWeights, "put the weights into the object");
-  command->add_option("--weights", options->weights, "with --embed-weights: a file instead of the model's");
+  command->add_option("--weights", options->weights, "with --embed-weights: a file instead of the model's")->needs("--embed-weights");
   command->footer("Examples:\n  weft compile gpt2.json -o build/gpt2 --explain\n  weft compile gpt2.json --entry decode --stop-after fusion");
   command->callback([=, &action] { action = [=] { return compile(*options); }; });
 }

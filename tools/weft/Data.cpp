@@ -110,6 +110,8 @@ int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
       return fail(kUsage, "input " + quote(name) + ": expected a .npy file or a list of integers but got " + quote(value), "--inputs takes safetensors files");
     return readTensors(value, name, tensors);
   }
+  if (hasEmptyPart(value))
+    return fail(kUsage, "input " + quote(name) + ": expected a list of integers but got " + quote(value));
   HostTensor tensor;
   tensor.name = name;
   tensor.dtype = WEFT_I64;

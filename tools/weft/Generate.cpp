@@ -52,6 +52,8 @@ int parsePrompt(const GenerateOptions &options, const std::optional<Tokenizer> &
       prompt.push_back(int32_t(id));
     return kOk;
   }
+  if (!options.tokens.empty() && hasEmptyPart(options.tokens))
+    return fail(kUsage, "expected --tokens 1,2,3 but got " + quote(options.tokens));
   for (const std::string &part : splitList(options.tokens)) {
     char *end = nullptr;
     errno = 0;
@@ -101,8 +103,11 @@ weft_generate_options sampling(const GenerateOptions &options, const Runner &run
     result.p = *options.topP;
     result.sample = WEFT_SAMPLE_TOP_P;
   }
-  if (options.beams && *options.beams > 1)
-    result.sample = WEFT_SAMPLE_BEAM;
+  if (options.beams) {
+    result.beams = *options.beams;
+    if (*options.beams > 1)
+      result.sample = WEFT_SAMPLE_BEAM;
+  }
   return result;
 }
 
@@ -123,9 +128,6 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   std::vector<int32_t> prompt;
   if (int code = parsePrompt(options, tokenizer, prompt))
     return code;
-  if (options.beams && *options.beams > 1)
-    return fail(kUnsupported, "beam search is not in this version");
-
   if (int code = runner.compile(options, CompileOptions()))
     return code;
   WeightsChoice weights;
@@ -137,9 +139,11 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   const weft_generate_desc &desc = runner.desc()->generate[index];
   const weft_entry_desc &prefill = runner.desc()->entry[desc.prefill];
 
+  weft_generate_options sample = sampling(options, runner, index);
+  const bool beam = sample.sample == WEFT_SAMPLE_BEAM;
   std::vector<int64_t> dims = runner.dimList({});
   if (prefill.batch_dim >= 0)
-    dims[size_t(prefill.batch_dim)] = 1;
+    dims[size_t(prefill.batch_dim)] = beam ? sample.beams : 1;
   if (prefill.token_dim >= 0) {
     const weft_dim_desc &dim = runner.desc()->dim[prefill.token_dim];
     if (int64_t(prompt.size()) > dim.max)
@@ -149,7 +153,6 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   if (int code = runner.start(options, dims))
     return code;
 
-  weft_generate_options sample = sampling(options, runner, index);
   if (seedGiven)
     sample.seed = options.seed;
   Stream stream;
@@ -175,6 +178,10 @@ int generate(const GenerateOptions &options, bool seedGiven) {
 
   double seconds = (stream.last - stream.first) / 1e3, rate = stream.count > 1 && seconds > 0 ? double(stream.count - 1) / seconds : 0;
   double prefillMs = stream.count ? stream.first - start : millisecondsNow() - start;
+  if (beam) { // tokens are known when the search ends: its whole time counts
+    seconds = (millisecondsNow() - start) / 1e3;
+    rate = seconds > 0 ? double(stream.count) / seconds : 0;
+  }
   if (options.json) {
     JsonWriter json;
     json.open('{').key("prompt").open('[');
@@ -187,10 +194,15 @@ int generate(const GenerateOptions &options, bool seedGiven) {
     if (tokenizer)
       json.key("text").string(stream.text);
     json.key("stopped").string(sequence.stopped == WEFT_STOP_END ? "end" : "length");
-    print(json.key("tokens_per_s").number(rate).key("prefill_ms").number(prefillMs).close().text() + "\n");
+    json.key("tokens_per_s").number(rate);
+    if (!beam)
+      json.key("prefill_ms").number(prefillMs);
+    print(json.close().text() + "\n");
   } else {
     char line[120];
-    std::snprintf(line, sizeof(line), "%lld tokens, %.0f tokens/s, prefill %.2f ms", static_cast<long long>(sequence.count), rate, prefillMs);
+    int length = std::snprintf(line, sizeof(line), "%lld tokens, %.0f tokens/s", static_cast<long long>(sequence.count), rate);
+    if (!beam)
+      std::snprintf(line + length, sizeof(line) - size_t(length), ", prefill %.2f ms", prefillMs);
     note(options, line);
   }
   return kOk;
@@ -209,7 +221,7 @@ void addGenerate(CLI::App &root, Action &action) {
   command->add_option("--weights", options->weights, "weights file instead of the model's");
   command->add_option("--init", options->init, "SEED: random weights");
   command->add_option("--max-new", options->maxNew, "new tokens at most")->check(CLI::Range(int64_t(1), int64_t(1) << 24));
-  command->add_option("--temperature", options->temperature, "0: always the most probable token")->check(CLI::NonNegativeNumber);
+  command->add_option("--temperature", options->temperature, "0: always the most probable token")->check(notNegative());
   command->add_option("--top-k", options->topK, "choose among the k most probable tokens")->check(CLI::PositiveNumber);
   command->add_option("--top-p", options->topP, "choose among the fewest that have probability p")->check(CLI::Range(0.0, 1.0));
   command->add_option("--beams", options->beams, "beam search with this many beams")->check(CLI::PositiveNumber);

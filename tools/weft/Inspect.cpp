@@ -23,6 +23,10 @@ std::string findDescriptor(const std::string &bytes, std::string &failure) {
     failure = llvm::toString(object.takeError());
     return {};
   }
+  if (!(*object)->isRelocatableObject()) {
+    failure = "it is a linked program or library";
+    return {};
+  }
   for (const llvm::object::SymbolRef &symbol : (*object)->symbols()) {
     auto name = symbol.getName();
     if (!name) {
@@ -36,10 +40,12 @@ std::string findDescriptor(const std::string &bytes, std::string &failure) {
   return {};
 }
 
-std::string axesText(const weft_tensor_desc &tensor) {
+std::string axesText(const weft_tensor_desc &tensor, const weft_entry_desc &entry) {
   std::string text = "[";
-  for (int32_t i = 0; i < tensor.rank; ++i)
-    text += (i ? ", " : "") + std::string(tensor.axes[i]);
+  for (int32_t i = 0; i < tensor.rank; ++i) {
+    bool isFixed = tensor.dims[i] >= 0 && entry.fixed_dims[tensor.dims[i]];
+    text += (i ? ", " : "") + (isFixed ? std::to_string(entry.fixed_dims[tensor.dims[i]]) : std::string(tensor.axes[i]));
+  }
   return text + "] " + weft_dtype_name(tensor.dtype);
 }
 
@@ -71,10 +77,10 @@ void printText(const weft_model_desc &desc) {
     const weft_entry_desc &entry = desc.entry[i];
     out += std::string(i ? "            " : "entries     ") + entry.name + "(";
     for (int32_t k = 0; k < entry.inputs; ++k)
-      out += (k ? ", " : "") + std::string(desc.input[entry.input_index[k]].name) + " " + axesText(desc.input[entry.input_index[k]]);
+      out += (k ? ", " : "") + std::string(desc.input[entry.input_index[k]].name) + " " + axesText(desc.input[entry.input_index[k]], entry);
     out += ") -> ";
     for (int32_t k = 0; k < entry.outputs; ++k)
-      out += (k ? ", " : "") + std::string(entry.output[k].name) + " " + axesText(entry.output[k]);
+      out += (k ? ", " : "") + std::string(entry.output[k].name) + " " + axesText(entry.output[k], entry);
     out += "\n";
   }
   for (int32_t i = 0; i < desc.generates; ++i)

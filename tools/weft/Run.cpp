@@ -131,7 +131,8 @@ int checkProbes(const ModelDesc &model, const std::vector<std::string> &probes) 
 int checkProbed(const RunOptions &options, const std::vector<HostTensor> &outputs) {
   for (const std::string &probe : options.probes)
     if (std::none_of(outputs.begin(), outputs.end(), [&](const HostTensor &tensor) { return tensor.name == "probe." + probe; }))
-      return fail(kUnsupported, "node " + quote(probe) + " can't be probed in entry " + quote(options.entry));
+      return fail(kUnsupported, "node " + quote(probe) + " can't be probed in entry " + quote(options.entry),
+                  "the entry does not compute it, or it has a value for each round of a repeat");
   return kOk;
 }
 
@@ -183,8 +184,15 @@ int run(RunOptions options) {
   std::vector<HostTensor> inputs;
   if (int code = bindInputs(runner.desc(), entry, std::move(given), inputs))
     return code;
+  const std::vector<int64_t> asked = dims;
   if (int code = dimsFromInputs(runner.desc(), entry, inputs, dims))
     return code;
+  for (int32_t d = 0; d < runner.desc()->dims; ++d) {
+    const char *name = runner.desc()->dim[d].name;
+    bool isGiven = std::any_of(options.dims.begin(), options.dims.end(), [&](const std::string &text) { return ("," + text).find("," + std::string(name) + "=") != std::string::npos; });
+    if (isGiven && !runner.desc()->entry[entry].fixed_dims[d] && asked[size_t(d)] != dims[size_t(d)])
+      return fail(kUsage, "dim " + quote(name) + ": expected " + std::to_string(dims[size_t(d)]) + " as in the inputs but got " + std::to_string(asked[size_t(d)]));
+  }
   if (int code = runner.start(options, dims))
     return code;
   std::vector<HostTensor> outputs = makeOutputs(runner.desc(), entry, dims);
@@ -232,8 +240,8 @@ void addRun(CLI::App &root, Action &action) {
   command->add_option("--init", options->init, "SEED: random weights");
   addRepeated(*command, "--probe", options->probes, "also write the value of this node (repeatable)");
   command->add_option("--compare", options->compare, "safetensors file with expected outputs; exit 1 if they differ");
-  command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(CLI::NonNegativeNumber);
-  command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(CLI::NonNegativeNumber);
+  command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(notNegative());
+  command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(notNegative());
   command->footer("Examples:\n  weft run gpt2.json --input tokens=464,3290 --init 0\n  weft run model.json --inputs in.safetensors --compare expected.safetensors");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }

@@ -56,8 +56,10 @@ int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, co
 static int reportFile(const std::string &path, weft_status status, const char *text) {
   // The runtime may have named the file already.
   std::string line = escapeText(text);
-  if (line.compare(0, path.size(), path) != 0)
-    line = escapeText(path) + ": error: " + line;
+  const std::string file = escapeText(path) + ": ";
+  if (line.compare(0, file.size(), file) == 0)
+    line.erase(0, file.size());
+  line = file + "error: " + line;
   std::fprintf(stderr, "%s\n", line.c_str());
   return exitCodeOf(status);
 }
