@@ -45,10 +45,12 @@ std::optional<Shape> reshapeStrides(const Shape &from, const Shape &strides, con
       else
         return std::nullopt;
     }
-    for (size_t axis = i; axis + 1 < iEnd; ++axis)
-      if (from[axis + 1].constant() != 1 && strides[axis] != strides[axis + 1] * from[axis + 1]) {
-        // A trailing unit axis has no spacing of its own: compare with the next real one.
-        return std::nullopt;
+    // A unit axis has no spacing of its own: each other one is compared with the next that is none.
+    for (size_t axis = i, next = i + 1; next < iEnd; ++next)
+      if (from[next].constant() != 1) {
+        if (strides[axis] != strides[next] * from[next])
+          return std::nullopt;
+        axis = next;
       }
     size_t innermost = iEnd;
     while (innermost > i + 1 && from[innermost - 1].constant() == 1)

@@ -154,6 +154,8 @@ void addShapeCases(std::vector<Case> &t) {
   t.push_back({"x:[B,T,9]", op("select", R"("axis": 1, "index": -1)"), "exact"});
   t.push_back({"x:[B,T,9]", op("select", R"("axis": 1, "index": 0)"), "exact"});
   t.push_back({"x:[B,T,9]", op("select", R"("axis": 2, "index": 4)"), "exact"});
+  t.push_back({"x:[B,T,2]", R"([{"id": "s", "op": "select", "in": "x", "axis": 1, "index": -1}, {"id": "y", "op": "reshape", "shape": ["B * 2"]}])", "exact"});
+  t.push_back({"x:[B,T,2,3]", R"([{"id": "s", "op": "slice", "in": "x", "axis": 1, "end": 1}, {"id": "y", "op": "flatten", "start": 0, "end": 2}])", "exact"});
   t.push_back({"x:[B,1,T]", op("squeeze", "\"axis\": 1"), "exact"});
   t.push_back({"x:[B,T]", op("unsqueeze", "\"axis\": 1"), "exact"});
   t.push_back({"x:[B,1,6]", op("expand", R"("shape": [2, "B", 5, 6])"), "exact"});
