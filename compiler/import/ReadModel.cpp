@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace weft {
 
@@ -332,16 +333,22 @@ void ModelReader::warnDeadNodes() {
   std::unordered_set<ValueId> needed;
   for (const OutputDesc &output : model.outputs)
     needed.insert(output.value);
-  auto walk = [&](const std::vector<Node> &nodes) {
-    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-      bool alive =
-          std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return needed.count(id) != 0; });
-      if (alive)
-        needed.insert(node->operands.begin(), node->operands.end());
-      else
-        diagnostics.warning(node->pos, "no output depends on node " + quote(node->path));
-    }
-  };
+  std::function<void(const std::vector<Node> &, std::unordered_set<ValueId> &)> walkNodes =
+      [&](const std::vector<Node> &nodes, std::unordered_set<ValueId> &wanted) {
+        for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+          bool alive =
+              std::any_of(node->results.begin(), node->results.end(), [&](ValueId id) { return wanted.count(id) != 0; });
+          if (alive)
+            wanted.insert(node->operands.begin(), node->operands.end());
+          else
+            diagnostics.warning(node->pos, "no output depends on node " + quote(node->path));
+          if (alive && node->body) {
+            std::unordered_set<ValueId> inside(node->body->outputs.begin(), node->body->outputs.end());
+            walkNodes(node->body->nodes, inside);
+          }
+        }
+      };
+  auto walk = [&](const std::vector<Node> &nodes) { walkNodes(nodes, needed); };
   if (model.train) {
     needed.insert(model.train->loss);
     walk(model.train->nodes);

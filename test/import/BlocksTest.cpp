@@ -74,6 +74,15 @@ TEST(Blocks, RepeatIsALoopWithABody) {
   EXPECT_EQ(got->tensors[linear.params[0].tensors[1]].name, "h.1.o.weight");
 }
 
+TEST(Blocks, DeadNodesOfARepeatAreNamed) {
+  Reading got = readParts(
+      "x:f32[B,8]", R"({"id": "h", "op": "repeat", "block": "b", "count": 2, "index": "i", "in": {"x": "x"}, "carry": "x"})", "h",
+      block(R"({"id": "q", "op": "linear", "in": "x", "features": 8}, {"id": "o", "op": "relu"}, {"id": "y", "op": "add", "in": ["x", "q"]})"));
+  EXPECT_READS(got);
+  EXPECT_NE(got.warnings().find("/blocks/b/nodes/1: no output depends on node 'h.o'"), std::string::npos) << got.warnings();
+  EXPECT_EQ(got.warnings().find("'h.q'"), std::string::npos) << got.warnings();
+}
+
 TEST(Blocks, CacheLayersAreInRangeForAllRounds) {
   Reading got = readParts(
       "x:f32[B,T,8]",
