@@ -30,6 +30,13 @@ for sizes in B=1,T=16 B=1,T=128 B=8,T=128; do
 done
 line "simple_transformer B=1,T=10, 1 thread" median_ms,object_bytes "$models/simple_transformer/simple_transformer.json" --init 0 --dim B=1,T=10 --threads 1 --iterations 20000
 line "stories260k decode at 128 positions, 1 thread" median_ms,min_ms,object_bytes "$models/stories260k/stories260k.json" --entry decode --dim B=1 --cached 128 --threads 1 --iterations 5000
+line "gpt2 prefill B=1,T=512, 2 threads" median_ms,percent_of_peak "$models/gpt2/gpt2.json" --init 0 --entry prefill --dim B=1,T=512 --threads 2 --iterations 8
+for type in f32 bf16; do
+  half=$(mktemp --suffix=.json)
+  sed 's/"format": "1.0",/"format": "1.0", "precision": { "params": "'$type'" },/' "$models/gpt2/gpt2.json" >"$half"
+  line "gpt2 decode at 128 positions, $type weights" median_ms,min_ms "$half" --init 0 --entry decode --dim B=1 --cached 128 --threads 2 --iterations 60
+  rm "$half"
+done
 for layers in 12 48; do
   line "gpt2 with $layers layers, forward B=1,T=64" compile_ms,object_bytes,load_ms,median_ms "$models/gpt2/gpt2.json" --init 0 --set layers=$layers --dim B=1,T=64 --threads 2 --iterations 5
 done
