@@ -5,6 +5,38 @@
 
 include "mlir/Pass/PassBase.td"
 
+//===-- autodiff: from a loss to gradients ------------------------------------------------------------------------------===//
+
+def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
+  let summary = "add the gradients of a loss to its function";
+  let description = [{
+    Before (`weft.gradient_tensors` are the numbers of the parameter tensors that gradients are wanted of):
+    ```mlir
+    func.func @f(%x: …) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad", weft.gradient_tensors = array<i32: 0>, weft.gradient_names = ["w"]} {
+      %w = weft.parameter @w : tensor<3x4xf32>
+      %y = weft.matmul %x, %w {transpose_b} : …
+      %l = weft.reduce_sum %y {axes = array<i64: 0, 1>} : …
+      return %l : tensor<f32>
+    }
+    ```
+    After:
+    ```mlir
+      %one = weft.constant dense<1.0> : tensor<f32>
+      %g = weft.expand %one : …
+      %dw = weft.matmul %g, %x {transpose_a} : …
+      return %l, %dw : tensor<f32>, tensor<3x4xf32>
+    ```
+    With the mode `train`, a parameter of a repeat gives one result with all its tensors, in the order of the rounds.
+    `weft.recompute` lists nodes whose values a repeat's backward loop computes again (`"block"`: all of them).
+
+    Sound because each rule is the transposed derivative of its op, contributions are summed in a fixed order, and a value
+    that the backward loop reads is the one of the same round: kept, or the result of the same ops on kept values.
+
+    Precondition: no `weft.einsum`, sugar expanded, attention fused. Postcondition: gradients are results; only reported
+    ops lack a rule.
+  }];
+}
+
 //===-- fusion: fewer, larger weft ops --------------------------------------------------------------------------------===//
 
 def NormalizeEinsumPass : Pass<"weft-normalize-einsum"> {

@@ -208,4 +208,19 @@ void PowOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext
   patterns.add<SimplePower>(context);
 }
 
+/// Identity outside training, and where nothing is dropped.
+OpFoldResult DropoutOp::fold(FoldAdaptor) {
+  return !getSite() || getP().isZero() ? OpFoldResult(getX()) : OpFoldResult();
+}
+
+OpFoldResult SizeOp::fold(FoldAdaptor) {
+  std::optional<int64_t> size = DimExpr::parse(getExpr().str())->constant();
+  Type element = getType().getElementType();
+  if (!size)
+    return {};
+  if (isa<FloatType>(element))
+    return DenseElementsAttr::get(getType(), cast<FloatAttr>(FloatAttr::get(element, double(*size))).getValue());
+  return DenseElementsAttr::get(getType(), APInt(element.getIntOrFloatBitWidth(), uint64_t(*size), true, true));
+}
+
 } // namespace weft

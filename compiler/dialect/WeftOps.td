@@ -4,6 +4,7 @@
 #define WEFT_OPS_TD
 
 include "WeftBase.td"
+include "WeftGradientOps.td"
 include "WeftPointwiseOps.td"
 include "WeftRowOps.td"
 include "WeftShapeOps.td"
@@ -74,7 +75,9 @@ def Weft_RepeatOp : Weft_Op<"repeat", [SingleBlockImplicitTerminator<"::weft::Yi
   let summary = "the same layers, several times";
   let description = [{
     Runs the region `count` times; the block's first argument is the round, the others are the carried values: `init` in
-    round 0, then what the round before yielded. Results are the last round's. Values from outside may be used inside.
+    the first round, then what the round before yielded. The first results are the carried values of the last round. What
+    is yielded beyond the carried values is stacked: a result `[count, …]` whose element r along axis 0 is round r's value.
+    Rounds are 0 … count - 1; with `reverse`, as in a backward pass, count - 1 … 0. Values from outside may be used inside.
     It stays a loop down to the machine code.
 
     ```mlir
@@ -85,7 +88,7 @@ def Weft_RepeatOp : Weft_Op<"repeat", [SingleBlockImplicitTerminator<"::weft::Yi
     }
     ```
   }];
-  let arguments = (ins I64Attr:$count, StrAttr:$index, Variadic<Weft_Tensor>:$init);
+  let arguments = (ins I64Attr:$count, StrAttr:$index, Variadic<Weft_Tensor>:$init, UnitAttr:$reverse);
   let results = (outs Variadic<Weft_Tensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$count $index `(` $init `)` `:` functional-type($init, $results) attr-dict-with-keyword $body";
@@ -93,8 +96,12 @@ def Weft_RepeatOp : Weft_Op<"repeat", [SingleBlockImplicitTerminator<"::weft::Yi
   let extraClassDeclaration = [{
     mlir::Value getRound() { return getBody().getArgument(0); }
     mlir::ValueRange getCarried() { return getBody().getArguments().drop_front(); }
+    mlir::ResultRange getCarriedResults() { return getResults().take_front(getInit().size()); }
+    mlir::ResultRange getStackedResults() { return getResults().drop_front(getInit().size()); }
+    mlir::Operation::operand_range getYielded() { return getBody().front().getTerminator()->getOperands(); }
   }];
-  let builders = [OpBuilder<(ins "int64_t":$count, "mlir::StringRef":$index, "mlir::ValueRange":$init)>];
+  let builders = [OpBuilder<(ins "int64_t":$count, "mlir::StringRef":$index, "mlir::ValueRange":$init,
+      CArg<"mlir::TypeRange", "{}">:$stacked, CArg<"bool", "false">:$reverse)>];
   let skipDefaultBuilders = 1;
 }
 

@@ -43,12 +43,15 @@ def Weft_ClampOp : Weft_AttributedUnaryOp<"clamp", "limit to a range", [{
   }], (ins OptionalAttr<F64Attr>:$low, OptionalAttr<F64Attr>:$high)>;
 
 def Weft_DropoutOp : Weft_AttributedUnaryOp<"dropout", "random zeroing in training", [{
-    Identity except in training entries; there `y = x · keep / (1 - p)` with `keep` from Philox at counter = element index.
+    `y = x · keep / (1 - p)`. Element e (row-major over the whole batch, across micro-batches) is kept where
+    `u >= round(p · 2³²)` with u = word `e mod 4` of Philox4x32-10 (Salmon et al. 2011), whose key is the call's seed and
+    whose counter is `(e / 4 low, e / 4 high, site + 2654435769 · round, step)`. `round` is an expression over the repeats'
+    indices. The same op with the same `site` is the gradient of the op. Without a `site` it is the identity.
 
     ```mlir
-    %y = weft.dropout %x {p = 1.000000e-01 : f64} : tensor<?x16xf32, #weft.dims<"B">>
+    %y = weft.dropout %x {p = 1.000000e-01 : f64, site = 7 : i64} : tensor<?x16xf32, #weft.dims<"B">>
     ```
-  }], (ins F64Attr:$p)> { let hasVerifier = 1; }
+  }], (ins F64Attr:$p, OptionalAttr<I64Attr>:$site, OptionalAttr<StrAttr>:$round)> { let hasVerifier = 1; let hasFolder = 1; }
 
 def Weft_EluOp : Weft_AttributedUnaryOp<"elu", "exponential linear unit", [{
     `y = x` where x > 0, else `alpha · (eˣ - 1)`.

@@ -99,6 +99,22 @@ def Weft_ReshapeOp : Weft_Op<"reshape", [Pure, Weft_Movement]> {
   let hasCanonicalizer = 1;
 }
 
+def Weft_SizeOp : Weft_Op<"size", [Pure, Weft_Movement]> {
+  let summary = "a size as a number";
+  let description = [{
+    The value of `expr`, a DimExpr text, as a scalar of the element type: exact up to 2^24 in f32.
+
+    ```mlir
+    %n = weft.size "B * T" : tensor<f32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$expr);
+  let results = (outs Weft_Tensor:$y);
+  let assemblyFormat = "$expr attr-dict `:` type($y)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
 def Weft_SliceOp : Weft_Op<"slice", [Pure, Weft_Movement]> {
   let summary = "a strided part of one axis";
   let description = [{

@@ -9,13 +9,14 @@ include "WeftBase.td"
 def Weft_EmbeddingOp : Weft_InferredOp<"embedding"> {
   let summary = "rows of a table";
   let description = [{
-    `y[…, :] = table[ids[…], :]`. An id outside the table is an error of the call that names the element.
+    `y[…, :] = table[ids[…], :]`. An id outside the table is an error of the call that names the element. The gradient of
+    row `padding_idx` is zero.
 
     ```mlir
     %y = weft.embedding %ids, %table : (tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<512x64xf32>) -> tensor<?x?x64xf32, #weft.dims<"B", "T">>
     ```
   }];
-  let arguments = (ins Weft_IndexTensor:$ids, Weft_FloatTensor:$table);
+  let arguments = (ins Weft_IndexTensor:$ids, Weft_FloatTensor:$table, OptionalAttr<I64Attr>:$padding_idx);
   let results = (outs Weft_FloatTensor:$y);
   let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, results)";
 }
@@ -138,8 +139,12 @@ def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOp
 
     With `cache` the call's keys and values are appended to that state's layer `layer` (an expression over the repeat's
     index, as in #weft.dims) and queries see all stored
-    positions; i and j are absolute positions then. `weights` asks for a second result: the map p, `per_head`
-    `[B, heads, Tq, Tk]` or `mean` over heads `[B, Tq, Tk]`.
+    positions; i and j are absolute positions then. `weights` asks for a further result: the map p, `per_head`
+    `[B, heads, Tq, Tk]` or `mean` over heads `[B, Tq, Tk]`. `save_lse` asks for the last result, the log-sum-exp that the
+    backward pass starts from: `lse[b, h, i] = ln Σ_j e^(s_ij)` `[B, heads, Tq]` f32, +inf for a row with every key masked.
+
+    `dropout` drops elements of p only where a `site` is given, as in weft.dropout; element (b, h, i, j) has the number
+    `((b · heads + h) · Tq + i) · Tk + j`.
 
     Never materialises s: kernels stream over key blocks with an online softmax (Milakov & Gimelshein 2018; Dao 2022).
 
@@ -151,13 +156,18 @@ def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOp
       Optional<Weft_BoolTensor>:$mask, Optional<Weft_FloatTensor>:$bias,
       I64Attr:$heads, I64Attr:$kv_heads, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
       OptionalAttr<F64Attr>:$softcap, DefaultValuedAttr<F64Attr, "0.0">:$dropout, OptionalAttr<FlatSymbolRefAttr>:$cache, OptionalAttr<StrAttr>:$layer,
-      OptionalAttr<StrAttr>:$weights);
-  let results = (outs Weft_FloatTensor:$y, Optional<Weft_FloatTensor>:$map);
+      OptionalAttr<StrAttr>:$weights, UnitAttr:$save_lse, OptionalAttr<I64Attr>:$site, OptionalAttr<StrAttr>:$round);
+  let results = (outs Weft_FloatTensor:$y, Variadic<Weft_FloatTensor>:$extras);
   let assemblyFormat = [{
     $q `,` $k `,` $v (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The results that are asked for, or null.
+    mlir::Value getMap() { return getWeights() ? getExtras().front() : mlir::Value(); }
+    mlir::Value getLse() { return getSaveLse() ? getExtras().back() : mlir::Value(); }
+  }];
 }
 
 #endif // WEFT_TRANSFORMER_OPS_TD

@@ -32,13 +32,19 @@ LogicalResult axisInRange(Operation *op, int64_t axis, Value x) {
   return success();
 }
 
+LogicalResult verifyRound(Operation *op, std::optional<uint64_t> site, std::optional<StringRef> round) {
+  if (round && (!site || !DimExpr::parse(round->str())))
+    return op->emitOpError() << "expected a round that is an expression, together with a site, but got '" << *round << "'";
+  return success();
+}
+
 }  // namespace
 
 LogicalResult DropoutOp::verify() {
   double p = getP().convertToDouble();
   if (!(p >= 0 && p < 1))
     return emitOpError() << "expected p in [0, 1) but got " << p;
-  return success();
+  return verifyRound(*this, getSite(), getRound());
 }
 
 LogicalResult CastOp::verify() {
@@ -166,8 +172,12 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "expected cache and layer together";
   if (getCache() && (getKeyMask() || getMask() || getBias()))
     return emitOpError() << "expected no key_mask, mask or bias with a cache";
-  if (bool(getWeights()) != bool(getMap()))
-    return emitOpError() << "expected a map result exactly when weights are asked for";
+  if (getExtras().size() != size_t(getWeights().has_value()) + size_t(getSaveLse()))
+    return emitOpError() << "expected a map result exactly when weights are asked for, and an lse result with save_lse";
+  if (getSaveLse() && (shapeOf(getLse()) != Shape{q[0], DimExpr(heads), q[1]} || !elementOf(getLse()).isF32()))
+    return emitOpError() << "expected an f32 lse of shape " << text({q[0], DimExpr(heads), q[1]}) << " but got " << getLse().getType();
+  if (failed(verifyRound(*this, getSite(), getRound())))
+    return failure();
   if (getWeights()) {
     bool perHead = *getWeights() == "per_head";
     if (!perHead && *getWeights() != "mean")
@@ -227,15 +237,67 @@ LogicalResult ParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
-void RepeatOp::build(OpBuilder &b, OperationState &state, int64_t count, StringRef index, ValueRange init) {
+void RepeatOp::build(OpBuilder &b, OperationState &state, int64_t count, StringRef index, ValueRange init, TypeRange stacked,
+                     bool reverse) {
   state.addOperands(init);
   state.addAttribute("count", b.getI64IntegerAttr(count));
   state.addAttribute("index", b.getStringAttr(index));
+  if (reverse)
+    state.addAttribute("reverse", b.getUnitAttr());
   state.addTypes(init.getTypes());
+  state.addTypes(stacked);
   Block &block = state.addRegion()->emplaceBlock();
   block.addArgument(b.getIndexType(), state.location);
   for (Value v : init)
     block.addArgument(v.getType(), v.getLoc());
+}
+
+LogicalResult AttentionGradOp::verify() {
+  for (auto [name, value, gradient] : {std::tuple{"dq", Value(getQ()), Value(getDq())}, std::tuple{"dk", Value(getK()), Value(getDk())},
+                                       std::tuple{"dv", Value(getV()), Value(getDv())}, std::tuple{"dy", Value(getY()), Value(getDy())}})
+    if (value.getType() != gradient.getType())
+      return emitOpError() << "expected " << name << " of type " << value.getType() << " but got " << gradient.getType();
+  Shape q = shapeOf(getQ()), lse{q[0], DimExpr(int64_t(getHeads())), q[1]};
+  if (shapeOf(getLse()) != lse)
+    return emitOpError() << "expected lse of shape " << text(lse) << " but got " << text(shapeOf(getLse()));
+  if (getBiasGrad() != bool(getDbias()) || (getBiasGrad() && (!getBias() || getDbias().getType() != getBias().getType())))
+    return emitOpError() << "expected a dbias of bias's type exactly with bias_grad";
+  return verifyRound(*this, getSite(), getRound());
+}
+
+LogicalResult EmbeddingGradOp::verify() {
+  Shape rows = shapeOf(getIds());
+  Shape table = shapeOf(getDtable());
+  if (table.size() != 2)
+    return emitOpError() << "expected a table of rank 2 but got " << text(table);
+  rows.push_back(table[1]);
+  if (shapeOf(getDy()) != rows)
+    return emitOpError() << "expected dy of shape " << text(rows) << " but got " << text(shapeOf(getDy()));
+  if (getInit() && getInit().getType() != getDtable().getType())
+    return emitOpError() << "expected init of type " << getDtable().getType() << " but got " << getInit().getType();
+  return success();
+}
+
+LogicalResult ScatterAddOp::verify() {
+  Shape index = shapeOf(getIndex()), y = shapeOf(getY());
+  if (failed(axisInRange(*this, getAxis(), getIndex())))
+    return failure();
+  if (shapeOf(getDy()) != index)
+    return emitOpError() << "expected dy of index's shape " << text(index) << " but got " << text(shapeOf(getDy()));
+  Shape other = y;
+  if (y.size() == index.size())
+    other[getAxis()] = index[getAxis()];
+  if (other != index)
+    return emitOpError() << "expected a result of shape " << text(index) << " but for axis " << int64_t(getAxis()) << " but got " << text(y);
+  return success();
+}
+
+LogicalResult SizeOp::verify() {
+  if (!shapeOf(getY()).empty())
+    return emitOpError() << "expected a scalar but got " << getY().getType();
+  if (!DimExpr::parse(getExpr().str()))
+    return emitOpError() << "expected an expression of dims but got '" << getExpr() << "'";
+  return success();
 }
 
 LogicalResult RepeatOp::verify() {
@@ -244,12 +306,21 @@ LogicalResult RepeatOp::verify() {
   Block &block = getBody().front();
   if (block.getNumArguments() != getInit().size() + 1 || !block.getArgument(0).getType().isIndex())
     return emitOpError() << "expected block arguments (index, carried values)";
-  auto yield = cast<YieldOp>(block.getTerminator());
-  for (auto [init, argument, result] : llvm::zip(getInit(), getCarried(), getResults()))
+  if (getYielded().size() != getNumResults() || getNumResults() < getInit().size())
+    return emitOpError() << "expected to yield " << getNumResults() << " values, " << getInit().size() << " of them carried, but got "
+                         << getYielded().size();
+  for (auto [init, argument, result] : llvm::zip(getInit(), getCarried(), getCarriedResults()))
     if (init.getType() != argument.getType() || init.getType() != result.getType())
       return emitOpError() << "expected carried type " << init.getType() << " but got " << argument.getType();
-  if (!llvm::equal(yield.getOperandTypes(), getInit().getTypes()))
+  if (!llvm::equal(getYielded().take_front(getInit().size()).getTypes(), getInit().getTypes()))
     return emitOpError() << "expected to yield the carried types";
+  for (auto [yielded, result] : llvm::zip(getYielded().drop_front(getInit().size()), getStackedResults())) {
+    Shape shape = shapeOf(yielded);
+    shape.insert(shape.begin(), DimExpr(int64_t(getCount())));
+    Type expected = tensorType(shape, cast<RankedTensorType>(yielded.getType()).getElementType());
+    if (result.getType() != expected)
+      return emitOpError() << "expected stacked type " << expected << " but got " << result.getType();
+  }
   return success();
 }
 

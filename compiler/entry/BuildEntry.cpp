@@ -124,8 +124,11 @@ private:
     auto loop = scf::ForOp::create(b, loc, constant(0), constant(op.getCount()), constant(1));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    sizes[op.getIndex()] = loop.getInductionVar();
-    roundOf[op.getRound()] = {loop.getInductionVar(), int64_t(op.getCount())};
+    Value round = loop.getInductionVar();
+    if (op.getReverse())
+      round = arith::SubIOp::create(b, loc, constant(op.getCount() - 1), round);
+    sizes[op.getIndex()] = round;
+    roundOf[op.getRound()] = {round, int64_t(op.getCount())};
     if (failed(block(op.getBody().front(), error, failedOp)))
       return failure();
     for (auto [from, to] : plan.closing.lookup(op)) {

@@ -43,7 +43,7 @@ int LaunchBuilder::bufferPointer(SlotTable &table, int buffer) {
 }
 
 int LaunchBuilder::pointer(SlotTable &table, Value root, const DimExpr &offset, int64_t bytes) {
-  return table.add({Slot::Kind::buffer, plan.bufferOf.lookup(root), offset * DimExpr(bytes), {}, {}, 0});
+  return table.add({Slot::Kind::buffer, plan.bufferOf.lookup(root), plan.offsetOf.lookup(root) + offset * DimExpr(bytes), {}, {}, 0});
 }
 
 std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, Value value) {

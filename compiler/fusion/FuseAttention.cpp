@@ -188,12 +188,11 @@ struct FuseAttention : OpRewritePattern<MatmulOp> {
       return refuse("expected products of f32");
 
     Value p = context.getA();
-    double dropout = 0;
-    if (auto drop = p.getDefiningOp<DropoutOp>()) {
+    auto dropout = p.getDefiningOp<DropoutOp>();
+    if (dropout) {
       if (!p.hasOneUse())
         return refuse("expected probabilities after dropout with one use");
-      dropout = drop.getP().convertToDouble();
-      p = drop.getX();
+      p = dropout.getX();
     }
     Probabilities probabilities;
     ScoreChain scores;
@@ -348,7 +347,7 @@ private:
   }
 
   static void rewrite(MatmulOp context, const Probabilities &probabilities, const ScoreChain &scores, Layout layout,
-                      double dropout, ArrayRef<Operation *> readers, PatternRewriter &b) {
+                      DropoutOp dropout, ArrayRef<Operation *> readers, PatternRewriter &b) {
     MatmulOp product = scores.product;
     SmallVector<Location> nodes{product.getLoc()};
     for (Operation *op : scores.steps)
@@ -379,12 +378,16 @@ private:
     DimExpr width = shapeOf(context.getY()).back();
     RankedTensorType type = tensorType({layout.batch, layout.queries, DimExpr(layout.heads) * width}, element);
     bool wantsMap = !probabilities.result.hasOneUse();
+    SmallVector<Type> types{type};
+    if (wantsMap)
+      types.push_back(tensorType(layout.scores(), element));
     auto attention = AttentionOp::create(
-        b, loc, type, wantsMap ? Type(tensorType(layout.scores(), element)) : Type(), q, k, v, extras.keyMask,
+        b, loc, types[0], TypeRange(types).drop_front(), q, k, v, extras.keyMask,
         extras.mask, extras.bias, b.getI64IntegerAttr(layout.heads), b.getI64IntegerAttr(layout.kvHeads),
         b.getF64FloatAttr(namedScale(scale)), extras.causal ? b.getUnitAttr() : UnitAttr(), /*window=*/IntegerAttr(),
-        scores.softcap ? b.getF64FloatAttr(*scores.softcap) : FloatAttr(), b.getF64FloatAttr(dropout),
-        /*cache=*/FlatSymbolRefAttr(), /*layer=*/StringAttr(), wantsMap ? b.getStringAttr("per_head") : StringAttr());
+        scores.softcap ? b.getF64FloatAttr(*scores.softcap) : FloatAttr(), b.getF64FloatAttr(dropout ? dropout.getP().convertToDouble() : 0.0),
+        /*cache=*/FlatSymbolRefAttr(), /*layer=*/StringAttr(), wantsMap ? b.getStringAttr("per_head") : StringAttr(),
+        /*save_lse=*/UnitAttr(), dropout ? dropout.getSiteAttr() : IntegerAttr(), dropout ? dropout.getRoundAttr() : StringAttr());
     if (wantsMap) {
       Value map = reshapeTo(b, loc, attention.getMap(), shapeOf(probabilities.result));
       for (Operation *reader : llvm::reverse(readers))

@@ -2,6 +2,8 @@
 // Shapes are the importer's; the dialect's inference must agree with them, which the verifier checks.
 #include "import/ImportNode.h"
 
+#include "llvm/Support/xxhash.h"
+
 using namespace mlir;
 
 namespace weft {
@@ -194,9 +196,7 @@ Value EntryImporter::scalarAttribute(const Node &node, const char *name, Type el
   DimExpr size = fixed(std::get<DimExpr>(*value));
   if (std::optional<int64_t> constant = size.constant())
     return scalar(loc, double(*constant), element);
-  // The number of elements of a vector of that length; exact up to 2^24 in f32.
-  Value ones = ExpandOp::create(b, loc, tensorType({size}, element), scalar(loc, 1, element));
-  return ReduceSumOp::create(b, loc, ones, ArrayRef<int64_t>{0}, false);
+  return SizeOp::create(b, loc, RankedTensorType::get({}, element), size.str());
 }
 
 Value EntryImporter::slice(Location loc, Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step) {
@@ -257,6 +257,17 @@ Value EntryImporter::positions(const Node &node, const DimExpr &batch, const Dim
   return p;
 }
 
+/// The site of a node's random numbers: a hash of its path, and the round of the repeats around it.
+std::pair<IntegerAttr, StringAttr> EntryImporter::dropoutSite(const Node &node) {
+  if (entry.mode == EntryDesc::Mode::infer)
+    return {};
+  DimExpr round(0);
+  for (auto &[index, value] : rounds)
+    round = round * DimExpr(int64_t(cast<RepeatOp>(value.getParentBlock()->getParentOp()).getCount())) + DimExpr::dim(index);
+  return {b.getI64IntegerAttr(int64_t(uint32_t(llvm::xxh3_64bits(node.path)))),
+          rounds.empty() ? StringAttr() : b.getStringAttr(round.str())};
+}
+
 SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, Value v, Value keyMask, Value mask, Value bias) {
   Attrs attrs{node};
   Location loc = location(node);
@@ -275,13 +286,15 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
     types.push_back(tensorType({qs[0], DimExpr(heads), qs[1], ks[1]}, f));
   else if (weights == "mean")
     types.push_back(tensorType({qs[0], qs[1], ks[1]}, f));
-  auto op = AttentionOp::create(b, 
-      loc, types[0], types.size() > 1 ? types[1] : Type(), q, k, v, keyMask, mask, bias, heads, kvHeads,
+  auto [site, round] = dropoutSite(node);
+  auto op = AttentionOp::create(
+      b, loc, types[0], TypeRange(types).drop_front(), q, k, v, keyMask, mask, bias, heads, kvHeads,
       APFloat(attrs.real("scale", 1.0 / std::sqrt(double(dh)))), attrs.flag("causal"),
       attrs.has("window") ? b.getI64IntegerAttr(attrs.integer("window")) : IntegerAttr(),
       attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(attrs.real("dropout")),
       state ? FlatSymbolRefAttr::get(module.getContext(), state->name) : FlatSymbolRefAttr(),
-      state ? b.getStringAttr(attrs.dim("cache_layer").str()) : StringAttr(), weights.empty() ? StringAttr() : b.getStringAttr(weights));
+      state ? b.getStringAttr(attrs.dim("cache_layer").str()) : StringAttr(), weights.empty() ? StringAttr() : b.getStringAttr(weights),
+      /*save_lse=*/false, site, round);
   SmallVector<Value> results{as(op.getY(), given)};
   if (op.getMap())
     results.push_back(as(op.getMap(), given));
@@ -322,11 +335,12 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
 
   // --- embeddings and positions
   if (op == "embedding")
-    return {EmbeddingOp::create(b, loc, x, parameter(node, "weight", out.getElementType()))};
+    return {EmbeddingOp::create(b, loc, x, parameter(node, "weight", out.getElementType()),
+                                attrs.has("padding_idx") ? b.getI64IntegerAttr(attrs.integer("padding_idx")) : IntegerAttr())};
   if (op == "position_embedding") {
     Value p = positions(node, shapeOf(x)[0], shapeOf(x)[attrs.integer("axis", 1)]);
     if (attrs.word("kind") == "learned")
-      return {EmbeddingOp::create(b, loc, p, parameter(node, "weight", out.getElementType()))};
+      return {EmbeddingOp::create(b, loc, p, parameter(node, "weight", out.getElementType()), IntegerAttr())};
     return {SinusoidOp::create(b, loc, p, attrs.integer("features"), APFloat(attrs.real("base", 10000)), out.getElementType())};
   }
   if (op == "rope") {
@@ -402,7 +416,7 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   if (op == "dropout" && entry.mode == EntryDesc::Mode::infer)
     return {x}; // identity outside training
   if (op == "dropout")
-    return {DropoutOp::create(b, loc, xType, x, APFloat(attrs.real("p")))};
+    return {DropoutOp::create(b, loc, xType, x, APFloat(attrs.real("p")), dropoutSite(node).first, dropoutSite(node).second)};
   if (op == "swiglu" || op == "geglu") {
     Value gate = op == "swiglu" ? Value(SiluOp::create(b, loc, xType, x))
                                 : Value(GeluOp::create(b, loc, xType, x, attrs.word("approximate") == "tanh"));

@@ -51,6 +51,7 @@ private:
   mlir::Value scalarAttribute(const Node &node, const char *name, mlir::Type element);
   mlir::Value slice(mlir::Location loc, mlir::Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step = 1);
   mlir::Value reshape(mlir::Location loc, mlir::Value x, llvm::ArrayRef<DimExpr> shape);
+  std::pair<mlir::IntegerAttr, mlir::StringAttr> dropoutSite(const Node &node);
   const StateDesc *boundState(const Node &node, llvm::StringRef attribute) const;
 
   const ModelDesc &model;

@@ -162,13 +162,20 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
     }
   }
 
-  /// The next round's values must not be this round's arguments or parts of something else.
+  /// The next round's values must not be this round's arguments or parts of something else. A stacked value is written
+  /// into its part of the stack: not one that an inner repeat carries.
   void ownYields(YieldOp yield) {
     OpBuilder b(yield);
+    auto repeat = dyn_cast<RepeatOp>(yield->getParentOp());
     llvm::SmallDenseSet<Value> seen;
-    for (OpOperand &operand : yield->getOpOperands())
-      if (!ownsMemory(operand.get()) || operand.get().getParentBlock() != yield->getBlock() || !seen.insert(operand.get()).second)
-        operand.set(copy(b, operand.get()));
+    for (OpOperand &operand : yield->getOpOperands()) {
+      Value value = operand.get();
+      auto inner = value.getDefiningOp<RepeatOp>();
+      bool carriedInside = repeat && inner && operand.getOperandNumber() >= repeat.getInit().size() &&
+                           cast<OpResult>(value).getResultNumber() < inner.getInit().size();
+      if (!ownsMemory(value) || value.getParentBlock() != yield->getBlock() || carriedInside || !seen.insert(value).second)
+        operand.set(copy(b, value));
+    }
   }
 
   void ownResults(func::FuncOp func) {

@@ -32,6 +32,8 @@ struct EntryPlan {
   int64_t panel = 0;     ///< columns of a packed panel that packed activations have room for
   std::vector<Buffer> buffers;
   llvm::DenseMap<mlir::Value, int> bufferOf;                     ///< by root value (see View::root)
+  /// Bytes from the buffer's start at which a root lies, over the repeats' indices; 0 if it is not here.
+  llvm::DenseMap<mlir::Value, DimExpr> offsetOf;
   std::map<std::pair<mlir::Operation *, Temp>, int> temps;
   /// (yielded, carried) roots that no kernel could bring into one buffer: copied at the end of each round.
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<std::pair<mlir::Value, mlir::Value>>> closing;

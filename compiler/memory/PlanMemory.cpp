@@ -133,7 +133,7 @@ private:
         assignRepeat(repeat);
       } else if (isKernel(&op)) {
         for (Value result : op.getResults())
-          if (!placeInPlace(&op, result))
+          if (!stacked.count(result) && !placeInPlace(&op, result))
             defineResult(result, finish[&op]);
         assignTemps(&op);
       }
@@ -227,9 +227,16 @@ private:
       plan.buffers[buffer].last = std::max(lastUse.lookup(carried), start[repeat.getOperation()]);
       carriedAt[buffer] = i;
     }
+    // Each round writes its part of a stacked result where it stays.
+    for (auto [yielded, result] : llvm::zip(repeat.getYielded().drop_front(repeat.getInit().size()), repeat.getStackedResults())) {
+      int buffer = stacked.count(result) ? plan.bufferOf[result] : defineResult(result, start[repeat.getOperation()]);
+      plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, finish[repeat.getOperation()]);
+      plan.bufferOf[yielded] = buffer;
+      plan.offsetOf[yielded] = plan.offsetOf.lookup(result) + DimExpr::dim(repeat.getIndex().str()) * bytesOf(yielded);
+      stacked.insert(yielded);
+    }
     assign(body);
-    auto yield = cast<YieldOp>(body.getTerminator());
-    for (auto [yielded, carried, result] : llvm::zip(yield.getValues(), repeat.getCarried(), repeat.getResults())) {
+    for (auto [yielded, carried, result] : llvm::zip(repeat.getYielded(), repeat.getCarried(), repeat.getCarriedResults())) {
       int buffer = plan.bufferOf[carried];
       if (plan.bufferOf[yielded] != buffer)
         plan.closing[repeat].emplace_back(yielded, carried);
@@ -304,6 +311,7 @@ private:
   EntryPlan plan;
   int position = 0, end = 0;
   llvm::DenseMap<Operation *, int> start, finish;
+  llvm::SmallDenseSet<Value> stacked;   ///< yielded values that lie in a stacked result
   llvm::DenseMap<Value, int> lastUse, outputs;
   llvm::DenseMap<int, unsigned> carriedAt; ///< buffer of a carried value of a repeat being assigned → its number
 };

@@ -1,0 +1,269 @@
+// The reverse walk: from a function that computes a loss to one that also computes gradients.
+// Rules write plain weft ops after the forward pass; fusion, memory and tiling see one function.
+#include "Passes.h"
+#include "autodiff/Activity.h"
+#include "autodiff/ReverseRepeat.h"
+#include "autodiff/rules/Expr.h"
+#include "dialect/Locations.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+#include <map>
+#include <set>
+
+using namespace mlir;
+
+namespace weft {
+#define GEN_PASS_DEF_GENERATEBACKWARDPASS
+#include "Passes.h.inc"
+
+namespace {
+
+class Backward {
+public:
+  explicit Backward(func::FuncOp func) : func(func), module(func->getParentOfType<ModuleOp>()), isTrain(mode() == "train") {
+    if (auto wanted = func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_tensors"))
+      for (auto [tensor, name] : llvm::zip(wanted.asArrayRef(), func->getAttrOfType<ArrayAttr>("weft.gradient_names")))
+        names[tensor] = cast<StringAttr>(name).getValue().str();
+    if (auto policy = func->getAttrOfType<ArrayAttr>("weft.recompute"))
+      for (Attribute glob : policy)
+        recompute.globs.push_back(cast<StringAttr>(glob).getValue().str());
+    recompute.block = recompute.globs == std::vector<std::string>{"block"};
+    if (recompute.block)
+      recompute.globs.clear();
+  }
+
+  LogicalResult run() {
+    auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
+    Value loss = ret.getNumOperands() ? ret.getOperand(0) : Value();
+    auto type = loss ? dyn_cast<RankedTensorType>(loss.getType()) : nullptr;
+    if (!type || type.getRank() != 0 || !isa<FloatType>(type.getElementType()))
+      return func.emitOpError() << "expected a scalar loss as the first result";
+    auto wanted = [&](Value v) { return isWanted(v); };
+    saveLogSumExp(variedValues(func, wanted));
+    varied = variedValues(func, wanted);
+    loss = ret.getOperand(0);
+
+    OpBuilder b(ret);
+    Gradients gradients(b, varied);
+    gradients.loc = loss.getLoc();
+    if (varied.contains(loss))
+      gradients.add(loss, oneLike(gradients, loss));
+    reverse(func.getBody().front(), gradients);
+    if (isBroken)
+      return failure();
+    addResults(gradients);
+    return success();
+  }
+
+private:
+  StringRef mode() { return func->getAttrOfType<StringAttr>("weft.mode").getValue(); }
+
+  ParamOp paramOf(StringAttr symbol) { return module.lookupSymbol<ParamOp>(symbol); }
+
+  bool isWanted(Value v) {
+    if (auto argument = dyn_cast<BlockArgument>(v))
+      return bool(func.getArgAttr(argument.getArgNumber(), "weft.gradient"));
+    auto parameter = v.getDefiningOp<ParameterOp>();
+    return parameter && llvm::any_of(paramOf(parameter.getParamAttr().getAttr()).getTensors(), [&](int32_t t) { return names.count(t); });
+  }
+
+  Value oneLike(Gradients &g, Value loss) {
+    auto type = cast<RankedTensorType>(loss.getType());
+    return ConstantOp::create(g.b, g.loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, g.b.getFloatAttr(type.getElementType(), 1.0)))));
+  }
+
+  /// Attention whose gradient is asked for keeps the row statistics of its softmax.
+  void saveLogSumExp(const llvm::DenseSet<Value> &varied) {
+    SmallVector<AttentionOp> ops;
+    func.walk([&](AttentionOp op) {
+      if (varied.contains(op.getY()) && !op.getSaveLse() && !op.getCache())
+        ops.push_back(op);
+    });
+    for (AttentionOp op : ops) {
+      OpBuilder b(op);
+      SmallVector<Type> extras(op.getExtras().getTypes());
+      Shape q = shapeOf(op.getQ());
+      extras.push_back(tensorType({q[0], DimExpr(int64_t(op.getHeads())), q[1]}, b.getF32Type()));
+      SmallVector<Type> types{op.getY().getType()};
+      llvm::append_range(types, extras);
+      OperationState state(op.getLoc(), op->getName(), op->getOperands(), types, op->getAttrs());
+      Operation *saved = b.create(state);
+      saved->setAttr("save_lse", b.getUnitAttr());
+      for (auto [from, to] : llvm::zip(op->getResults(), saved->getResults()))
+        from.replaceAllUsesWith(to);
+      op.erase();
+    }
+  }
+
+  void reverse(Block &block, Gradients &g) {
+    SmallVector<Operation *> ops;
+    for (Operation &op : block.without_terminator())
+      ops.push_back(&op);
+    for (Operation *op : llvm::reverse(ops)) {
+      if (llvm::none_of(op->getResults(), [&](Value v) { return g.has(v); }))
+        continue;
+      g.loc = op->getLoc();
+      if (auto parameter = dyn_cast<ParameterOp>(op)) {
+        g.addParameter({parameter.getParamAttr().getAttr(), SmallVector<Value, 2>(parameter.getIndices())}, g.of(parameter.getY()));
+      } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
+        reverseRepeat(repeat, g, varied, recompute, [&](Block &body, Gradients &inner) { reverse(body, inner); });
+      } else if (auto rule = dyn_cast<GradientOpInterface>(op)) {
+        size_t before = g.missingRules.size();
+        if (failed(rule.buildGradient(g)) || g.missingRules.size() != before)
+          reportMissing(op, g.missingRules.empty() ? "'" + op->getName().getStringRef().str() + "'" : g.missingRules.back());
+      } else {
+        reportMissing(op, "'" + op->getName().getStringRef().str() + "'");
+      }
+    }
+  }
+
+  void reportMissing(Operation *op, const std::string &what) {
+    isBroken = true;
+    std::string node = nodePath(op->getLoc()), source = wantedBehind(op);
+    InFlightDiagnostic error = op->emitError();
+    error << (node.empty() ? "" : "node '" + node + "': ") << "no gradient rule for " << what;
+    if (!source.empty())
+      error << ", which the gradient of '" << source << "' needs";
+  }
+
+  /// A parameter or input that a gradient is wanted of and that `op` depends on.
+  std::string wantedBehind(Operation *op) {
+    llvm::SmallPtrSet<Operation *, 16> seen;
+    SmallVector<Value> work(op->getOperands());
+    while (!work.empty()) {
+      Value v = work.pop_back_val();
+      if (!varied.contains(v))
+        continue;
+      if (auto argument = dyn_cast<BlockArgument>(v)) {
+        if (auto repeat = dyn_cast<RepeatOp>(argument.getOwner()->getParentOp()))
+          work.push_back(repeat.getInit()[argument.getArgNumber() - 1]);
+        else
+          return cast<StringAttr>(func.getArgAttr(argument.getArgNumber(), "weft.name")).getValue().str();
+        continue;
+      }
+      if (auto parameter = v.getDefiningOp<ParameterOp>())
+        return parameter.getParam().str();
+      if (seen.insert(v.getDefiningOp()).second)
+        llvm::append_range(work, v.getDefiningOp()->getOperands());
+    }
+    return {};
+  }
+
+  // ---- results
+
+  /// A gradient as a result: one tensor, or in training all of a parameter's tensors one after the other.
+  struct Result {
+    Value value;
+    std::string name;
+    SmallVector<int32_t> tensors;
+  };
+
+  void addResults(Gradients &g) {
+    g.loc = func.getLoc();
+    std::vector<Result> results;
+    for (BlockArgument argument : func.getArguments())
+      if (func.getArgAttr(argument.getArgNumber(), "weft.gradient")) {
+        Value gradient = g.of(argument);
+        std::string name = cast<StringAttr>(func.getArgAttr(argument.getArgNumber(), "weft.name")).getValue().str();
+        results.push_back({gradient ? gradient : g.zeros(argument.getType()), "grad." + name, {}});
+      }
+    addParameters(g, results);
+    auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
+    unsigned first = ret.getNumOperands();
+    for (const Result &result : results)
+      ret->insertOperands(ret->getNumOperands(), result.value);
+    func.setFunctionType(g.b.getFunctionType(func.getArgumentTypes(), ret.getOperandTypes()));
+    SmallVector<Attribute> attributes(ret.getNumOperands(), g.b.getDictionaryAttr({}));
+    for (unsigned i = 0; i < first; ++i)
+      if (DictionaryAttr known = func.getResultAttrDict(i))
+        attributes[i] = known;
+    func.setResAttrsAttr(g.b.getArrayAttr(attributes));
+    for (auto [i, result] : llvm::enumerate(results)) {
+      func.setResultAttr(first + i, "weft.name", g.b.getStringAttr(result.name));
+      if (!result.tensors.empty())
+        func.setResultAttr(first + i, "weft.tensors", g.b.getDenseI32ArrayAttr(result.tensors));
+    }
+  }
+
+  void addParameters(Gradients &g, std::vector<Result> &results) {
+    std::map<int32_t, int> symbolsOf;
+    for (auto &[key, values] : g.parameters)
+      for (int32_t tensor : paramOf(key.first).getTensors())
+        ++symbolsOf[tensor];
+    std::map<int32_t, SmallVector<Value>> pieces;
+    for (auto &[key, values] : g.parameters) {
+      ParamOp param = paramOf(key.first);
+      ArrayRef<int32_t> tensors = param.getTensors();
+      Value gradient = g.sum(values);
+      bool whole = isTrain && llvm::all_of(tensors, [&](int32_t t) { return names.count(t) && symbolsOf[t] == 1; }) &&
+                   std::set<int32_t>(tensors.begin(), tensors.end()).size() == tensors.size();
+      if (whole) {
+        results.push_back({gradient, "grad." + param.getSymName().str(), SmallVector<int32_t>(tensors)});
+        continue;
+      }
+      // One piece a tensor: it is tied to others, or wanted by its own name.
+      Shape shape = shapeOf(param.getType());
+      Type element = cast<RankedTensorType>(param.getType()).getElementType();
+      Shape rounds = shape;
+      rounds.insert(rounds.begin(), DimExpr(int64_t(tensors.size())));
+      if (tensors.size() > 1 && gradient.getType() != tensorType(rounds, element))
+        gradient = ReshapeOp::create(g.b, g.loc, tensorType(rounds, element), gradient);
+      for (auto [round, tensor] : llvm::enumerate(tensors)) {
+        if (!names.count(tensor))
+          continue;
+        Value piece = gradient;
+        if (tensors.size() > 1) {
+          Shape one = rounds;
+          one[0] = DimExpr(1);
+          piece = SliceOp::create(g.b, g.loc, tensorType(one, element), gradient, 0, std::to_string(round), 1);
+          piece = ReshapeOp::create(g.b, g.loc, cast<RankedTensorType>(param.getType()), piece);
+        }
+        pieces[tensor].push_back(piece);
+      }
+    }
+    for (auto &[tensor, values] : pieces)
+      results.push_back({g.sum(values), "grad." + names[tensor], {tensor}});
+    if (isTrain)
+      return;
+    // What the loss does not reach has a zero gradient; its shape stands with its symbol.
+    for (auto &[tensor, name] : names)
+      if (!pieces.count(tensor))
+        for (ParamOp param : module.getOps<ParamOp>())
+          if (llvm::is_contained(param.getTensors(), tensor)) {
+            results.push_back({g.zeros(param.getType()), "grad." + name, {tensor}});
+            break;
+          }
+  }
+
+  func::FuncOp func;
+  ModuleOp module;
+  bool isTrain, isBroken = false;
+  Recompute recompute;
+  std::map<int32_t, std::string> names;  ///< of the parameter tensors a gradient is wanted of
+  llvm::DenseSet<Value> varied;
+};
+
+struct GenerateBackwardPass : impl::GenerateBackwardPassBase<GenerateBackwardPass> {
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<WeftDialect>();
+    registry.addExtension(+[](MLIRContext *context, WeftDialect *) { registerGradientRules(*context); });
+  }
+  void runOnOperation() override {
+    for (func::FuncOp func : getOperation().getOps<func::FuncOp>())
+      if (func->hasAttr("weft.mode") && failed(Backward(func).run()))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+void registerGradientRules(MLIRContext &context) {
+  registerPointwiseRules(context);
+  registerShapeRules(context);
+  registerRowRules(context);
+  registerTransformerRules(context);
+}
+
+} // namespace weft

@@ -1,0 +1,312 @@
+// First the backward body is written as if forward values could be used in it; then each such value is kept, stacked by
+// round, or its op is cloned. Kept is what is costly (products, attention, reductions); pointwise work on kept values,
+// views, constants and parameters is done again.
+#include "autodiff/ReverseRepeat.h"
+
+#include "dialect/Locations.h"
+#include "import/Globs.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+
+namespace weft {
+namespace {
+
+bool isGenerator(Operation *op) { return isa<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp>(op); }
+bool isView(Operation *op) { return isa<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
+
+/// Turns uses of forward values in a backward body into values that are there.
+class Residuals {
+public:
+  Residuals(RepeatOp forward, RepeatOp backward, const Recompute &recompute)
+      : forward(forward), backward(backward), body(forward.getBody().front()), recompute(recompute) {}
+
+  /// Forward values to keep, in order.
+  SmallVector<Value> run() {
+    llvm::SetVector<Value> needed;
+    backward.getBody().walk([&](Operation *op) {
+      for (Value operand : op->getOperands())
+        if (isForward(operand))
+          needed.insert(operand);
+    });
+    SmallVector<Value> sorted(needed.begin(), needed.end());
+    llvm::sort(sorted, [&](Value x, Value y) { return order(x) < order(y); });
+    for (Value value : sorted)
+      keepCostly(value);
+    for (Value value : sorted)
+      if (!isAvailable(value))
+        kept.insert(value);
+    for (Value value : sorted) {
+      Value here = materialize(value);
+      value.replaceUsesWithIf(here, [&](OpOperand &use) { return backward.getBody().isAncestor(use.getOwner()->getParentRegion()); });
+    }
+    for (Operation *clone : llvm::reverse(clones))
+      sink(clone);
+    return llvm::to_vector(used);
+  }
+
+  Value placeholder(Value v) const { return placeholders.lookup(v); }
+
+private:
+  bool isForward(Value v) const { return v.getParentBlock() == &body; }
+
+  std::pair<int64_t, int64_t> order(Value v) {
+    if (auto argument = dyn_cast<BlockArgument>(v))
+      return {-1, argument.getArgNumber()};
+    if (numbers.empty())
+      for (auto [i, op] : llvm::enumerate(body))
+        numbers[&op] = int64_t(i);
+    return {numbers.lookup(v.getDefiningOp()), cast<OpResult>(v).getResultNumber()};
+  }
+
+  bool isRecomputed(Operation *op) const {
+    if (recompute.block)
+      return true;
+    std::string node = nodePath(op->getLoc());
+    return llvm::any_of(recompute.globs, [&](const std::string &glob) { return matchGlob(glob, node); });
+  }
+
+  /// Ops that are done again wherever their operands are there.
+  bool isCheap(Operation *op) const {
+    return isa<ParameterOp>(op) || isGenerator(op) || isView(op) || isPointwise(op) || isRecomputed(op);
+  }
+
+  /// Keeps the values behind `v` that no policy computes again.
+  void keepCostly(Value v) {
+    if (!isForward(v) || v == forward.getRound() || kept.contains(v))
+      return;
+    Operation *op = v.getDefiningOp();
+    if (!op || !isCheap(op)) {
+      kept.insert(v);
+      return;
+    }
+    if (isView(op) || isRecomputed(op))
+      for (Value operand : op->getOperands())
+        keepCostly(operand);
+  }
+
+  bool isAvailable(Value v) {
+    if (!isForward(v) || v == forward.getRound() || kept.contains(v))
+      return true;
+    Operation *op = v.getDefiningOp();
+    return op && isCheap(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isAvailable(operand); });
+  }
+
+  Value materialize(Value v) {
+    if (!isForward(v))
+      return v;
+    if (v == forward.getRound())
+      return backward.getRound();
+    if (Value known = map.lookupOrNull(v))
+      return known;
+    OpBuilder b(&backward.getBody().front(), place);
+    if (kept.contains(v)) {
+      used.insert(v);
+      // Stands for the part of the stack until the forward loop has it.
+      auto stacked = UnrealizedConversionCastOp::create(b, v.getLoc(), v.getType(), ValueRange());
+      note(stacked);
+      placeholders[v] = stacked.getResult(0);
+      map.map(v, stacked.getResult(0));
+      return stacked.getResult(0);
+    }
+    Operation *op = v.getDefiningOp();
+    IRMapping operands;
+    SmallVector<Value> outside;
+    op->walk([&](Operation *inner) { llvm::append_range(outside, inner->getOperands()); });
+    for (Value operand : outside)
+      if (isForward(operand))
+        operands.map(operand, materialize(operand));
+    OpBuilder after(&backward.getBody().front(), place);
+    Operation *clone = after.clone(*op, operands);
+    note(clone);
+    clones.push_back(clone);
+    for (auto [from, to] : llvm::zip(op->getResults(), clone->getResults()))
+      map.map(from, to);
+    return map.lookup(v);
+  }
+
+  void note(Operation *op) { place = std::next(Block::iterator(op)); }
+
+  /// Moves a clone to its first reader, so that its value lives briefly.
+  void sink(Operation *clone) {
+    Operation *first = nullptr;
+    for (Operation *user : clone->getUsers()) {
+      Operation *here = backward.getBody().front().findAncestorOpInBlock(*user);
+      if (here && (!first || here->isBeforeInBlock(first)))
+        first = here;
+    }
+    if (first)
+      clone->moveBefore(first);
+  }
+
+  RepeatOp forward, backward;
+  Block &body;
+  const Recompute &recompute;
+  llvm::DenseMap<Operation *, int64_t> numbers;
+  llvm::SetVector<Value> kept, used;
+  SmallVector<Operation *> clones;
+  Block::iterator place = backward.getBody().front().begin();
+  llvm::DenseMap<Value, Value> placeholders;
+  IRMapping map;
+};
+
+/// `op` again, with `stacked` values yielded and returned besides.
+RepeatOp withStacked(RepeatOp op, ArrayRef<Value> stacked) {
+  OpBuilder b(op);
+  SmallVector<Type> types(op.getStackedResults().getTypes());
+  for (Value v : stacked) {
+    Shape shape = shapeOf(v);
+    shape.insert(shape.begin(), DimExpr(int64_t(op.getCount())));
+    types.push_back(tensorType(shape, cast<RankedTensorType>(v.getType()).getElementType()));
+  }
+  auto fresh = RepeatOp::create(b, op.getLoc(), op.getCount(), op.getIndex(), op.getInit(), types, op.getReverse());
+  fresh.getBody().takeBody(op.getBody());
+  auto yield = cast<YieldOp>(fresh.getBody().front().getTerminator());
+  yield->insertOperands(yield->getNumOperands(), stacked);
+  for (auto [from, to] : llvm::zip(op.getResults(), fresh.getResults()))
+    from.replaceAllUsesWith(to);
+  op.erase();
+  return fresh;
+}
+
+/// Element `round` of a stack.
+Value partOf(OpBuilder &b, Location loc, Value stack, StringRef index) {
+  Shape shape = shapeOf(stack);
+  Type element = cast<RankedTensorType>(stack.getType()).getElementType();
+  shape[0] = DimExpr(1);
+  Value part = SliceOp::create(b, loc, tensorType(shape, element), stack, 0, index, 1);
+  return ReshapeOp::create(b, loc, tensorType(ArrayRef<DimExpr>(shape).drop_front(), element), part);
+}
+
+} // namespace
+
+void reverseRepeat(RepeatOp repeat, Gradients &outer, const llvm::DenseSet<Value> &varied, const Recompute &recompute,
+                   ReverseBlock reverseBlock) {
+  OpBuilder &b = outer.b;
+  Location loc = repeat.getLoc();
+  Block &body = repeat.getBody().front();
+  outer.loc = loc;
+
+  SmallVector<unsigned> carried;
+  for (auto [i, value] : llvm::enumerate(repeat.getCarried()))
+    if (varied.contains(value))
+      carried.push_back(i);
+  // Read from outside: values, and parameters that this repeat's index does not choose.
+  llvm::SetVector<Value> captured;
+  SmallVector<ParameterKey> shared;
+  repeat.getBody().walk([&](Operation *op) {
+    for (Value operand : op->getOperands())
+      if (varied.contains(operand) && !repeat.getBody().isAncestor(operand.getParentRegion()))
+        captured.insert(operand);
+    auto parameter = dyn_cast<ParameterOp>(op);
+    if (!parameter || !varied.contains(parameter.getY()) || llvm::is_contained(parameter.getIndices(), repeat.getRound()))
+      return;
+    SmallVector<Value, 2> indices;
+    for (Value index : parameter.getIndices())
+      if (!repeat.getBody().isAncestor(index.getParentRegion()))
+        indices.push_back(index);
+    ParameterKey key{parameter.getParamAttr().getAttr(), indices};
+    if (!llvm::is_contained(shared, key))
+      shared.push_back(key);
+  });
+
+  SmallVector<Value> init;
+  for (unsigned i : carried) {
+    Value gradient = outer.of(repeat.getResult(i));
+    init.push_back(gradient ? gradient : outer.zeros(repeat.getResult(i).getType()));
+  }
+  for (Value value : captured)
+    init.push_back(outer.zeros(value.getType()));
+  // The gradient of a parameter that inner repeats index comes stacked by their rounds.
+  auto typeOf = [&](const ParameterKey &key) {
+    Type type;
+    repeat.getBody().walk([&](ParameterOp parameter) {
+      if (parameter.getParamAttr().getAttr() != key.first)
+        return;
+      Shape shape;
+      for (Value index : parameter.getIndices())
+        if (repeat.getBody().isAncestor(index.getParentRegion()))
+          shape.push_back(DimExpr(int64_t(cast<RepeatOp>(index.getParentBlock()->getParentOp()).getCount())));
+      llvm::append_range(shape, shapeOf(parameter.getY()));
+      type = tensorType(shape, cast<RankedTensorType>(parameter.getType()).getElementType());
+    });
+    return type;
+  };
+  for (const ParameterKey &key : shared)
+    init.push_back(outer.zeros(typeOf(key)));
+
+  auto backward = RepeatOp::create(b, loc, repeat.getCount(), repeat.getIndex(), init, TypeRange(), /*reverse=*/true);
+  SmallVector<std::pair<ParameterKey, Value>> stacked;
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&backward.getBody().front());
+    Gradients inner(b, varied);
+    inner.loc = loc;
+    for (auto [argument, i] : llvm::enumerate(carried))
+      inner.add(repeat.getYielded()[i], backward.getCarried()[argument]);
+    reverseBlock(body, inner);
+    inner.loc = loc;
+    for (std::string &what : inner.missingRules)
+      outer.missingRules.push_back(what);
+
+    SmallVector<Value> yields;
+    for (unsigned i : carried) {
+      Value gradient = inner.of(repeat.getCarried()[i]);
+      yields.push_back(gradient ? gradient : inner.zeros(repeat.getCarried()[i].getType()));
+    }
+    auto accumulate = [&](Value gradient) {
+      Value before = backward.getCarried()[yields.size()];
+      yields.push_back(gradient ? inner.sum({gradient, before}) : before);
+    };
+    for (Value value : captured)
+      accumulate(inner.of(value));
+    auto gradientOf = [&](const ParameterKey &key) -> Value {
+      for (auto &[known, values] : inner.parameters)
+        if (known == key)
+          return inner.sum(values);
+      return {};
+    };
+    for (const ParameterKey &key : shared)
+      accumulate(gradientOf(key));
+    for (auto &[key, values] : inner.parameters)
+      if (llvm::is_contained(key.second, repeat.getRound())) {
+        ParameterKey rest = key;
+        llvm::erase(rest.second, repeat.getRound());
+        stacked.push_back({rest, inner.sum(values)});
+      }
+    YieldOp::create(b, loc, yields);
+  }
+
+  Residuals residuals(repeat, backward, recompute);
+  SmallVector<Value> kept = residuals.run();
+  SmallVector<Value> placeholders;
+  for (Value value : kept)
+    placeholders.push_back(residuals.placeholder(value));
+  std::string index = repeat.getIndex().str();
+  size_t before = repeat.getNumResults();
+  RepeatOp forward = kept.empty() ? repeat : withStacked(repeat, kept);
+  for (auto [i, placeholder] : llvm::enumerate(placeholders)) {
+    OpBuilder at(placeholder.getDefiningOp());
+    placeholder.replaceAllUsesWith(partOf(at, placeholder.getLoc(), forward.getResult(before + i), index));
+    placeholder.getDefiningOp()->erase();
+  }
+
+  SmallVector<Value> stackedValues;
+  for (auto &[key, value] : stacked)
+    stackedValues.push_back(value);
+  backward = withStacked(backward, stackedValues);
+
+  size_t result = 0;
+  for (unsigned i : carried)
+    outer.add(forward.getInit()[i], backward.getResult(result++));
+  for (Value value : captured)
+    outer.add(value, backward.getResult(result++));
+  for (const ParameterKey &key : shared)
+    outer.addParameter(key, backward.getResult(result++));
+  for (auto &[key, value] : stacked)
+    outer.addParameter(key, backward.getResult(result++));
+}
+
+} // namespace weft

@@ -1,0 +1,69 @@
+// Backward ops that are not spelled with forward ops: attention, and rows added into a table.
+// They exist in gradients only and have no gradient themselves.
+#ifndef WEFT_GRADIENT_OPS_TD
+#define WEFT_GRADIENT_OPS_TD
+
+include "WeftBase.td"
+
+def Weft_AttentionGradOp : Weft_Op<"attention_grad", [Pure, AttrSizedOperandSegments]> {
+  let summary = "gradients of weft.attention";
+  let description = [{
+    From q, k, v, y, lse of a `weft.attention` with the same attributes and the gradient dy of y, for every head, with the
+    probabilities recomputed tile by tile (Dao 2022, algorithm 4); keep is the forward's dropout mask over (1 - dropout):
+    `p = e^(s - lse)`, `Δ_i = Σ_d dy_id y_id`, `dv = (p ∘ keep)ᵀ dy`, `dp = (dy vᵀ) ∘ keep`, `ds = p ∘ (dp - Δ)`,
+    through the softcap `ds ∘ (1 - (s_capped / softcap)²)`, `dq = scale · ds k`, `dk = scale · dsᵀ q`. Groups of query heads
+    sum into their kv head. With `bias_grad` a fourth result `dbias = ds` (before softcap's factor), summed over the axes
+    that bias broadcasts along.
+
+    No `[Tq, Tk]` buffer; the sums have one order for any number of threads.
+
+    ```mlir
+    %dq, %dk, %dv = weft.attention_grad %q, %k, %v, %y, %lse, %dy {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, causal} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x2x5xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>)
+    ```
+  }];
+  let arguments = (ins Weft_FloatTensor:$q, Weft_FloatTensor:$k, Weft_FloatTensor:$v, Weft_FloatTensor:$y, Weft_FloatTensor:$lse,
+      Weft_FloatTensor:$dy, Optional<Weft_BoolTensor>:$key_mask, Optional<Weft_BoolTensor>:$mask, Optional<Weft_FloatTensor>:$bias,
+      I64Attr:$heads, I64Attr:$kv_heads, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
+      OptionalAttr<F64Attr>:$softcap, DefaultValuedAttr<F64Attr, "0.0">:$dropout, OptionalAttr<I64Attr>:$site,
+      OptionalAttr<StrAttr>:$round, UnitAttr:$bias_grad);
+  let results = (outs Weft_FloatTensor:$dq, Weft_FloatTensor:$dk, Weft_FloatTensor:$dv, Optional<Weft_FloatTensor>:$dbias);
+  let assemblyFormat = [{
+    $q `,` $k `,` $v `,` $y `,` $lse `,` $dy (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)?
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Weft_EmbeddingGradOp : Weft_Op<"embedding_grad", [Pure]> {
+  let summary = "rows added into a table: the gradient of weft.embedding";
+  let description = [{
+    `dtable[r, :] = init[r, :] + Σ dy[…, :]` over the ids equal to r, in their row-major order; init is zero if left out.
+    Ids equal to `padding_idx` add nothing. Ids were checked by the forward op.
+
+    ```mlir
+    %dt = weft.embedding_grad %ids, %dy : (tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<?x?x64xf32, #weft.dims<"B", "T">>) -> tensor<512x64xf32>
+    ```
+  }];
+  let arguments = (ins Weft_IndexTensor:$ids, Weft_FloatTensor:$dy, Optional<Weft_FloatTensor>:$init, OptionalAttr<I64Attr>:$padding_idx);
+  let results = (outs Weft_FloatTensor:$dtable);
+  let assemblyFormat = "$ids `,` $dy (`,` $init^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Weft_ScatterAddOp : Weft_Op<"scatter_add", [Pure]> {
+  let summary = "elements added along an axis: the gradient of weft.gather";
+  let description = [{
+    `y[…, r, …] = Σ dy[…, j, …]` over the j with `index[…, j, …] = r` at `axis`, in order; y has index's and dy's other
+    sizes. Indices were checked by the forward op.
+
+    ```mlir
+    %dx = weft.scatter_add %i, %dy {axis = 1 : i64} : (tensor<?x2xi32, #weft.dims<"B">>, tensor<?x2xf32, #weft.dims<"B">>) -> tensor<?x8xf32, #weft.dims<"B">>
+    ```
+  }];
+  let arguments = (ins Weft_IndexTensor:$index, Weft_FloatTensor:$dy, I64Attr:$axis);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "$index `,` $dy attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+#endif // WEFT_GRADIENT_OPS_TD
