@@ -27,11 +27,9 @@ public:
       for (auto [tensor, name] : llvm::zip(wanted.asArrayRef(), func->getAttrOfType<ArrayAttr>("weft.gradient_names")))
         names[tensor] = cast<StringAttr>(name).getValue().str();
     if (auto policy = func->getAttrOfType<ArrayAttr>("weft.recompute"))
-      for (Attribute glob : policy)
-        recompute.globs.push_back(cast<StringAttr>(glob).getValue().str());
-    recompute.block = recompute.globs == std::vector<std::string>{"block"};
-    if (recompute.block)
-      recompute.globs.clear();
+      for (Attribute node : policy)
+        recompute.nodes.push_back(cast<StringAttr>(node).getValue().str());
+    recompute.block = recompute.nodes == std::vector<std::string>{"block"};
   }
 
   LogicalResult run() {

@@ -4,7 +4,6 @@
 #include "autodiff/ReverseRepeat.h"
 
 #include "dialect/Locations.h"
-#include "import/Globs.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
@@ -65,7 +64,7 @@ private:
     if (recompute.block)
       return true;
     std::string node = nodePath(op->getLoc());
-    return llvm::any_of(recompute.globs, [&](const std::string &glob) { return matchGlob(glob, node); });
+    return llvm::is_contained(recompute.nodes, node);
   }
 
   /// Ops that are done again wherever their operands are there.

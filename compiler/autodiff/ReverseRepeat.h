@@ -9,7 +9,7 @@ namespace weft {
 /// How much of the forward pass a backward loop computes again instead of keeping it.
 struct Recompute {
   bool block = false;             ///< everything but the carried values
-  std::vector<std::string> globs; ///< nodes whose values are computed again
+  std::vector<std::string> nodes; ///< paths of nodes whose values are computed again
 };
 
 /// Adds the gradients of one block's ops, last first. False stands in `missing` for each rule that is not there.

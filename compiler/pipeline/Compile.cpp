@@ -92,7 +92,7 @@ public:
     });
     using Step = CompileResult (Compilation::*)();
     const std::pair<Stage, Step> steps[] = {
-        {Stage::import, &Compilation::import}, {Stage::fusion, &Compilation::fuse},   {Stage::lowering, &Compilation::lower},
+        {Stage::import, &Compilation::import}, {Stage::autodiff, &Compilation::differentiate}, {Stage::fusion, &Compilation::fuse},   {Stage::lowering, &Compilation::lower},
         {Stage::memory, &Compilation::plan},   {Stage::tiling, &Compilation::tile},   {Stage::target, &Compilation::target},
         {Stage::emit, &Compilation::emit},
     };
@@ -145,6 +145,23 @@ private:
   }
 
   bool enabled(StringRef pass) const { return !options.disabledPasses.count(pass.str()); }
+
+  CompileResult differentiate() {
+    if (llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp func) { return func->hasAttr("weft.mode"); }))
+      return CompileResult::ok;
+    PassManager pm(&context);
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+    // Attention has one rule, for every spelling.
+    pm.addPass(createNormalizeEinsumPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createFuseAttentionPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createGenerateBackwardPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+    return runPasses(pm, "autodiff");
+  }
 
   CompileResult fuse() {
     PassManager pm(&context);

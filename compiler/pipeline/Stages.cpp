@@ -7,6 +7,7 @@ namespace weft {
 const std::vector<StageInfo> &stages() {
   static const std::vector<StageInfo> table = {
       {Stage::import, "import", "spells the model out in weft ops", "weft ops, one function for each entry"},
+      {Stage::autodiff, "autodiff", "adds gradients to entries that train or differentiate", "the same, with gradients as results"},
       {Stage::fusion, "fusion", "joins ops into contractions, attention and row kernels", "weft.contract, weft.attention, weft.fused"},
       {Stage::lowering, "lowering", "leaves only kernels and strided views of memory", "kernels, views, parameters, repeats"},
       {Stage::memory, "memory", "gives every value a place in one arena", "the same, with buffers as attributes"},

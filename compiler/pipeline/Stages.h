@@ -8,7 +8,7 @@
 
 namespace weft {
 
-enum class Stage { import, fusion, lowering, memory, tiling, target, emit };
+enum class Stage { import, autodiff, fusion, lowering, memory, tiling, target, emit };
 
 struct StageInfo {
   Stage stage;

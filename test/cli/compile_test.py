@@ -165,7 +165,7 @@ int main(void) {
         self.assertIn("define", (self.folder / "small.ll").read_text())
 
     def test_stages(self):
-        for stage in ("import", "fusion", "lowering", "memory", "tiling", "target"):
+        for stage in ("import", "autodiff", "fusion", "lowering", "memory", "tiling", "target"):
             out, _ = self.weft("compile", self.model(), "--stop-after", stage)
             self.assertIn("func", out, stage)
         self.assertEqual(self.files(), ["small.json"])

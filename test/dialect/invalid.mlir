@@ -645,12 +645,130 @@ func.func @repeat_carries_one_type(%x: tensor<4xf32>) {
 
 // -----
 
-func.func @repeat_yields_the_carried(%x: tensor<4xf32>) {
+func.func @repeat_yields_the_carried(%x: tensor<4xf32>, %z: tensor<5xf32>) {
   // expected-error@+1 {{expected to yield the carried types}}
+  %0 = weft.repeat 2 "i"(%x) : (tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%i: index, %h: tensor<4xf32>):
+    weft.yield %z : tensor<5xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @repeat_yields_each_result(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected to yield 1 values, 1 of them carried, but got 0}}
   %0 = weft.repeat 2 "i"(%x) : (tensor<4xf32>) -> tensor<4xf32> {
   ^bb0(%i: index, %h: tensor<4xf32>):
     weft.yield
   }
+  return
+}
+
+// -----
+
+func.func @repeat_stacks_by_round(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected stacked type 'tensor<2x4xf32>' but got 'tensor<3x4xf32>'}}
+  %0:2 = weft.repeat 2 "i"(%x) : (tensor<4xf32>) -> (tensor<4xf32>, tensor<3x4xf32>) {
+  ^bb0(%i: index, %h: tensor<4xf32>):
+    weft.yield %h, %h : tensor<4xf32>, tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @size_is_a_scalar() {
+  // expected-error@+1 {{expected a scalar but got 'tensor<1xf32>'}}
+  %0 = weft.size "B" : tensor<1xf32>
+  return
+}
+
+// -----
+
+func.func @size_is_an_expression() {
+  // expected-error@+1 {{expected an expression of dims but got 'B +'}}
+  %0 = weft.size "B +" : tensor<f32>
+  return
+}
+
+// -----
+
+func.func @dropout_round_with_site(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected a round that is an expression, together with a site, but got 'i'}}
+  %0 = weft.dropout %x {p = 0.5 : f64, round = "i"} : tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @embedding_grad_rows(%i: tensor<3xi32>, %g: tensor<4x8xf32>) {
+  // expected-error@+1 {{expected dy of shape [3, 8] but got [4, 8]}}
+  %0 = weft.embedding_grad %i, %g : (tensor<3xi32>, tensor<4x8xf32>) -> tensor<10x8xf32>
+  return
+}
+
+// -----
+
+func.func @embedding_grad_table(%i: tensor<3xi32>, %g: tensor<3x8xf32>) {
+  // expected-error@+1 {{expected a table of rank 2 but got [8]}}
+  %0 = weft.embedding_grad %i, %g : (tensor<3xi32>, tensor<3x8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @embedding_grad_init(%i: tensor<3xi32>, %g: tensor<3x8xf32>, %t: tensor<9x8xf32>) {
+  // expected-error@+1 {{expected init of type 'tensor<10x8xf32>' but got 'tensor<9x8xf32>'}}
+  %0 = weft.embedding_grad %i, %g, %t : (tensor<3xi32>, tensor<3x8xf32>, tensor<9x8xf32>) -> tensor<10x8xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_add_rows(%i: tensor<2x3xi32>, %g: tensor<2x4xf32>) {
+  // expected-error@+1 {{expected dy of index's shape [2, 3] but got [2, 4]}}
+  %0 = weft.scatter_add %i, %g {axis = 1 : i64} : (tensor<2x3xi32>, tensor<2x4xf32>) -> tensor<2x9xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_add_other_axes(%i: tensor<2x3xi32>, %g: tensor<2x3xf32>) {
+  // expected-error@+1 {{expected a result of shape [2, 3] but for axis 1 but got [4, 9]}}
+  %0 = weft.scatter_add %i, %g {axis = 1 : i64} : (tensor<2x3xi32>, tensor<2x3xf32>) -> tensor<4x9xf32>
+  return
+}
+
+// -----
+
+func.func @attention_grad_types(%q: tensor<2x5x8xf32>, %l: tensor<2x2x5xf32>) {
+  // expected-error@+1 {{expected dk of type 'tensor<2x5x8xf32>' but got 'tensor<2x6x8xf32>'}}
+  %0, %1, %2 = weft.attention_grad %q, %q, %q, %q, %l, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x2x5xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x6x8xf32>, tensor<2x5x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_grad_lse(%q: tensor<2x5x8xf32>, %l: tensor<2x5xf32>) {
+  // expected-error@+1 {{expected lse of shape [2, 2, 5] but got [2, 5]}}
+  %0, %1, %2 = weft.attention_grad %q, %q, %q, %q, %l, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_grad_bias(%q: tensor<2x5x8xf32>, %l: tensor<2x2x5xf32>) {
+  // expected-error@+1 {{expected a dbias of bias's type exactly with bias_grad}}
+  %0, %1, %2 = weft.attention_grad %q, %q, %q, %q, %l, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, bias_grad} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x2x5xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_lse(%q: tensor<2x5x8xf32>) {
+  // expected-error@+1 {{expected an f32 lse of shape [2, 2, 5] but got 'tensor<2x5xf32>'}}
+  %0, %1 = weft.attention %q, %q, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, save_lse} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5xf32>)
   return
 }
 

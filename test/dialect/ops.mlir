@@ -192,6 +192,27 @@ func.func @transformer(%ids: tensor<?x?xi32, #weft.dims<"B", "T">>, %s: !s, %w: 
   return %11 : !s
 }
 
+// CHECK-LABEL: func @gradients(
+func.func @gradients(%s: !s, %ids: tensor<?x?xi32, #weft.dims<"B", "T">>, %table: tensor<9x64xf32>, %dropped: !s) -> !s {
+  // CHECK: weft.attention {{.*}}save_lse
+  %y, %lse = weft.attention %s, %s, %s {heads = 8 : i64, kv_heads = 8 : i64, scale = 0.125 : f64, dropout = 0.1 : f64, site = 3 : i64, round = "i", save_lse}
+    : (!s, !s, !s) -> (!s, tensor<?x8x?xf32, #weft.dims<"B", "T">>)
+  // CHECK: weft.attention_grad
+  %dq, %dk, %dv = weft.attention_grad %s, %s, %s, %y, %lse, %s {heads = 8 : i64, kv_heads = 8 : i64, scale = 0.125 : f64, dropout = 0.1 : f64, site = 3 : i64, round = "i"}
+    : (!s, !s, !s, !s, tensor<?x8x?xf32, #weft.dims<"B", "T">>, !s) -> (!s, !s, !s)
+  // CHECK: weft.embedding_grad %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}} {padding_idx = 0 : i64}
+  %t = weft.embedding_grad %ids, %dq, %table {padding_idx = 0 : i64} : (tensor<?x?xi32, #weft.dims<"B", "T">>, !s, tensor<9x64xf32>) -> tensor<9x64xf32>
+  // CHECK: weft.scatter_add
+  %i = weft.constant dense<0> : tensor<2x1xi32>
+  %g = weft.constant dense<1.0> : tensor<2x1xf32>
+  %a = weft.scatter_add %i, %g {axis = 1 : i64} : (tensor<2x1xi32>, tensor<2x1xf32>) -> tensor<2x8xf32>
+  // CHECK: weft.dropout %{{.*}} {p = 1.000000e-01 : f64, round = "i", site = 7 : i64}
+  %d = weft.dropout %dk {p = 0.1 : f64, site = 7 : i64, round = "i"} : !s
+  // CHECK: weft.size "B * T" : tensor<f32>
+  %n = weft.size "B * T" : tensor<f32>
+  return %d : !s
+}
+
 // CHECK-LABEL: func @structure(
 func.func @structure(%x: !x, %w: tensor<16x16xf32>) -> !x {
   // CHECK: weft.repeat 12 "i"(%{{.*}})
@@ -202,6 +223,12 @@ func.func @structure(%x: !x, %w: tensor<16x16xf32>) -> !x {
     %g = weft.parameter @"h.{i}.weight"[%i] : tensor<16xf32>
     %n = weft.rms_norm %h, %g {eps = 1.0e-5 : f64} : (!x, tensor<16xf32>) -> !x
     weft.yield %n : !x
+  }
+  // CHECK: weft.repeat 12 "i"(%{{.*}}) : (tensor<?x16xf32, {{.*}}>) -> (tensor<?x16xf32, {{.*}}>, tensor<12x?x16xf32, {{.*}}>) attributes {reverse}
+  %stack:2 = weft.repeat 12 "i"(%x) : (!x) -> (!x, tensor<12x?x16xf32, #weft.dims<"B">>) attributes {reverse} {
+  ^bb0(%i: index, %h: !x):
+    %n = weft.neg %h : !x
+    weft.yield %n, %h : !x, !x
   }
   // CHECK: weft.fused(%{{.*}}, %{{.*}})
   %1 = weft.fused(%0, %x) : (!x, !x) -> !x {

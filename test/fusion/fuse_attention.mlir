@@ -282,7 +282,7 @@ func.func @grouped_queries(%q: !q, %kv: !kv) -> !q {
 
 // One key head for all queries by broadcasting; softcap; dropout of the probabilities.
 // CHECK-LABEL: func @one_key_head_softcap_and_dropout(
-// CHECK: weft.attention %{{.*}} {dropout = 1.000000e-01 : f64, heads = 4 : i64, kv_heads = 1 : i64, scale = 2.500000e-01 : f64, softcap = 5.000000e+01 : f64}
+// CHECK: weft.attention %{{.*}} {dropout = 1.000000e-01 : f64, heads = 4 : i64, kv_heads = 1 : i64, scale = 2.500000e-01 : f64, site = 7 : i64, softcap = 5.000000e+01 : f64}
 func.func @one_key_head_softcap_and_dropout(%q: !q, %k: !one) -> !q {
   %s = weft.matmul %q, %k {transpose_b} : (!q, !one) -> !scores
   %c = weft.constant dense<0.005> : tensor<f32>
@@ -291,7 +291,7 @@ func.func @one_key_head_softcap_and_dropout(%q: !q, %k: !one) -> !q {
   %cap = weft.constant dense<50.0> : tensor<f32>
   %u = weft.mul %th, %cap : (!scores, tensor<f32>) -> !scores
   %p = weft.softmax %u {axis = 3 : i64} : !scores
-  %d = weft.dropout %p {p = 0.1 : f64} : !scores
+  %d = weft.dropout %p {p = 0.1 : f64, site = 7 : i64} : !scores
   %y = weft.matmul %d, %k : (!scores, !one) -> !q
   return %y : !q
 }

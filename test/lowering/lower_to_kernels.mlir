@@ -85,3 +85,28 @@ func.func @a_constant_moves_into_the_kernel(%x: tensor<8xf32>) -> tensor<8xf32> 
   }
   return %y : tensor<8xf32>
 }
+
+// -----
+
+!x = tensor<?x4xf32, #weft.dims<"B">>
+
+// A kernel writes its part of a stack itself; a carried value, overwritten by the next round, is copied into its part.
+// CHECK-LABEL: func @stacked(
+// CHECK: weft.repeat 3 "i"
+// CHECK: ^bb0(%{{.*}}: index, %[[H:.*]]: tensor
+// CHECK: %[[E:.*]] = weft.fused(%[[H]])
+// CHECK: weft.exp
+// CHECK: %[[N:.*]] = weft.fused(%[[E]])
+// CHECK: weft.neg
+// CHECK: %[[COPY:.*]] = weft.fused(%[[H]])
+// CHECK: weft.yield %[[N]], %[[E]], %[[COPY]]
+func.func @stacked(%x: !x) -> tensor<3x?x4xf32, #weft.dims<"B">> {
+  %y:3 = weft.repeat 3 "i"(%x) : (!x) -> (!x, tensor<3x?x4xf32, #weft.dims<"B">>, tensor<3x?x4xf32, #weft.dims<"B">>) {
+  ^bb0(%i: index, %h: !x):
+    %e = weft.exp %h : !x
+    %n = weft.neg %e : !x
+    weft.yield %n, %e, %h : !x, !x, !x
+  }
+  %s = weft.add %y#1, %y#2 : (tensor<3x?x4xf32, #weft.dims<"B">>, tensor<3x?x4xf32, #weft.dims<"B">>) -> tensor<3x?x4xf32, #weft.dims<"B">>
+  return %s : tensor<3x?x4xf32, #weft.dims<"B">>
+}

@@ -1,0 +1,18 @@
+// Every op that lacks a rule is named, with what its gradient is needed for.
+// RUN: weft-opt %s --split-input-file --verify-diagnostics --weft-generate-backward
+
+func.func @no_loss(%x: tensor<4xf32>) attributes {weft.mode = "grad"} { // expected-error {{expected a scalar loss as the first result}}
+  return
+}
+
+// -----
+
+weft.param @w : tensor<2x5x8xf32> {tensors = array<i32: 0>}
+
+func.func @map(%q: tensor<2x5x8xf32>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad", weft.gradient_tensors = array<i32: 0>, weft.gradient_names = ["w"]} {
+  %w = weft.parameter @w : tensor<2x5x8xf32>
+  // expected-error@+1 {{no gradient rule for the map that attention returns, which the gradient of 'w' needs}}
+  %y, %m = weft.attention %w, %q, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, weights = "mean"} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x5xf32>)
+  %l = weft.reduce_sum %m {axes = array<i64: 0, 1, 2>} : (tensor<2x5x5xf32>) -> tensor<f32>
+  return %l : tensor<f32>
+}
