@@ -35,4 +35,23 @@ static inline void weft_leave_float_state(unsigned before) {
 #endif
 }
 
+/* All exceptions masked, round to nearest, denormals kept. What it returns goes to weft_restore_float_state. */
+static inline unsigned weft_enter_plain_float_state(void) {
+#if defined(__x86_64__)
+  unsigned before = _mm_getcsr();
+  _mm_setcsr(0x1f80u);
+  return before;
+#else
+  return 0;
+#endif
+}
+
+static inline void weft_restore_float_state(unsigned before) {
+#if defined(__x86_64__)
+  _mm_setcsr(before);
+#else
+  (void)before;
+#endif
+}
+
 #endif /* WEFT_CPU_H */

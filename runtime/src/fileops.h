@@ -15,6 +15,7 @@ struct weft_file_ops {
   int (*create)(void *user, const char *path);
   int (*close)(void *user, int file);
   int (*size)(void *user, int file, int64_t *size, bool *is_regular);
+  /* From any number of threads at once. */
   int64_t (*read)(void *user, int file, void *buffer, size_t bytes, int64_t offset);
   int64_t (*write)(void *user, int file, const void *data, size_t bytes);
   int (*sync)(void *user, int file);

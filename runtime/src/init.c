@@ -70,23 +70,26 @@ static void store(const weft_param_desc *param, void *data, int64_t first, const
   }
 }
 
-void weft_init_param(const weft_param_desc *param, int64_t elements, uint64_t seed, void *data) {
-  uint64_t name = hash_name(param->name);
+void weft_init_elements(const weft_param_desc *param, int64_t elements, uint64_t seed, int64_t begin, int64_t end, void *data) {
+  enum { AT_ONCE = 256 };
+  const uint64_t name = hash_name(param->name);
   const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
-  double values[256];
-  for (int64_t first = 0; first < elements; first += 256) {
-    int64_t count = elements - first < 256 ? elements - first : 256;
-    for (int64_t i = 0; i < count; i += 4) {
-      uint64_t block = (uint64_t)(first + i) / 4;
+  const int64_t size = (int64_t)weft_dtype_size(param->dtype);
+  double values[AT_ONCE];
+  /* A block of random numbers serves four elements, which need not be in the same piece. */
+  for (int64_t first = begin / 4 * 4; first < end; first += AT_ONCE) {
+    const int64_t from = first < begin ? begin : first, to = end - first < AT_ONCE ? end : first + AT_ONCE;
+    for (int64_t i = first; i < to; i += 4) {
+      const uint64_t block = (uint64_t)i / 4;
       const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)name, (uint32_t)(name >> 32)};
       uint32_t words[4] = {0};
       if (param->init != WEFT_INIT_CONSTANT) weft_philox4x32(key, counter, words);
-      for (int j = 0; j < 4; ++j) values[i + j] = draw(param, words[j]);
+      for (int j = 0; j < 4; ++j) values[i - first + j] = draw(param, words[j]);
     }
-    store(param, data, first, values, count);
+    store(param, data, from - begin, values + (from - first), to - from);
   }
-  if (param->zero_row >= 0 && param->rank > 0 && param->zero_row < param->shape[0]) {
-    int64_t row = elements / param->shape[0] * (int64_t)weft_dtype_size(param->dtype);
-    memset((char *)data + param->zero_row * row, 0, (size_t)row);
-  }
+  if (param->zero_row < 0 || param->rank < 1 || param->zero_row >= param->shape[0]) return;
+  const int64_t row = elements / param->shape[0], row_begin = param->zero_row * row, row_end = row_begin + row;
+  const int64_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
+  if (from < to) memset((char *)data + (from - begin) * size, 0, (size_t)((to - from) * size));
 }

@@ -1,46 +1,23 @@
 /* Weights into a model: from files, from memory, by initialisation; and out again. Everything that can be checked is
  * checked for all parameters before the first one is changed. */
+#include "fill.h"
 #include "memory.h"
-#include "model.h"
-#include "tensor_file.h"
+#include "pack.h"
 
 #include <string.h>
 
-/* Memory for one parameter on its way: as in the file, as the parameter, as a view of another type. */
-typedef struct rooms {
-  const weft_allocator *allocator;
-  void *raw, *param, *view;
-  int64_t raw_bytes, param_bytes, view_bytes;
-} rooms;
-
-static void release_rooms(rooms *r) {
-  weft_release(r->allocator, r->raw, r->raw_bytes);
-  weft_release(r->allocator, r->param, r->param_bytes);
-  weft_release(r->allocator, r->view, r->view_bytes);
+/* A list of origins, one for each parameter, all of them NONE. NULL, with a text: no memory. */
+static weft_origin *make_origins(weft_model *model) {
+  const int64_t bytes = model->desc->params * (int64_t)sizeof(weft_origin);
+  weft_origin *origins = weft_allocate(&model->allocator, bytes);
+  if (origins) memset(origins, 0, (size_t)bytes);
+  else weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", model->desc->name);
+  return origins;
 }
 
-static weft_status allocate_rooms(weft_model *model, rooms *r) {
-  weft_status status = weft_allocate_weights(model);
-  if (status) return status;
-  if (r->raw_bytes) r->raw = weft_allocate(r->allocator, r->raw_bytes);
-  if (r->param_bytes) r->param = weft_allocate(r->allocator, r->param_bytes);
-  if (r->view_bytes) r->view = weft_allocate(r->allocator, r->view_bytes);
-  if ((r->raw_bytes && !r->raw) || (r->param_bytes && !r->param) || (r->view_bytes && !r->view))
-    return weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", model->desc->name);
-  return WEFT_OK;
+static void release_origins(weft_model *model, weft_origin *origins) {
+  weft_release(&model->allocator, origins, model->desc->params * (int64_t)sizeof(weft_origin));
 }
-
-static void at_least(int64_t *room, int64_t bytes) {
-  if (bytes > *room) *room = bytes;
-}
-
-/* Room that installing this parameter needs when it comes from somewhere else than its own place. */
-static void plan_install(weft_model *model, int32_t p, rooms *r) {
-  if (!model->params[p].data) at_least(&r->param_bytes, weft_param_bytes(model, p));
-  if (weft_needs_conversion(model, p)) at_least(&r->view_bytes, model->params[p].elements * 8);
-}
-
-static void *place_of(weft_model *model, int32_t p, rooms *r) { return model->params[p].data ? model->params[p].data : r->param; }
 
 /* ---- From files ------------------------------------------------------------------------------------------------- */
 
@@ -84,75 +61,6 @@ static weft_status check_match(weft_model *model, const weft_tensor_file *file, 
   return WEFT_OK;
 }
 
-/* Elements that are NaN or infinite. */
-static int64_t count_nonfinite(const void *data, int32_t dtype, int64_t elements) {
-  int64_t count = 0;
-  if (dtype == WEFT_F32) {
-    const uint32_t *bits = data;
-    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & 0x7f800000u) == 0x7f800000u;
-  } else if (dtype == WEFT_F64) {
-    const uint64_t *bits = data;
-    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u;
-  } else if (dtype == WEFT_F16 || dtype == WEFT_BF16) {
-    const uint16_t *bits = data, mask = dtype == WEFT_F16 ? 0x7c00 : 0x7f80;
-    for (int64_t i = 0; i < elements; ++i) count += (bits[i] & mask) == mask;
-  }
-  return count;
-}
-
-#define TRANSPOSE(TYPE)                                                                                   \
-  do {                                                                                                    \
-    const TYPE *source = from;                                                                            \
-    TYPE *target = to;                                                                                    \
-    for (int64_t i0 = 0; i0 < rows; i0 += 32)                                                             \
-      for (int64_t j0 = 0; j0 < columns; j0 += 32)                                                        \
-        for (int64_t i = i0; i < rows && i < i0 + 32; ++i)                                                \
-          for (int64_t j = j0; j < columns && j < j0 + 32; ++j) target[i * columns + j] = source[j * rows + i]; \
-  } while (0)
-
-/* to[rows][columns] = transpose of from[columns][rows]. */
-static void transpose(void *to, const void *from, size_t size, int64_t rows, int64_t columns) {
-  switch (size) {
-  case 1: TRANSPOSE(uint8_t); break;
-  case 2: TRANSPOSE(uint16_t); break;
-  case 4: TRANSPOSE(uint32_t); break;
-  default: TRANSPOSE(uint64_t); break;
-  }
-}
-
-/* A file's tensor can be read straight into the parameter's place. */
-static bool reads_direct(const weft_param_desc *param, const weft_tensor_info *info) {
-  return info->dtype == param->dtype && !param->transpose;
-}
-
-static weft_status read_param(weft_model *model, weft_tensor_file *file, int32_t p, int64_t index, rooms *r) {
-  const weft_param_desc *param = &model->desc->param[p];
-  const weft_tensor_info *info = weft_tensor_file_at(file, index);
-  int64_t elements = model->params[p].elements;
-  void *place = place_of(model, p, r);
-  bool direct = reads_direct(param, info);
-  weft_status status = weft_tensor_file_read(file, index, direct ? place : r->raw, (size_t)info->bytes);
-  if (status) return weft_fail(&model->error, status, "%s", weft_tensor_file_error(file));
-  if (!direct) {
-    /* Transposed in the file's type, then converted; `raw` has room for both. */
-    const void *from = r->raw;
-    if (param->transpose) {
-      void *turned = info->dtype == param->dtype ? place : (char *)r->raw + r->raw_bytes / 2;
-      transpose(turned, from, weft_dtype_size(info->dtype), param->shape[0], param->shape[1]);
-      from = turned;
-    }
-    if (from != place) weft_convert(place, param->dtype, from, info->dtype, elements);
-  }
-  int64_t bad = count_nonfinite(place, param->dtype, elements);
-  const weft_quoted name = weft_quote(param->file_name);
-  if (bad && model->options.reject_nonfinite)
-    return weft_fail(&model->error, WEFT_ERR_FORMAT, "tensor '%s': %lld elements are not finite", name.text, (long long)bad);
-  if (bad)
-    weft_log(model->options.log, model->options.log_user, WEFT_LOG_WARNING, "tensor '%s': %lld elements are not finite", name.text, (long long)bad);
-  weft_install(model, p, place, r->view);
-  return WEFT_OK;
-}
-
 /* Says which tensors of the file were not asked for. */
 static void log_unused(weft_model *model, const weft_tensor_file *file) {
   if (!model->options.log) return;
@@ -182,34 +90,17 @@ weft_status weft_model_load_tensors(weft_model *model, weft_tensor_file *file) {
   if (status) return status;
   if (!file) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "expected an open file");
   const weft_model_desc *desc = model->desc;
-  rooms r;
-  memset(&r, 0, sizeof r);
-  r.allocator = &model->allocator;
-  for (int32_t p = 0; p < desc->params; ++p) {
+  weft_origin *origins = make_origins(model);
+  if (!origins) return WEFT_ERR_MEMORY;
+  for (int32_t p = 0; !status && p < desc->params; ++p) {
     const weft_param_desc *param = &desc->param[p];
     int64_t index = weft_tensor_file_find(file, param->file_name);
+    origins[p].kind = index >= 0 ? WEFT_ORIGIN_FILE : WEFT_ORIGIN_DRAWN;
+    origins[p].tensor = index;
     if (index >= 0 || !param->may_be_missing) status = check_match(model, file, p, index);
-    if (status) return status;
-    plan_install(model, p, &r);
-    if (index >= 0) {
-      const weft_tensor_info *info = weft_tensor_file_at(file, index);
-      if (!reads_direct(param, info)) at_least(&r.raw_bytes, 2 * ((info->bytes + WEFT_ALIGNMENT - 1) / WEFT_ALIGNMENT * WEFT_ALIGNMENT));
-    }
   }
-  status = allocate_rooms(model, &r);
-  if (!status)
-    for (int32_t p = 0; p < desc->params; ++p) model->params[p].set = false;
-  for (int32_t p = 0; !status && p < desc->params; ++p) {
-    int64_t index = weft_tensor_file_find(file, desc->param[p].file_name);
-    if (index >= 0) {
-      status = read_param(model, file, p, index, &r);
-    } else {
-      void *place = place_of(model, p, &r);
-      weft_init_param(&desc->param[p], model->params[p].elements, model->options.init_seed, place);
-      weft_install(model, p, place, r.view);
-    }
-  }
-  release_rooms(&r);
+  if (!status) status = weft_fill(model, file, origins, model->options.init_seed);
+  release_origins(model, origins);
   if (!status) log_unused(model, file);
   return status;
 }
@@ -269,17 +160,11 @@ weft_status weft_model_load_memory(weft_model *model, const void *data, size_t b
 weft_status weft_model_init(weft_model *model, uint64_t seed) {
   weft_status status = weft_begin_change(model);
   if (status) return status;
-  rooms r;
-  memset(&r, 0, sizeof r);
-  r.allocator = &model->allocator;
-  for (int32_t p = 0; p < model->desc->params; ++p) plan_install(model, p, &r);
-  status = allocate_rooms(model, &r);
-  for (int32_t p = 0; !status && p < model->desc->params; ++p) {
-    void *place = place_of(model, p, &r);
-    weft_init_param(&model->desc->param[p], model->params[p].elements, seed, place);
-    weft_install(model, p, place, r.view);
-  }
-  release_rooms(&r);
+  weft_origin *origins = make_origins(model);
+  if (!origins) return WEFT_ERR_MEMORY;
+  for (int32_t p = 0; p < model->desc->params; ++p) origins[p].kind = WEFT_ORIGIN_DRAWN;
+  status = weft_fill(model, NULL, origins, seed);
+  release_origins(model, origins);
   return status;
 }
 
@@ -306,14 +191,12 @@ weft_status weft_model_set(weft_model *model, const char *name, const void *data
   if (bytes != (uint64_t)weft_param_bytes(model, p) || (bytes && !data))
     return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: parameter '%s': expected %lld bytes but got %zu", model->desc->name, name,
                      (long long)weft_param_bytes(model, p), data || !bytes ? bytes : 0);
-  rooms r;
-  memset(&r, 0, sizeof r);
-  r.allocator = &model->allocator;
-  plan_install(model, p, &r);
-  r.param_bytes = 0; /* packed from the caller's memory */
-  status = allocate_rooms(model, &r);
-  if (!status) weft_install(model, p, data, r.view);
-  release_rooms(&r);
+  weft_origin *origins = make_origins(model);
+  if (!origins) return WEFT_ERR_MEMORY;
+  origins[p].kind = WEFT_ORIGIN_MEMORY;
+  origins[p].data = data;
+  status = weft_fill(model, NULL, origins, 0);
+  release_origins(model, origins);
   return status;
 }
 
@@ -360,7 +243,7 @@ weft_status weft_model_save(weft_model *model, const char *path) {
       shape_in_file(param, tensor->shape);
       tensor->data = model->params[p].data;
       if (param->transpose) {
-        transpose(to, tensor->data, weft_dtype_size(param->dtype), tensor->shape[0], tensor->shape[1]);
+        weft_transpose(to, tensor->data, weft_dtype_size(param->dtype), tensor->shape[0], tensor->shape[1]);
         tensor->data = to;
         to += (weft_param_bytes(model, p) + 7) / 8 * 8;
       }

@@ -6,20 +6,43 @@
 #include <sys/mman.h>
 #endif
 
-enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
+enum { HUGE_FROM = 4 << 20 };
+
+#ifdef __linux__
+/* Large blocks come straight from the system: pages appear, zero, when they are first touched, and all of them go back. */
+static size_t whole_pages(size_t bytes) { return (bytes + WEFT_HUGE_PAGE - 1) & ~(size_t)(WEFT_HUGE_PAGE - 1); }
+
+static void *map(size_t bytes) {
+  const size_t pages = whole_pages(bytes);
+  char *memory = mmap(NULL, pages + WEFT_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  const size_t before = (WEFT_HUGE_PAGE - (size_t)memory % WEFT_HUGE_PAGE) % WEFT_HUGE_PAGE;
+  if (before) munmap(memory, before);
+  if (before < WEFT_HUGE_PAGE) munmap(memory + before + pages, WEFT_HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+  madvise(memory + before, pages, MADV_HUGEPAGE); /* advice: failure costs speed alone */
+#endif
+  return memory + before;
+}
+#endif
 
 static void *default_allocate(void *user, size_t bytes, size_t alignment) {
   (void)user;
-  void *memory = NULL;
-  if (posix_memalign(&memory, alignment, bytes) != 0) return NULL;
-#ifdef MADV_HUGEPAGE
-  if (alignment >= HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* advice: failure costs speed alone */
+#ifdef __linux__
+  if (alignment >= WEFT_HUGE_PAGE) return map(bytes);
 #endif
-  return memory;
+  void *memory = NULL;
+  return posix_memalign(&memory, alignment, bytes) == 0 ? memory : NULL;
 }
 
 static void default_release(void *user, void *memory, size_t bytes) {
   (void)user;
+#ifdef __linux__
+  if (bytes >= HUGE_FROM) {
+    munmap(memory, whole_pages(bytes));
+    return;
+  }
+#endif
   (void)bytes;
   free(memory);
 }
@@ -34,9 +57,19 @@ static size_t block_bytes(int64_t bytes) { return bytes ? (size_t)bytes : WEFT_A
 
 void *weft_allocate(const weft_allocator *allocator, int64_t bytes) {
   if (bytes < 0 || (uint64_t)bytes > SIZE_MAX / 2) return NULL;
-  return allocator->allocate(allocator->user, block_bytes(bytes), bytes >= HUGE_FROM ? HUGE_PAGE : WEFT_ALIGNMENT);
+  return allocator->allocate(allocator->user, block_bytes(bytes), bytes >= HUGE_FROM ? WEFT_HUGE_PAGE : WEFT_ALIGNMENT);
 }
 
 void weft_release(const weft_allocator *allocator, void *memory, int64_t bytes) {
   if (memory) allocator->release(allocator->user, memory, block_bytes(bytes));
+}
+
+bool weft_allocates_zeros(const weft_allocator *allocator, int64_t bytes) {
+#ifdef __linux__
+  return allocator->allocate == default_allocate && bytes >= HUGE_FROM;
+#else
+  (void)allocator;
+  (void)bytes;
+  return false;
+#endif
 }

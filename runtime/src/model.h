@@ -51,15 +51,10 @@ bool weft_view_is_param(const weft_model *model, const weft_view_desc *view);
 weft_status weft_check_views(weft_model *model);
 /* Allocates the weights' block if that has not happened. */
 weft_status weft_allocate_weights(weft_model *model);
-/* Whether `param` has a view of another type, for which weft_install needs room. */
-bool weft_needs_conversion(const weft_model *model, int32_t param);
-/* Takes a parameter's elements (of its type, row-major) into its place and all views that read it. `data` may be its
- * place. `room`: elements x 8 bytes if weft_needs_conversion. */
-void weft_install(weft_model *model, int32_t param, const void *data, void *room);
 int64_t weft_param_bytes(const weft_model *model, int32_t param);
 
-/* Draws one parameter. */
-void weft_init_param(const weft_param_desc *param, int64_t elements, uint64_t seed, void *data);
+/* Draws elements [begin, end) of a parameter that has `elements`. `data`: element `begin`. */
+void weft_init_elements(const weft_param_desc *param, int64_t elements, uint64_t seed, int64_t begin, int64_t end, void *data);
 
 /* Refuses changes of weights while sessions read them, and broken handles. */
 weft_status weft_begin_change(weft_model *model);

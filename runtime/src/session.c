@@ -234,7 +234,8 @@ static void write_fill(const weft_tensor_desc *input, void *to, int64_t bytes) {
   for (int64_t i = 0; i < elements; ++i) memcpy((char *)to + i * size, element, (size_t)size);
 }
 
-static void fill_session(weft_session *session, const extents *x) {
+/* `zero`: the memory is known to be; then the caches stay untouched, and their pages appear when they are used. */
+static void fill_session(weft_session *session, const extents *x, bool zero) {
   const weft_model_desc *desc = session->desc;
   if (desc->dims) memcpy(session->max_dims, x->max_dims, (size_t)desc->dims * sizeof(int64_t));
   session->batch = x->batch;
@@ -243,7 +244,7 @@ static void fill_session(weft_session *session, const extents *x) {
     if (session->fill[i]) write_fill(&desc->input[i], (void *)(uintptr_t)session->fill[i], session->fill_bytes[i]);
   for (int32_t s = 0; s < desc->states; ++s) {
     memset(session->caches[s].lengths, 0, (size_t)x->batch * sizeof(int64_t));
-    memset(session->caches[s].data, 0, (size_t)session->capacities_bytes[s]);
+    if (!zero) memset(session->caches[s].data, 0, (size_t)session->capacities_bytes[s]);
   }
 }
 
@@ -295,7 +296,7 @@ static weft_status place(weft_model *model, const weft_session_options *options,
   session->thread_count = threads;
   atomic_init(&session->busy, 0);
   lay_out(session, &c, model, x, threads);
-  fill_session(session, x);
+  fill_session(session, x, own && weft_allocates_zeros(&model->allocator, bytes));
   session->magic = WEFT_SESSION_MAGIC;
   *out_session = session;
   return WEFT_OK;

@@ -89,6 +89,14 @@ weft_status weft_read_part(weft_tensor_file *file, int32_t part, void *buffer, i
   return code < 0 ? weft_fail(&file->error, WEFT_ERR_IO, "cannot read: %s", weft_errno(code).text) : WEFT_OK;
 }
 
+int weft_read_tensor(const weft_tensor_file *file, const weft_tensor_info *info, void *buffer, int64_t bytes, int64_t at) {
+  const weft_part *part = &file->parts[info->part];
+  const int64_t offset = info->offset + at;
+  if (!part->memory) return weft_read_fully(file->files, part->file, buffer, bytes, offset);
+  if (bytes) memcpy(buffer, part->memory + offset, (size_t)bytes);
+  return 0;
+}
+
 /* ---- Order ------------------------------------------------------------------------------------------------------ */
 
 void weft_sort_indices(int32_t *order, int32_t *scratch, int64_t count,

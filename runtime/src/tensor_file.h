@@ -58,6 +58,9 @@ weft_status weft_open_shards(weft_tensor_file *file, const char *path);
 weft_status weft_open_part(weft_tensor_file *file, const char *directory, const char *name, int32_t *out_part);
 weft_status weft_read_part(weft_tensor_file *file, int32_t part, void *buffer, int64_t bytes, int64_t offset);
 
+/* Reads `bytes` of a tensor's data from its byte `at` on. 0 or -errno. Any number of threads at once. */
+int weft_read_tensor(const weft_tensor_file *file, const weft_tensor_info *info, void *buffer, int64_t bytes, int64_t at);
+
 weft_status weft_append_info(weft_tensor_file *file, const weft_tensor_info *info);
 weft_status weft_append_metadata(weft_tensor_file *file, const char *key, const char *value);
 weft_status weft_no_memory(weft_tensor_file *file);

@@ -1,4 +1,4 @@
-/* Packing: parameters are brought, once, into the order in which kernels read them. */
+/* Views: the form in which kernels read parameters, and the block of memory that holds it. */
 #include "checked.h"
 #include "memory.h"
 #include "model.h"
@@ -31,7 +31,9 @@ bool weft_view_is_param(const weft_model *model, const weft_view_desc *view) {
 
 /* The last element that a source reads is inside its parameter, and so are all others. */
 static bool source_fits(const weft_model *model, const weft_view_desc *view, const weft_view_source *source) {
-  if (source->param < 0 || source->param >= model->desc->params || source->offset < 0 || source->n < 0) return false;
+  if (source->param < 0 || source->param >= model->desc->params || source->offset < 0 || source->n < 0 ||
+      source->stride_k < 0 || source->stride_n < 0)
+    return false;
   int64_t elements = model->params[source->param].elements, last = source->offset, step;
   if (view->kind == WEFT_VIEW_PLAIN) return weft_ck_add(source->offset, source->n, &last) && last <= elements;
   if (view->k == 0 || source->n == 0) return true;
@@ -93,71 +95,4 @@ weft_status weft_allocate_weights(weft_model *model) {
     model->weights_bytes = at;
   }
   return WEFT_OK;
-}
-
-/* Copies a source into its columns, whole panel rows where the source is contiguous along n, otherwise column by column
- * so that reading runs along the parameter's rows. */
-#define PACK(TYPE)                                                                                         \
-  static void pack_##TYPE(TYPE *to, const TYPE *from, const weft_view_desc *view, const weft_view_source *s, \
-                          int64_t column) {                                                                \
-    const int64_t nr = view->nr, k = view->k;                                                              \
-    from += s->offset;                                                                                     \
-    for (int64_t n = 0; n < s->n;) {                                                                       \
-      int64_t in_panel = (column + n) % nr, width = nr - in_panel < s->n - n ? nr - in_panel : s->n - n;   \
-      TYPE *panel = to + (column + n) / nr * k * nr + in_panel;                                            \
-      if (s->stride_n == 1) {                                                                              \
-        for (int64_t i = 0; i < k; ++i)                                                                    \
-          memcpy(panel + i * nr, from + i * s->stride_k + n, (size_t)width * sizeof(TYPE));                \
-      } else {                                                                                             \
-        for (int64_t j = 0; j < width; ++j)                                                                \
-          for (int64_t i = 0; i < k; ++i)                                                                  \
-            panel[i * nr + j] = from[i * s->stride_k + (n + j) * s->stride_n];                             \
-      }                                                                                                    \
-      n += width;                                                                                          \
-    }                                                                                                      \
-  }
-PACK(uint8_t)
-PACK(uint16_t)
-PACK(uint32_t)
-PACK(uint64_t)
-
-static void pack(void *to, const void *from, const weft_view_desc *view, const weft_view_source *source, int64_t column) {
-  int64_t size = (int64_t)weft_dtype_size(view->dtype);
-  if (view->kind == WEFT_VIEW_PLAIN) {
-    memcpy((char *)to + column * size, (const char *)from + source->offset * size, (size_t)(source->n * size));
-    return;
-  }
-  switch (size) {
-  case 1: pack_uint8_t(to, from, view, source, column); break;
-  case 2: pack_uint16_t(to, from, view, source, column); break;
-  case 4: pack_uint32_t(to, from, view, source, column); break;
-  default: pack_uint64_t(to, from, view, source, column); break;
-  }
-}
-
-bool weft_needs_conversion(const weft_model *model, int32_t param) {
-  const weft_param_state *state = &model->params[param];
-  for (int32_t u = 0; u < state->uses; ++u)
-    if (model->variant->view[model->uses[state->first_use + u].view].dtype != model->desc->param[param].dtype) return true;
-  return false;
-}
-
-void weft_install(weft_model *model, int32_t param, const void *data, void *room) {
-  weft_param_state *state = &model->params[param];
-  int32_t dtype = model->desc->param[param].dtype, converted = dtype;
-  if (state->data && state->data != data) memcpy(state->data, data, (size_t)weft_param_bytes(model, param));
-  for (int32_t u = 0; u < state->uses; ++u) {
-    const weft_use *use = &model->uses[state->first_use + u];
-    const weft_view_desc *view = &model->variant->view[use->view];
-    if (model->views[use->view] == state->data) continue;
-    const void *from = data;
-    if (view->dtype != dtype) {
-      if (converted != view->dtype) weft_convert(room, view->dtype, data, dtype, state->elements);
-      converted = view->dtype;
-      from = room;
-    }
-    if (view->n && (view->k || view->kind == WEFT_VIEW_PLAIN))
-      pack((void *)(uintptr_t)model->views[use->view], from, view, source_of(model, view, use->source), use->column);
-  }
-  state->set = true;
 }

@@ -46,6 +46,7 @@ int Runner::open(const CommonOptions &options, const WeightsChoice &weights, boo
   opening.log = options.quiet ? nullptr : options.verbose ? logLine : logWarning;
   opening.keep_parameters = keepParameters;
   opening.init_seed = options.seed;
+  opening.threads = options.threads;
   weft_status status = weft_model_open(object->descriptor(), &opening, &handle);
   if (status != WEFT_OK)
     return fail(exitCodeOf(status), weft_model_error(handle));

@@ -64,6 +64,7 @@ typedef struct weft_model_options {
   uint64_t init_seed;               /* for parameters that a weights file may lack */
   const char *cpu;                  /* use the variant of this name (as given to --cpu); NULL: the first that runs */
   uint64_t hide_cpu_features;       /* WEFT_CPU_* bits to treat as absent (tests) */
+  int64_t threads;                  /* that fill large weights, during the call alone; 0: weft_cpu_count() */
 } weft_model_options;
 
 /* Opens the model that an object describes. Checks the interface version and the CPU; reads no weights and allocates
@@ -98,7 +99,8 @@ int64_t weft_model_weights_bytes(const weft_model *model);
  * it). Names, shapes and types of all of them are checked before anything is changed; f16, bf16, f32 and f64 are
  * converted to the parameter's type. Tensors that the model does not use stay unread (the log names them).
  * Fails: WEFT_ERR_IO, WEFT_ERR_FORMAT, WEFT_ERR_MISSING, WEFT_ERR_UNSUPPORTED, WEFT_ERR_MEMORY. After a failure while
- * data was being read (WEFT_ERR_IO) the parameters not yet read are missing; any other failure changes nothing. */
+ * data was being read (WEFT_ERR_IO, or a refused element) the parameter that failed and all after it, in the order of the
+ * descriptor, are missing; any other failure changes nothing. */
 weft_status weft_model_load(weft_model *model, const char *path);
 
 /* The same from several files that together hold every tensor once. */
