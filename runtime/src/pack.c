@@ -7,7 +7,10 @@
 #include <emmintrin.h>
 #endif
 
-enum { BLOCK = 64 }; /* rows of a panel that are written before the next columns: 16 KB of a panel of 64 floats */
+enum {
+  STREAM_FROM = 64 << 20, /* bytes of all weights: more than caches still hold at the first call */
+  BLOCK = 64              /* rows of a panel that are written before the next columns: 16 KB of a panel of 64 floats */
+};
 
 /* The tensor's strides from the parameter's, where it is the transpose; false: an axis would cross its rows. */
 static bool turn(weft_target *target, int64_t rows, int64_t columns) {
@@ -23,7 +26,7 @@ static bool turn(weft_target *target, int64_t rows, int64_t columns) {
 
 /* `n` contiguous elements of the parameter from `offset` on, to `column` on. */
 static weft_target plain_target(void *to, int32_t dtype, int64_t column, int64_t offset, int64_t n) {
-  weft_target target = {to, dtype, column + n, 1, column, 1, n, offset, 0, 1};
+  weft_target target = {to, dtype, false, column + n, 1, column, 1, n, offset, 0, 1};
   return target;
 }
 
@@ -48,7 +51,7 @@ bool weft_use_target(const weft_model *model, int32_t param, const weft_use *use
     *out = plain_target(to, view->dtype, use->column, source->offset, source->n);
     return !turned || !source->n || turn_plain(out, shape[0], shape[1]);
   }
-  weft_target target = {to, view->dtype, view->nr, view->k, use->column, view->k, source->n, source->offset, source->stride_k, source->stride_n};
+  weft_target target = {to, view->dtype, model->weights_bytes >= STREAM_FROM, view->nr, view->k, use->column, view->k, source->n, source->offset, source->stride_k, source->stride_n};
   *out = target;
   return !turned || !target.k || !target.n || turn(out, shape[0], shape[1]);
 }
@@ -124,8 +127,51 @@ static void turn4_uint32_t(uint32_t *to, int64_t nr, const uint32_t *from, int64
   for (; k < rows; ++k)
     for (int64_t j = 0; j < 4; ++j) to[k * nr + j] = from[j * stride + k];
 }
+
+/* The same past the caches, for memory that is not read soon: whole lines, so that they need not be fetched. */
+static void stream_rows(char *to, int64_t to_stride, const char *from, int64_t from_stride, int64_t rows, int64_t bytes) {
+  for (int64_t k = 0; k < rows; ++k)
+    for (int64_t at = 0; at < bytes; at += 16)
+      _mm_stream_si128((__m128i *)(void *)(to + k * to_stride + at), _mm_loadu_si128((const __m128i *)(const void *)(from + k * from_stride + at)));
+}
+
+static void stream_turn16(uint32_t *to, int64_t nr, const uint32_t *from, int64_t stride, int64_t rows) {
+  for (int64_t k = 0; k + 4 <= rows; k += 4)
+    for (int64_t j = 0; j < 16; j += 4) {
+      const uint32_t *at = from + j * stride + k;
+      uint32_t *line = to + k * nr + j;
+      __m128i a = _mm_loadu_si128((const __m128i *)(const void *)at), b = _mm_loadu_si128((const __m128i *)(const void *)(at + stride));
+      __m128i c = _mm_loadu_si128((const __m128i *)(const void *)(at + 2 * stride)), d = _mm_loadu_si128((const __m128i *)(const void *)(at + 3 * stride));
+      __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d), ab2 = _mm_unpackhi_epi32(a, b), cd2 = _mm_unpackhi_epi32(c, d);
+      _mm_stream_si128((__m128i *)(void *)line, _mm_unpacklo_epi64(ab, cd));
+      _mm_stream_si128((__m128i *)(void *)(line + nr), _mm_unpackhi_epi64(ab, cd));
+      _mm_stream_si128((__m128i *)(void *)(line + 2 * nr), _mm_unpacklo_epi64(ab2, cd2));
+      _mm_stream_si128((__m128i *)(void *)(line + 3 * nr), _mm_unpackhi_epi64(ab2, cd2));
+    }
+  for (int64_t k = rows / 4 * 4; k < rows; ++k)
+    for (int64_t j = 0; j < 16; ++j) to[k * nr + j] = from[j * stride + k];
+}
+
+/* Whether the copy was done. Lines must be whole. */
+static bool stream(const weft_target *t, char *to, const char *from, int64_t size, int64_t rows, int64_t columns) {
+  if (!t->stream || (uintptr_t)to % 64 || columns * size % 64 || t->nr * size % 64) return false;
+  if (t->stride_n == 1) {
+    stream_rows(to, t->nr * size, from, t->stride_k * size, rows, columns * size);
+  } else {
+    if (t->stride_k != 1 || size != 4) return false;
+    for (int64_t k = 0; k < rows; k += BLOCK)
+      for (int64_t n = 0; n < columns; n += 16)
+        stream_turn16((uint32_t *)(void *)to + k * t->nr + n, t->nr, (const uint32_t *)(const void *)from + k + n * t->stride_n, t->stride_n, least(rows - k, BLOCK));
+  }
+  return true;
+}
 #else
 TURN4(uint32_t)
+
+static bool stream(const weft_target *t, char *to, const char *from, int64_t size, int64_t rows, int64_t columns) {
+  (void)t, (void)to, (void)from, (void)size, (void)rows, (void)columns;
+  return false;
+}
 #endif
 COPY(uint8_t)
 COPY(uint16_t)
@@ -139,13 +185,14 @@ static void copy(const weft_target *t, const char *piece, int64_t begin, range k
     const int64_t column = t->column + at, in_panel = column % t->nr, width = least(t->nr - in_panel, n.end - at);
     char *to = (char *)t->to + ((column / t->nr * t->panel_rows + k.begin) * t->nr + in_panel) * size;
     const char *from = piece + (t->offset + k.begin * t->stride_k + at * t->stride_n - begin) * size;
+    at += width;
+    if (stream(t, to, from, size, rows, width)) continue;
     switch (size) {
     case 1: copy_uint8_t((void *)to, t->nr, (const void *)from, t->stride_k, t->stride_n, rows, width); break;
     case 2: copy_uint16_t((void *)to, t->nr, (const void *)from, t->stride_k, t->stride_n, rows, width); break;
     case 4: copy_uint32_t((void *)to, t->nr, (const void *)from, t->stride_k, t->stride_n, rows, width); break;
     default: copy_uint64_t((void *)to, t->nr, (const void *)from, t->stride_k, t->stride_n, rows, width); break;
     }
-    at += width;
   }
 }
 
@@ -168,6 +215,9 @@ void weft_pack(const weft_target *t, const void *piece, int64_t begin, int64_t e
     const range one = {i, i + 1}, part = inside(t->offset + i * outer, inner, inner_count, begin, end);
     if (part.begin < part.end) copy(t, piece, begin, by_rows ? one : part, by_rows ? part : one);
   }
+#ifdef __SSE2__
+  if (t->stream) _mm_sfence(); /* before another thread is told */
+#endif
 }
 
 /* ---- Whole matrices --------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 typedef struct weft_target {
   void *to;
   int32_t dtype;
+  bool stream; /* past the caches, where lines are whole */
   int64_t nr, panel_rows, column;
   int64_t k, n, offset, stride_k, stride_n;
 } weft_target;

@@ -120,7 +120,8 @@ static void write_file(int32_t dtype) {
 
 /* ---- Tests --------------------------------------------------------------------------------------------------------- */
 
-static const int64_t thread_counts[] = {1, 2, 4, 7};
+enum { COUNTS = 3 };
+static const int64_t thread_counts[COUNTS] = {1, 2, 4};
 
 static weft_model *open_large(const weft_variant_desc *variant, weft_model_options options) {
   static weft_model_desc descs[2];
@@ -134,7 +135,7 @@ static weft_model *open_large(const weft_variant_desc *variant, weft_model_optio
 static void files_are_packed_alike_by_any_number_of_threads(const weft_variant_desc *variant) {
   for (int type = 0; type < 2; ++type) {
     write_file(type ? WEFT_F64 : WEFT_F32);
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < COUNTS; ++i)
       for (int keep = 0; keep < 2; ++keep) {
         weft_model *model = open_large(variant, (weft_model_options){.threads = thread_counts[i], .keep_parameters = keep});
         CHECK_EQUAL(weft_model_load(model, path), WEFT_OK);
@@ -149,7 +150,7 @@ static void files_are_packed_alike_by_any_number_of_threads(const weft_variant_d
 
 static void set_and_init_give_the_same_with_any_number_of_threads(void) {
   void *first = NULL;
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < COUNTS; ++i) {
     weft_model *model = open_large(&all_views, (weft_model_options){.threads = thread_counts[i]});
     for (int p = 0; p < PARAMS; ++p)
       CHECK_EQUAL(weft_model_set(model, params[p].name, values[p], (size_t)elements_of(p) * sizeof(float)), WEFT_OK);
@@ -200,7 +201,7 @@ static void a_failed_read_leaves_the_rest_missing(void) {
   write_file(WEFT_F32);
   weft_tensor_file *file;
   CHECK_EQUAL(weft_tensor_file_open(path, NULL, &file), WEFT_OK);
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < COUNTS; i += 2)
     for (int p = 0; p < PARAMS; ++p)
       for (int late = 0; late < 2; ++late) {
         const weft_tensor_info *info = weft_tensor_file_at(file, weft_tensor_file_find(file, params[p].file_name));
@@ -232,7 +233,7 @@ static void refused_elements_are_counted_over_all_pieces(void) {
   x[0] = NAN;
   x[WORDS * WIDTH - 1] = -INFINITY;
   write_file(WEFT_F32);
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < COUNTS; ++i) {
     weft_model *model = open_large(&all_views, (weft_model_options){.threads = thread_counts[i], .reject_nonfinite = 1});
     CHECK_EQUAL(weft_model_load(model, path), WEFT_ERR_FORMAT);
     CHECK_CONTAINS(weft_model_error(model), "tensor 'file.embedding': 2 elements are not finite");
