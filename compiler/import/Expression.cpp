@@ -384,7 +384,7 @@ void Config::evaluate(Entry &entry) {
 bool Config::find(std::string_view name, Number &value, ExpressionError &error) {
   auto found = entries.find(std::string(name));
   if (found == entries.end()) {
-    error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, order), 0, false};
+    error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, order), 0, lost};
     return false;
   }
   Entry &entry = found->second;

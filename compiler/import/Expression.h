@@ -63,6 +63,8 @@ public:
 
   bool find(std::string_view name, Number &value, ExpressionError &error) override;
   std::vector<std::string> names() const;
+  /// The section could not be read: names that it may declare are no errors of their own.
+  void setLost() { lost = true; }
   bool has(std::string_view name) const { return entries.count(std::string(name)) != 0; }
   std::map<std::string, double> values() const;
 
@@ -76,6 +78,7 @@ private:
   void evaluate(Entry &entry);
 
   Diagnostics &diagnostics;
+  bool lost = false;
   std::unordered_map<std::string, Entry> entries;
   std::vector<std::string> order, path;
 };

@@ -97,8 +97,8 @@ std::string JsonValue::describe() const {
 std::optional<SourceText> readTextFile(const std::string &path, const Limits &limits, Diagnostics &diagnostics) {
   bool standardInput = path == "-";
   diagnostics.setFile(standardInput ? "<stdin>" : path);
-  auto fail = [&](std::string text, Failure failure = Failure::file) {
-    diagnostics.error({}, std::move(text), {}, failure);
+  auto fail = [&](std::string text, Failure failure = Failure::file, std::string hint = {}) {
+    diagnostics.error({}, std::move(text), std::move(hint), failure);
     return std::nullopt;
   };
   int file = standardInput ? STDIN_FILENO : -1;
@@ -139,7 +139,8 @@ std::optional<SourceText> readTextFile(const std::string &path, const Limits &li
   if (!failure.empty())
     return fail(failure);
   if (large)
-    return fail("larger than the limit of " + std::to_string(limits.fileBytes) + " bytes", Failure::limit);
+    return fail("larger than the limit of " + std::to_string(limits.fileBytes) + " bytes", Failure::limit,
+                "--limit fileBytes=N raises it");
   return source;
 }
 

@@ -5,19 +5,28 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace weft {
 
 struct Limits {
-  uint64_t fileBytes = 256ull << 20;   ///< of the JSON text
-  unsigned depth = 64;                 ///< nesting of arrays and objects
-  size_t nameBytes = 1024;             ///< any identifier, also a full parameter name
-  size_t nodes = 1000000;              ///< after blocks are expanded
-  size_t tensors = 1000000;            ///< parameters
-  size_t rank = 8;                     ///< axes of a value (WEFT_MAX_RANK)
-  int64_t elements = int64_t(1) << 40; ///< of one value at the hints of the dims, and of one parameter
-  int64_t rounds = 100000;             ///< of one repeat
-  unsigned callDepth = 32;             ///< blocks inside blocks
+  uint64_t fileBytes = 256ull << 20;    ///< of the JSON text
+  uint64_t depth = 64;                  ///< nesting of arrays and objects
+  uint64_t nameBytes = 1024;            ///< any identifier, also a full parameter name
+  uint64_t nodes = 1000000;             ///< after blocks are expanded
+  uint64_t tensors = 1000000;           ///< parameters
+  uint64_t elements = uint64_t(1) << 40; ///< of one value at the hints of the dims, and of one parameter
+  uint64_t rounds = 100000;             ///< of one repeat
+  uint64_t callDepth = 32;              ///< blocks inside blocks
+
+  static constexpr size_t rank = 8; ///< axes of a value; part of the objects' interface (WEFT_MAX_RANK)
+
+  /// False: there is no limit of this name, or it can't be `value`.
+  bool set(const std::string &name, uint64_t value);
+  /// The highest value that a limit can be given; 0: no such limit.
+  static uint64_t most(const std::string &name);
+  static std::vector<std::string> names();
 };
 
 } // namespace weft

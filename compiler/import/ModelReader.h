@@ -37,6 +37,7 @@ struct Frame : NameSource {
   std::string path;                                  ///< prefix of node paths
   const JsonValue *list = nullptr;                   ///< the nodes being read
   bool isTrain = false;
+  bool lost = false; ///< an error kept some node from defining its names; unknown ones may be these
 };
 
 struct Block {
@@ -66,6 +67,10 @@ public:
   bool keyError(const JsonMember &at, std::string text, std::string hint = {});
   /// Only these keys, `doc` (a string) and keys starting with x-. False if `object` is no object.
   bool checkKeys(const JsonValue &object, const std::vector<std::string> &allowed, const std::string &what);
+  /// An error about a limit, with the option that raises it.
+  bool limitError(const JsonValue &at, std::string text, const char *limit);
+  /// A section of the model that could not be read, or whose key is misspelt: what it declares is not known.
+  bool isLost(const char *section) const;
   /// An unknown key of the object, already reported, seems to mean `key`.
   bool isMisspelt(const JsonValue &object, const std::string &key) const;
   const JsonValue *require(const JsonValue &object, const char *key, const std::string &what);
@@ -103,12 +108,13 @@ public:
   void readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   void readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   bool checkNodeKeys(const JsonValue &json, const OpInfo *op, const std::string &name);
+  void checkHeadKeys(const JsonValue &json);
   void markUsed(const JsonValue &json, const Frame &frame);
   ValueId lookUp(const JsonValue &name, Frame &frame);
   ValueId defineValue(Frame &frame, const std::string &name, const TensorType &type, const Position &pos);
   void bindName(Frame &frame, const std::string &name, ValueId value, const JsonValue &at);
   const ValueDesc &valueOf(const Frame &frame, ValueId id) const { return frame.graph->values[id]; }
-  void checkSizes(const JsonValue &json, const TensorType &type);
+  bool checkSizes(const JsonValue &json, const TensorType &type);
 
   // ---- parameters (Parameters.cpp, InitRules.cpp) -------------------------------------------------------------------
   bool useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape,
@@ -166,6 +172,7 @@ public:
   size_t nodeCount = 0;
   size_t parameterUses = 0;
   bool nodeLimit = false;
+  bool lostUses = false; ///< an operand could not be resolved, so an input without a use may be meant there
   std::unordered_set<std::string> usedStates;
   int cycleSearches = 0; ///< each is linear in the number of nodes
   Frame top;

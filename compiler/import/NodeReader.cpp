@@ -13,7 +13,10 @@ bool ModelReader::readOperation(const JsonValue &json, const OpInfo &op, Frame &
   bool known = checkNodeKeys(json, &op, op.name);
   if (!reader.read(before) || !known)
     return false;
+  if (names.empty())
+    return false; // reported
   if (reader.results().size() != names.size()) {
+    frame.lost = true;
     const JsonValue *out = json.find("out");
     size_t results = reader.results().size();
     return error(out ? *out : json,
@@ -23,8 +26,8 @@ bool ModelReader::readOperation(const JsonValue &json, const OpInfo &op, Frame &
                  out ? "" : "name them with 'out'");
   }
   for (size_t i = 0; i < names.size(); ++i) {
-    checkSizes(json, reader.results()[i]);
-    ValueId id = defineValue(frame, names[i], reader.results()[i], json.position());
+    bool good = checkSizes(json, reader.results()[i]);
+    ValueId id = defineValue(frame, names[i], good ? reader.results()[i] : unknownType(), json.position());
     node.results.push_back(id);
     bindName(frame, names[i], id, json);
   }
@@ -57,8 +60,18 @@ bool NodeReader::readOperands(ValueId before) {
   operandJson.assign(places, nullptr);
   bool good = true;
   if (!in) {
-    if (before == kNoValue)
+    // The operands stand under a key that is not 'in', which is reported.
+    auto unknown = reader.unknownKeys.find(&json);
+    if (unknown != reader.unknownKeys.end() &&
+        std::any_of(unknown->second.begin(), unknown->second.end(),
+                    [](const std::string &key) { return key.compare(0, 5, "input") == 0 || editDistance(key, "in") == 1; })) {
+      reader.lostUses = true;
+      return false;
+    }
+    if (before == kNoValue) {
+      reader.lostUses = true;
       return fail("the first node needs 'in'", "");
+    }
     node.operands[0] = before;
     if (frame.graph == &reader.model.graph)
       reader.usedValues.insert(before);
@@ -68,6 +81,7 @@ bool NodeReader::readOperands(ValueId before) {
     // mha's list is x alone, or q, k, v and what follows.
     size_t first = std::string_view(op.name) == "mha" && in->items.size() > 1 ? 1 : 0,
            most = op.variadic ? op.variadic : op.operands.size() - first;
+    reader.lostUses |= in->items.empty();
     if (in->items.empty() || in->items.size() > most)
       return reader.error(*in, "op " + quote(op.name) + " takes " + (op.variadic ? "up to " : "") +
                                    std::to_string(most) + (most == 1 ? " operand" : " operands") + " but got " +
@@ -91,6 +105,7 @@ bool NodeReader::readOperands(ValueId before) {
         good &= setOperand(index, *member.value);
     }
   } else {
+    reader.lostUses = true;
     return reader.error(*in, "expected a name, a list or an object but got " + in->describe());
   }
   if (!good)

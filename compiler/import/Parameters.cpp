@@ -11,6 +11,8 @@ namespace {
 /// The full name of a node's parameter, indices as "{i}"; nullopt after an error.
 std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &json, const Frame &frame,
                                          const Node &node, std::string_view role) {
+  if (!json.find("param") && (!isName(node.id) || node.id.size() > reader.limits.nameBytes))
+    return std::nullopt; // the id is reported
   std::string base = node.id + (role.empty() ? "" : ".") + std::string(role);
   const JsonValue *given = json.find("param"), *at = given;
   if (given && given->isObject()) {
@@ -33,10 +35,10 @@ std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &j
   }
   std::string full = atRoot ? base : frame.scope + base;
   if (full.size() > reader.limits.nameBytes) {
-    reader.error(at ? *at : json,
-                 "parameter name of " + std::to_string(full.size()) + " bytes, the limit is " +
-                     std::to_string(reader.limits.nameBytes),
-                 {}, Failure::limit);
+    reader.limitError(at ? *at : json,
+                      "parameter name of " + std::to_string(full.size()) + " bytes, the limit is " +
+                          std::to_string(reader.limits.nameBytes),
+                      "nameBytes");
     return std::nullopt;
   }
   return full;
@@ -71,9 +73,16 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
     if (sizes.back() < 1)
       return error(json, "parameter " + quote(*full) + " has the shape " + shapeText(shape));
   }
-  if (sizes.size() > limits.rank || elements > static_cast<double>(limits.elements))
-    return error(json, "parameter " + quote(*full) + " of shape " + shapeText(shape) + " is beyond the limits", {},
-                 Failure::limit);
+  if (sizes.size() > limits.rank)
+    return error(json,
+                 "parameter " + quote(*full) + " of rank " + std::to_string(sizes.size()) + ", the limit is " +
+                     std::to_string(limits.rank),
+                 {}, Failure::limit);
+  if (elements > static_cast<double>(limits.elements))
+    return limitError(json,
+                      "parameter " + quote(*full) + " of shape " + shapeText(shape) +
+                          " has more elements than the limit of " + std::to_string(limits.elements),
+                      "elements");
 
   ParamUse use;
   use.role = std::string(role);
@@ -100,7 +109,7 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
     auto [found, added] = tensorIndex.emplace(name, static_cast<int32_t>(model.tensors.size()));
     if (added) {
       if (model.tensors.size() >= limits.tensors)
-        return error(json, "more than " + std::to_string(limits.tensors) + " parameters", {}, Failure::limit);
+        return limitError(json, "more than " + std::to_string(limits.tensors) + " parameters", "tensors");
       ParamTensor tensor;
       tensor.name = name;
       tensor.dtype = model.precision.params;
@@ -120,7 +129,7 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
     }
     use.tensors.push_back(found->second);
     if (++parameterUses > 8 * limits.tensors)
-      return error(json, "more than " + std::to_string(8 * limits.tensors) + " uses of parameters", {}, Failure::limit);
+      return limitError(json, "more than " + std::to_string(8 * limits.tensors) + " uses of parameters", "tensors");
     size_t digit = inside.size();
     while (digit > 0 && ++round[digit - 1] == inside[digit - 1]->count)
       round[--digit] = 0;

@@ -87,8 +87,9 @@ bool NodeReader::readAxis(const JsonValue *value, int64_t given, int64_t &axis) 
   if (std::any_of(reader.model.dims.begin(), reader.model.dims.end(), isDim)) {
     int64_t count = std::count(shape.begin(), shape.end(), DimExpr::dim(value->text));
     axis = std::find(shape.begin(), shape.end(), DimExpr::dim(value->text)) - shape.begin();
-    return count == 1 ||
-           reader.error(*value, std::to_string(count) + " axes of " + shapeText(shape) + " are " + quote(value->text));
+    std::string which = (count == 0 ? "no axis of " : std::to_string(count) + " axes of ") + shapeText(shape);
+    return count == 1 || reader.error(*value, which + (count == 0 ? " is " : " are ") + quote(value->text),
+                                      count == 0 ? "" : "name the axis by its number");
   }
   if (value && !reader.readWhole(*value, frame, given))
     return false;
@@ -256,7 +257,7 @@ bool NodeReader::checkStateName(const JsonValue &value, std::string &name) {
     names.push_back(next.name);
   // A state whose own declaration is wrong is there, but without a description.
   const JsonValue *states = reader.root.find("state");
-  if (states && states->find(name))
+  if (states ? states->find(name) || !states->isObject() : reader.isMisspelt(reader.root, "state"))
     return false;
   return reader.error(value, "no state " + quote(name),
                       names.empty() ? "declare it under 'state'" : didYouMean(name, names));
@@ -297,6 +298,9 @@ bool NodeReader::claimLayer(const JsonValue &value, const std::string &state, co
 
 bool NodeReader::readCache(const JsonValue &value) {
   call.attrs.erase("cache");
+  if (value.isString())
+    return reader.error(value, "cache: expected an object but got " + value.describe(),
+                        "as in {\"state\": " + jsonString(value.text.substr(0, 40)) + ", \"layer\": 0}");
   if (!reader.checkKeys(value, {"state", "layer"}, "cache"))
     return false;
   std::string name;

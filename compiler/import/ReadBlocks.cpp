@@ -6,6 +6,11 @@
 
 namespace weft {
 
+/// "1 result", "2 results"
+static std::string countOf(size_t count, const char *what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 /// Empty if the node has none, which is reported elsewhere.
 static std::string idOf(const JsonValue &json) {
   const JsonValue *id = json.find("id");
@@ -85,7 +90,7 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
     return false;
   auto found = blocks.find(text);
   if (found == blocks.end())
-    return error(*name, "no block " + quote(text), didYouMean(text, blockNames));
+    return isLost("blocks") ? false : error(*name, "no block " + quote(text), didYouMean(text, blockNames));
   Block &block = found->second;
   block.used = true;
   if (std::find(callStack.begin(), callStack.end(), text) != callStack.end()) {
@@ -95,8 +100,7 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
     return error(*name, "block " + quote(text) + " contains itself: " + chain + text);
   }
   if (callStack.size() >= limits.callDepth)
-    return error(*name, "blocks are nested deeper than the limit of " + std::to_string(limits.callDepth), {},
-                 Failure::limit);
+    return limitError(*name, "blocks are nested deeper than the limit of " + std::to_string(limits.callDepth), "callDepth");
   if (!block.good)
     return false;
   use.block = &block;
@@ -121,6 +125,8 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
       use.inputs[place - block.in.begin()] = value;
     }
   }
+  if (!in && isMisspelt(json, "in"))
+    return false;
   for (size_t i = 0; good && i < block.in.size(); ++i)
     if (use.inputs[i] == kNoValue)
       good = error(in ? *in : json, "block " + quote(text) + " needs the input " + quote(block.in[i]));
@@ -139,7 +145,9 @@ bool ModelReader::readBlockUse(const JsonValue &json, Frame &frame, const std::v
     for (const JsonMember *arg : block.args)
       known.push_back(arg->key);
     Number number;
-    if (std::find(known.begin(), known.end(), member.key) == known.end())
+    if (known.empty() && isMisspelt(*block.json, "args"))
+      good = false;
+    else if (std::find(known.begin(), known.end(), member.key) == known.end())
       good =
           keyError(member, "block " + quote(text) + " has no arg " + quote(member.key), didYouMean(member.key, known));
     else if (readNumber(*member.value, frame, number))
@@ -198,10 +206,12 @@ void ModelReader::readCall(const JsonValue &json, Frame &frame, std::vector<Node
   if (!readScope(json, "", scope) || !good)
     return;
   if (use.block->out.size() != names.size()) {
-    error(json,
-          "block " + quote(use.block->name) + " gives " + std::to_string(use.block->out.size()) + " results but got " +
-              std::to_string(names.size()) + " names",
-          "name them with 'out'");
+    frame.lost = true;
+    if (!names.empty())
+      error(json,
+            "block " + quote(use.block->name) + " gives " + countOf(use.block->out.size(), "result") + " but got " +
+                countOf(names.size(), "name"),
+            "name them with 'out'");
     return;
   }
   Frame inner(*this, *frame.graph);
@@ -281,12 +291,12 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   good = countJson && readWhole(*countJson, frame, count) && good;
   if (countJson && count < 1 && good)
     good = error(*countJson, "expected a count of at least 1 but got " + std::to_string(count));
-  if (count > limits.rounds)
-    good = error(*countJson, "count " + std::to_string(count) + ", the limit is " + std::to_string(limits.rounds), {},
-                 Failure::limit);
+  if (count > static_cast<int64_t>(limits.rounds))
+    good = limitError(*countJson, "count " + std::to_string(count) + ", the limit is " + std::to_string(limits.rounds), "rounds");
   if (indexJson && readText(*indexJson, index) && !isName(index))
     good = error(*indexJson, "index " + quote(index) + " is not a name");
-  good = readScope(json, index, scope) && good;
+  else
+    good = readScope(json, index, scope) && good;
   std::vector<std::string> carried;
   if (carryJson)
     good = readTexts(*carryJson, carried) && good;
@@ -305,14 +315,16 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   }
   if (good && carry.size() != block.out.size())
     good = error(carryJson ? *carryJson : json,
-                 "block " + quote(block.name) + " gives " + std::to_string(block.out.size()) + " results, but " +
-                     std::to_string(carry.size()) + " values are carried",
+                 "block " + quote(block.name) + " gives " + countOf(block.out.size(), "result") + ", but 'carry' names " +
+                     countOf(carry.size(), "input"),
                  "'carry' names one input for each of the block's results");
-  if (good && names.size() != carry.size())
-    good = error(json,
-                 "repeat gives " + std::to_string(carry.size()) + " results but got " + std::to_string(names.size()) +
-                     " names",
-                 "name them with 'out'");
+  if (good && names.size() != carry.size()) {
+    good = false;
+    frame.lost = true;
+    if (!names.empty())
+      error(json, "repeat gives " + countOf(carry.size(), "result") + " but got " + countOf(names.size(), "name"),
+            "name them with 'out'");
+  }
   if (!good)
     return;
   if (!index.empty() && dependsOnIndex(block, {index})) {

@@ -75,10 +75,14 @@ void ModelReader::readEntry(const JsonMember &member) {
   const JsonValue *outputs = value.find("outputs");
   if (outputs && readTexts(*outputs, entry.outputs)) {
     auto known = outputNames(model);
+    const JsonValue *declared = root.find("outputs");
+    bool lostOutputs = !declared || !declared->isObject() || declared->members.empty(); // reported
     for (size_t i = 0; i < entry.outputs.size(); ++i) {
-      if (std::find(known.begin(), known.end(), entry.outputs[i]) == known.end())
+      if (std::find(known.begin(), known.end(), entry.outputs[i]) == known.end()) {
+        if (lostOutputs)
+          continue;
         error(itemOf(*outputs, i), "no output " + quote(entry.outputs[i]), didYouMean(entry.outputs[i], known));
-      else if (std::find(entry.outputs.begin(), entry.outputs.begin() + i, entry.outputs[i]) !=
+      } else if (std::find(entry.outputs.begin(), entry.outputs.begin() + i, entry.outputs[i]) !=
                entry.outputs.begin() + i)
         error(itemOf(*outputs, i), "output " + quote(entry.outputs[i]) + " is named twice");
     }
@@ -97,7 +101,8 @@ void ModelReader::readEntry(const JsonMember &member) {
       for (size_t i = 0; i < names.size(); ++i) {
         auto found = std::find(known.begin(), known.end(), names[i]);
         if (found == known.end()) {
-          if (const JsonValue *declared = root.find("state"); !declared || !declared->find(names[i]))
+          if (const JsonValue *declared = root.find("state");
+              declared ? declared->isObject() && !declared->find(names[i]) : !isMisspelt(root, "state"))
             error(itemOf(*states, i), "no state " + quote(names[i]), didYouMean(names[i], known));
           continue;
         }
@@ -118,6 +123,8 @@ void ModelReader::readEntry(const JsonMember &member) {
         dim = next.name == fixed.key ? &next : dim;
       }
       int64_t size = 0;
+      if (!dim && isLost("dims"))
+        continue;
       if (!dim)
         keyError(fixed, "no dim " + quote(fixed.key), didYouMean(fixed.key, known));
       else if (readWhole(*fixed.value, config, size)) {
@@ -191,7 +198,8 @@ void ModelReader::readGenerate(const JsonMember &member) {
     else if (entry.outputs.size() != 1)
       error(*given, "entry " + quote(*place) + " needs one output, the logits, but has " +
                         std::to_string(entry.outputs.size()));
-    else if (entry.states.empty() && !root.find("entries")->find(*place)->find("state"))
+    else if (const JsonValue *own = root.find("entries")->find(*place);
+             entry.states.empty() && !own->find("state") && !isMisspelt(*own, "state"))
       error(*given, "entry " + quote(*place) + " binds no state, so it cannot go on from the tokens before",
             model.states.empty() ? "declare a kv_cache under 'state'" : "give it \"state\": [\"" + model.states.front().name + "\"]");
     else if (std::string_view(key) == "step")

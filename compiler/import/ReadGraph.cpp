@@ -4,6 +4,7 @@
 #include "import/NodeReader.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace weft {
 
@@ -21,8 +22,7 @@ void ModelReader::readNodes(const JsonValue &list, Frame &frame, std::vector<Nod
       break;
     ++order.back();
     if (++nodeCount > limits.nodes) {
-      error(*json, "more than " + std::to_string(limits.nodes) + " nodes after blocks are expanded", {},
-            Failure::limit);
+      limitError(*json, "more than " + std::to_string(limits.nodes) + " nodes after blocks are expanded", "nodes");
       nodeLimit = true;
       break;
     }
@@ -54,26 +54,29 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
   before = kNoValue;
   if (!json.isObject()) {
     error(json, "expected a node (an object) but got " + json.describe());
+    frame.lost = lostUses = true;
     before = defineValue(frame, "", unknownType(), json.position());
     return;
   }
   markUsed(json, frame);
   std::string id, op;
   std::vector<std::string> names;
+  checkHeadKeys(json);
   const JsonValue *idJson = require(json, "id", "a node");
   bool good = idJson && readText(*idJson, id);
   if (good && !isName(id))
     good = error(*idJson, "node id " + quote(id) + " is not a name",
                  "ids are letters, digits and _, and start with no digit");
   if (good && id.size() > limits.nameBytes)
-    good = error(*idJson, "node id of " + std::to_string(id.size()) + " bytes", {}, Failure::limit);
+    good = limitError(*idJson, "node id of " + std::to_string(id.size()) + " bytes", "nameBytes");
   if (good) {
     auto [found, added] = frame.defined.emplace("node " + id, idJson->position());
     if (!added)
-      error(*idJson, "node " + quote(id) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
+      frame.lost = !error(*idJson, "node " + quote(id) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
                          std::to_string(found->second.column));
   }
   good = resultNames(*this, json, id, names) && good;
+  frame.lost |= !good;
   const JsonValue *opJson = require(json, "op", "a node");
   size_t oldValues = frame.graph->values.size();
   if (opJson && readText(*opJson, op)) {
@@ -85,14 +88,14 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
     } else if (!info) {
       error(*opJson, "unknown op " + quote(op), didYouMean(op, opNames()));
     } else {
-      if (info->isLoss && !frame.isTrain)
-        error(*opJson, "op " + quote(op) + " is a loss and belongs to train/nodes");
       Node node;
       node.id = id;
       node.op = op;
       node.path = frame.path + id;
       node.pos = json.position();
-      if (readOperation(json, *info, frame, node, previous, names) && good)
+      if (info->isLoss && !frame.isTrain)
+        error(*opJson, "op " + quote(op) + " is a loss and belongs to train/nodes");
+      else if (readOperation(json, *info, frame, node, previous, good ? names : std::vector<std::string>()) && good)
         nodes.push_back(std::move(node));
     }
   }
@@ -105,6 +108,17 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
                                                     : kNoValue;
   if (before == kNoValue)
     before = defineValue(frame, "", unknownType(), json.position());
+}
+
+/// A node without 'op' gets no other check of its keys.
+void ModelReader::checkHeadKeys(const JsonValue &json) {
+  for (const char *key : {"id", "op"})
+    for (const JsonMember &member : json.members)
+      if (!json.find(key) && member.key != "id" && member.key != "in" && editDistance(member.key, key) == 1) {
+        unknownKeys[&json].push_back(member.key);
+        if (!json.find("op"))
+          keyError(member, "a node has no key " + quote(member.key), "did you mean " + quote(key) + "?");
+      }
 }
 
 /// A node with an error still uses what it names, so that no unused input is reported on top.
@@ -157,11 +171,11 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
       usedValues.insert(found->second);
     return found->second;
   }
-  if (nodeLimit)
+  if (nodeLimit || frame.lost)
     return kNoValue;
   // With hundreds of errors nobody reads the hints, and searching for each would take quadratic time.
   if (diagnostics.errorCount() > 5 * Diagnostics::kShown) {
-    error(name, "no value " + quote(name.text) + " is defined here");
+    lostUses = !error(name, "no value " + quote(name.text) + " is defined here");
     return kNoValue;
   }
   // A name that a later node defines is a wrong order or a cycle; say which.
@@ -180,6 +194,7 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
           quote(name.text) + " is defined later, at " + std::to_string(later->line) + ":" +
               std::to_string(later->column),
           cycle.empty() ? "a node uses what stands before it; move that node up" : "the nodes form a cycle: " + cycle);
+    lostUses = true;
     return kNoValue;
   }
   std::vector<std::string> names;
@@ -189,6 +204,7 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
   auto near = closest(name.text, names);
   error(name, "no value " + quote(name.text) + " is defined here",
         near.empty() ? "" : "did you mean " + listWords(near) + "?");
+  lostUses |= near.empty();
   for (const std::string &meant : near)
     if (frame.graph == &model.graph)
       usedValues.insert(frame.values[meant]);
@@ -235,24 +251,22 @@ bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const s
 }
 
 /// Sizes must be whole numbers for every choice of the dims, and small enough to be meant.
-void ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
+bool ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
   if (type.shape.size() > limits.rank) {
     error(json,
           "a value of rank " + std::to_string(type.shape.size()) + ", the limit is " + std::to_string(limits.rank), {},
           Failure::limit);
-    return;
+    return false;
   }
   for (const DimExpr &size : type.shape) {
-    if (!size.isValid()) {
-      error(json, "the shape " + shapeText(type.shape) + " overflows 64 bits");
-      return;
-    }
+    if (!size.isValid())
+      return error(json, "the shape " + shapeText(type.shape) + " overflows 64 bits");
     if (!alwaysMultiple(size, 1, ranges)) {
       auto names = size.names();
       error(json,
             "size " + quote(size.str()) + " is not a whole number for every " + (names.empty() ? "dim" : names.front()),
             "give the dim a multiple_of");
-      return;
+      return false;
     }
   }
   std::map<std::string, int64_t> sizes = hints;
@@ -261,13 +275,15 @@ void ModelReader::checkSizes(const JsonValue &json, const TensorType &type) {
   double elements = 1;
   for (const DimExpr &size : type.shape) {
     auto known = size.evaluate(sizes);
-    elements *= known ? static_cast<double>(*known) : static_cast<double>(highestValue(size, ranges).value_or(1));
+    if (!known)
+      known = highestValue(size, ranges);
+    elements *= known ? static_cast<double>(*known) : HUGE_VAL; // overflows even at the hints
   }
-  if (elements > static_cast<double>(limits.elements))
-    error(json,
-          "a value of shape " + shapeText(type.shape) + " has more elements than the limit of " +
-              std::to_string(limits.elements),
-          {}, Failure::limit);
+  return elements <= static_cast<double>(limits.elements) ||
+         limitError(json,
+                    "a value of shape " + shapeText(type.shape) + " has more elements than the limit of " +
+                        std::to_string(limits.elements),
+                    "elements");
 }
 
 } // namespace weft

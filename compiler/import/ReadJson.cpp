@@ -121,6 +121,8 @@ std::string hintFor(std::string_view token, char before, bool opened) {
     return "numbers are decimal";
   if (token.size() > 1 && first == '0' && std::isdigit(static_cast<unsigned char>(token[1])))
     return "a number has no leading zero";
+  if (std::isdigit(static_cast<unsigned char>(first)) && (before == ',' || token.find('_') != std::string_view::npos))
+    return "a number has no separators between its digits";
   if (opened && std::isalpha(static_cast<unsigned char>(first)))
     return "keys and text stand in double quotes";
   if ((first == '"' || first == '{' || first == '[') && before != ',' && before != ':' && before != '\0')
@@ -176,7 +178,8 @@ public:
       return false;
     if (text.size() > limits.nameBytes) {
       diagnostics.error(
-          pos, "key of " + std::to_string(text.size()) + " bytes, the limit is " + std::to_string(limits.nameBytes), {},
+          pos, "key of " + std::to_string(text.size()) + " bytes, the limit is " + std::to_string(limits.nameBytes),
+          "--limit nameBytes=N raises it",
           Failure::limit);
       return false;
     }
@@ -234,7 +237,8 @@ private:
       return true;
     Position pos = value->position();
     pos.pointer.clear();
-    diagnostics.error(pos, "nested deeper than the limit of " + std::to_string(limits.depth), {}, Failure::limit);
+    diagnostics.error(pos, "nested deeper than the limit of " + std::to_string(limits.depth),
+                      "--limit depth=N raises it", Failure::limit);
     return false;
   }
 
@@ -389,7 +393,8 @@ bool checkEncoding(const SourceText &source, Diagnostics &diagnostics) {
 
 std::optional<JsonDocument> readJson(const SourceText &source, const Limits &limits, Diagnostics &diagnostics) {
   if (source.text.size() > limits.fileBytes) {
-    diagnostics.error({}, "larger than the limit of " + std::to_string(limits.fileBytes) + " bytes", {},
+    diagnostics.error({}, "larger than the limit of " + std::to_string(limits.fileBytes) + " bytes",
+                      "--limit fileBytes=N raises it",
                       Failure::limit);
     return std::nullopt;
   }

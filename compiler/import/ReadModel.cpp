@@ -72,11 +72,16 @@ void ModelReader::readHead() {
             {"$schema", "format", "name", "config", "dims", "precision", "inputs", "state", "blocks", "graph",
              "outputs", "init", "weights", "train", "entries"},
             "the model");
-  for (const char *key : {"inputs", "graph", "outputs"})
-    require(root, key, "the model");
+  for (const char *key : {"inputs", "graph", "outputs"}) {
+    const JsonValue *section = require(root, key, "the model");
+    bool isList = std::string_view(key) == "graph";
+    if (section ? isList ? !section->isArray() || section->items.empty() : !section->isObject() : true)
+      top.lost = lostUses = true;
+  }
   if (const JsonValue *format = require(root, "format", "the model")) {
-    std::string version;
-    if (readText(*format, version) && version != "1.0")
+    if (format->isNumber())
+      error(*format, "expected text but got " + format->text, "write it in quotes: \"1.0\"");
+    else if (std::string version; readText(*format, version) && version != "1.0")
       error(*format, "format " + quote(version) + " is not supported", "this compiler reads format '1.0'");
   }
   if (const JsonValue *name = require(root, "name", "the model");
@@ -87,7 +92,7 @@ void ModelReader::readHead() {
     error(*root.find("name"), "model name " + quote(model.name) + " is the prefix of the runtime's own functions",
           "any name that does not begin with 'weft_'");
   if (model.name.size() > limits.nameBytes)
-    error(*root.find("name"), "model name of " + std::to_string(model.name.size()) + " bytes", {}, Failure::limit);
+    limitError(*root.find("name"), "model name of " + std::to_string(model.name.size()) + " bytes", "nameBytes");
   if (const JsonValue *schema = root.find("$schema")) {
     std::string text;
     readText(*schema, text);
@@ -100,6 +105,8 @@ void ModelReader::readConfig() {
   const JsonValue *json = root.find("config");
   if (json && !json->isObject())
     error(*json, "config: expected an object but got " + json->describe());
+  if (isLost("config"))
+    config.setLost();
   for (const JsonMember &member : membersOf(json)) {
     if (member.key == "doc" || member.key.compare(0, 2, "x-") == 0)
       continue;
@@ -205,7 +212,7 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
     input.name = member.key;
     input.pos = member.position();
     input.type = unknownType();
-    checkDeclaredName(member, what);
+    bool isNamed = checkDeclaredName(member, what);
     bool good = checkKeys(value, {"dtype", "shape", "optional", "range"}, named);
     if (good) {
       const JsonValue *dtype = require(value, "dtype", named), *shape = require(value, "shape", named);
@@ -223,8 +230,8 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         type.shape.push_back(size);
       }
       if (good && shape) {
-        input.type = type;
-        checkSizes(*shape, type);
+        if (checkSizes(*shape, type))
+          input.type = type;
       }
     }
     if (good) {
@@ -255,6 +262,8 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
       }
     }
     input.value = defineValue(frame, input.name, input.type, input.pos);
+    if (!isNamed)
+      usedValues.insert(input.value);
     auto [found, added] = frame.defined.emplace(input.name, input.pos);
     if (!added)
       keyError(member, quote(input.name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
@@ -325,7 +334,7 @@ void ModelReader::readOutputs() {
 
 void ModelReader::checkUnusedInputs(const std::vector<InputDesc> &inputs) {
   for (const InputDesc &input : inputs)
-    if (!usedValues.count(input.value) && !nodeLimit)
+    if (!usedValues.count(input.value) && !nodeLimit && !lostUses)
       diagnostics.error(input.pos, "nothing uses input " + quote(input.name), "remove it, or use it in a node");
 }
 

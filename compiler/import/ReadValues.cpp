@@ -35,7 +35,7 @@ bool Frame::find(std::string_view name, Number &value, ExpressionError &error) {
       return true;
     }
   error = {"unknown name " + quote(name) + " in an expression", didYouMean(name, reader.expressionNames(this)), 0,
-           false};
+           reader.isLost("config") || reader.isLost("dims")};
   return false;
 }
 
@@ -52,6 +52,15 @@ std::vector<std::string> ModelReader::expressionNames(const Frame *frame) const 
 bool ModelReader::error(const JsonValue &at, std::string text, std::string hint, Failure failure) {
   diagnostics.error(at.position(), std::move(text), std::move(hint), failure);
   return false;
+}
+
+bool ModelReader::limitError(const JsonValue &at, std::string text, const char *limit) {
+  return error(at, std::move(text), "--limit " + std::string(limit) + "=N raises it", Failure::limit);
+}
+
+bool ModelReader::isLost(const char *section) const {
+  const JsonValue *found = root.find(section);
+  return found ? !found->isObject() : isMisspelt(root, section);
 }
 
 bool ModelReader::keyError(const JsonMember &at, std::string text, std::string hint) {
@@ -158,6 +167,11 @@ bool ModelReader::readReal(const JsonValue &value, NameSource &names, double &re
 bool ModelReader::readBoolean(const JsonValue &value, NameSource &names, bool &truth) {
   if (value.isString() && (value.text == "true" || value.text == "false"))
     return error(value, "expected true or false but got " + value.describe(), "write it without quotes");
+  for (const char *word : {"yes", "no", "on", "off", "True", "False"})
+    if (Number unused; value.isString() && value.text == word) {
+      if (ExpressionError ignored; !names.find(value.text, unused, ignored))
+        return error(value, "expected true or false but got " + value.describe(), "write true or false, without quotes");
+    }
   Number number;
   if (!readNumber(value, names, number))
     return false;
@@ -209,7 +223,11 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
          {std::pair("float", "f"), std::pair("uint", "u"), std::pair("int", "i"), std::pair("fp", "f")})
       if (size_t at = brief.find(from); at != std::string::npos)
         brief.replace(at, std::string_view(from).size(), to);
-    std::string hint = dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, dtypeNames());
+    std::vector<std::string> family;
+    for (const std::string &known : dtypeNames())
+      if (known[0] == brief[0])
+        family.push_back(known);
+    std::string hint = dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, family);
     return error(value, "unknown dtype " + quote(name) + ", expected " + listWords(dtypeNames()), hint);
   }
   dtype = *found;
@@ -222,7 +240,8 @@ bool ModelReader::checkDeclaredName(const JsonMember &member, const char *what) 
     return keyError(member, std::string(what) + " " + quote(member.key) + " is not a name",
                     "names are letters, digits and _, and start with no digit");
   if (std::find(reserved.begin(), reserved.end(), member.key) != reserved.end())
-    return keyError(member, quote(member.key) + " is a word of expressions and cannot name a " + what);
+    return keyError(member, quote(member.key) + " is a word of expressions and cannot be the name of " +
+                                (std::string_view("aeiou").find(what[0]) == std::string_view::npos ? "a " : "an ") + what);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include "import/ShapeRules.h"
 
 #include "import/Diagnostics.h"
+#include "import/Expression.h"
 
 #include <algorithm>
 #include <cmath>
@@ -43,7 +44,9 @@ bool shapeReshape(OpCall &c) {
   if (open != shape.end()) {
     *open = 1;
     DimExpr rest = elementCount(shape);
-    auto size = checkSizes(c, "shape", shape) ? total.divide(rest) : std::nullopt;
+    if (!checkSizes(c, "shape", shape))
+      return false;
+    auto size = total.divide(rest);
     if (!size)
       return c.failAt("shape",
                       shapeText(c.shape(0)) + " with " + total.str() + " elements is not divisible by " + rest.str());
@@ -73,7 +76,8 @@ bool shapeTranspose(OpCall &c) {
   std::vector<bool> seen(rank);
   for (int64_t &axis : perm) {
     if (axis < -rank || axis >= rank)
-      return c.failAt("perm", "axis " + std::to_string(axis) + " of a value of rank " + std::to_string(rank));
+      return c.failAt("perm", "axis " + std::to_string(axis) + " of a value of shape " + shapeText(c.shape(0)),
+                      "axes are " + std::to_string(-rank) + ".." + std::to_string(rank - 1));
     axis += axis < 0 ? rank : 0;
     if (seen[axis])
       return c.failAt("perm", "axis " + std::to_string(axis) + " is named twice");
@@ -137,7 +141,10 @@ bool shapeSlice(OpCall &c) {
   };
   if (!provablyAtMost(c, 0, start) || !provablyAtMost(c, end, size))
     return c.failAt(c.given("end") ? "end" : "start", "slice " + range + mayBe(end) + " is not inside axis " +
-                                                          std::to_string(axis) + " of " + shapeText(c.shape(0)));
+                                                          std::to_string(axis) + " of " + shapeText(c.shape(0)),
+                    size.constant() || !c.environment.lowest(size)
+                        ? ""
+                        : size.str() + " may be " + std::to_string(*c.environment.lowest(size)));
   if (fixed ? *fixed < 1 : !provablyAtMost(c, start, end))
     return c.failAt("start", "slice " + range + " of axis " + std::to_string(axis) + " is empty or runs backwards");
   if (fixed)
@@ -249,7 +256,8 @@ bool shapeConstant(OpCall &c) {
   double low = dtype == DType::boolean || dtype == DType::u8 ? 0 : dtype == DType::i64 ? -high : -high - 1;
   for (double value : values)
     if (!isFloat(dtype) && (value != std::floor(value) || value < low || value > high))
-      return c.failAt(name, std::string("expected values of dtype ") + dtypeName(dtype));
+      return c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype) + " but got " +
+                                Number::of(value).str());
   return c.give(dtype, shape);
 }
 

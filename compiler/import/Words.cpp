@@ -60,6 +60,13 @@ bool isAbbreviation(std::string_view small, std::string_view large) {
   return small[0] == large[0] && next == small.size();
 }
 
+/// "entry" of "entries", "state" of "states".
+std::string singular(const std::string &word) {
+  if (word.size() > 4 && word.compare(word.size() - 3, 3, "ies") == 0)
+    return word.substr(0, word.size() - 3) + "y";
+  return word.size() > 2 && word.back() == 's' ? word.substr(0, word.size() - 1) : word;
+}
+
 std::string hex(uint32_t value, int digits) {
   std::string result;
   for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
@@ -162,6 +169,8 @@ std::vector<std::string> closest(std::string_view word, const std::vector<std::s
                                         large.compare(large.size() - small.size(), small.size(), small) == 0);
     bool similar = have.size() <= wanted.size() + allowed && wanted.size() <= have.size() + allowed;
     unsigned distance = similar ? editDistance(wanted, have) : allowed + 1;
+    if (singular(wanted) == singular(have))
+      distance = std::min(distance, 1u);
     if (distance <= allowed)
       found.push_back({distance, editDistance(word, candidate), &candidate});
     else if (prefix)

@@ -230,7 +230,11 @@ int main(void) {
         out, _ = self.weft("inspect", "small.o")
         for text in ("small", "ABI version 1", "B 1..16", "forward(x [B, 3] f32) -> y [B, 2] f32"):
             self.assertIn(text, out)
-        self.assertEqual(json.loads(self.weft("inspect", "small.o", "--json")[0])["entries"], ["forward", "look"])
+        facts = json.loads(self.weft("inspect", "small.o", "--json")[0])
+        self.assertEqual([entry["name"] for entry in facts["entries"]], ["forward", "look"])
+        self.assertEqual(facts["entries"][1], {"name": "look", "inputs": [{"name": "ids", "dtype": "i32", "shape": ["B", 4], "range": [0, 6]}],
+                                               "outputs": [{"name": "words", "dtype": "f32", "shape": ["B", 4, 3]}]})
+        self.assertIn({"name": "words.weight", "dtype": "f32", "shape": [7, 3], "file_name": "words.weight"}, facts["parameters"])
         out, _ = self.weft("compile", self.model("fixed.json", entries={"one": {"outputs": ["words"], "dims": {"B": 1}}}), "-o", "fixed")
         self.assertIn("one(ids [1, 4] i32) -> words [1, 4, 3] f32", self.weft("inspect", "fixed.o")[0])
         (self.folder / "main.c").write_text(PROGRAM)

@@ -2,6 +2,7 @@
 # `weft generate`: the story of stories260k word for word, ids and JSON, sampling options, wrong use.
 # The expected text is what llama2.c prints for the same weights.
 import json
+import struct
 import unittest
 
 from weft_cli import STORIES, CommandTest
@@ -38,6 +39,12 @@ class Generate(CommandTest):
     def test_prompt_in_pieces_gives_the_same_story(self):
         result = json.loads(self.weft("generate", MODEL, "--tokens", "1," + ",".join(map(str, FIRST_IDS[:10])), "--max-new", "5", "--json")[0])
         self.assertEqual(result["tokens"], FIRST_IDS[10:])
+
+    def test_tokenizer_of_another_model(self):
+        name = self.folder / "large.bin"
+        name.write_bytes(TOKENIZER.read_bytes() + struct.pack("<fi", -1e9, 3) + b"new")
+        _, err = self.weft("generate", MODEL, "--prompt", "x", "--tokenizer", name, code=1)
+        self.assertIn("expected at most 512 pieces, as model 'stories260k' has tokens 0..511, but got 513", err)
 
     def test_prompt_as_text(self):
         result = json.loads(self.weft("generate", MODEL, "--prompt", "Once upon a time", "--tokenizer", TOKENIZER, "--max-new", "5", "--json")[0])

@@ -30,6 +30,8 @@ class Init(CommandTest):
         self.weft("init", self.model(), "--save", "small.json", code=2)
         self.weft("init", self.model(), "--save", "no/folder/w.safetensors", code=3)
         self.weft("init", self.model(), "--save", ".", code=3)
+        _, err = self.weft("init", self.model(), "--save", "w.npy", code=2)
+        self.assertIn("expected a safetensors file but got 'w.npy'", err)
         self.assertEqual(self.files(), ["small.json"])
 
 

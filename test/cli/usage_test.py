@@ -63,8 +63,19 @@ class Usage(CommandTest):
     def test_targets(self):
         self.wrong("check", self.model(), "--target", "cuda", code=5, expect="'cuda'")
         self.wrong("check", self.model(), "--target", "gpu", code=5, expect="'cpu'")
-        _, err = self.weft("check", self.model(), "--cpu", "nonsense", code=5)
-        self.assertIn("nonsense", err)
+        self.wrong("check", self.model(), "--cpu", "z80", code=5, expect="expected a CPU such as 'host', 'x86-64-v3', 'x86-64-v4', 'sapphirerapids' or 'neoverse-v1' but got 'z80'")
+        self.wrong("check", self.model(), "--cpu", ",", expect="expected a CPU but got ','")
+
+    def test_limits(self):
+        _, err = self.weft("check", self.model(), "--limit", "nodes=2", code=4)
+        self.assertIn("more than 2 nodes", err)
+        self.assertIn("--limit nodes=N raises it", err)
+        self.weft("check", self.model(), "--limit", "nodes=3", "--limit", "depth=5")
+        self.wrong("check", self.model(), "--limit", "nodes", expect="expected --limit NAME=N but got 'nodes'")
+        self.wrong("check", self.model(), "--limit", "node=3", expect="did you mean 'nodes'?")
+        self.wrong("check", self.model(), "--limit", "nodes=0", expect="limit 'nodes': expected 1..268435455 but got '0'")
+        self.wrong("check", self.model(), "--limit", "nodes=-1", expect="but got '-1'")
+        self.wrong("check", self.model(), "--limit", "callDepth=1001", expect="expected 1..1000")
 
     def test_full_or_closed_standard_output(self):
         with open("/dev/full", "w") as full:

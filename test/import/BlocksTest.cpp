@@ -195,7 +195,7 @@ TEST(Blocks, MistakesOfUsers) {
   EXPECT_ERROR(use(R"("op": "call", "block": "b", "in": {"x": "x"}, "count": 2)", good),
                "op 'call' has no key 'count'");
   EXPECT_ERROR(use(R"("op": "call", "block": "b", "in": {"x": "x"}, "out": ["p", "q"])", good),
-               "gives 1 results but got 2 names");
+               "gives 1 result but got 2 names");
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "in": {"x": "x"}, "carry": "x")", good),
                "op 'repeat' needs the key 'count'");
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "count": 0, "in": {"x": "x"}, "carry": "x")", good),
@@ -205,7 +205,7 @@ TEST(Blocks, MistakesOfUsers) {
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "count": 2, "in": {"x": "x"}, "carry": "z")", good),
                "has no input 'z' to carry");
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "count": 2, "in": {"x": "x"})", good),
-               "gives 1 results, but 0 values are carried");
+               "gives 1 result, but 'carry' names 0 inputs");
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "count": 1000000000, "in": {"x": "x"}, "carry": "x")", good),
                "the limit is 100000");
   EXPECT_ERROR(use(R"("op": "repeat", "block": "b", "count": 2, "in": {"x": "x"}, "carry": "x")",

@@ -52,7 +52,7 @@ TEST(Parameters, Mistakes) {
   EXPECT_ERROR(readParts("x:f32[B,8]", R"({"id": "y", "op": "relu", "in": "x", "param": "w"})", "y"),
                "op 'relu' has no parameters");
   EXPECT_ERROR(readParts("x:f32[B,1048576]", R"({"id": "y", "op": "linear", "in": "x", "features": 1073741824})", "y"),
-               "is beyond the limits");
+               "has more elements than the limit of 1099511627776");
 }
 
 TEST(Init, OpsOwnRules) {

@@ -207,7 +207,7 @@ TEST(ReadTextFile, OnlyRegularFilesAndWithinTheLimit) {
   EXPECT_EQ(failure(base + "/none").first, 3);
   Limits small;
   small.fileBytes = 3;
-  EXPECT_EQ(failure(file, small), std::pair(4, file + ": error: larger than the limit of 3 bytes\n"));
+  EXPECT_EQ(failure(file, small), std::pair(4, file + ": error: larger than the limit of 3 bytes\n  hint: --limit fileBytes=N raises it\n"));
   unlink(file.c_str());
   unlink(pipe.c_str());
   rmdir(base.c_str());

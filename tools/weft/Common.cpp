@@ -6,8 +6,10 @@
 
 #include "import/ReadJson.h"
 #include "import/ReadModel.h"
+#include "target/cpu/CpuTargets.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -17,6 +19,7 @@ namespace weft {
 void addCommonOptions(CLI::App &command, CommonOptions &options) {
   command.add_option("MODEL", options.model, "model file; - is standard input")->required();
   addRepeated(command, "--set", options.sets, "KEY=VALUE: replace a config value (repeatable)");
+  addRepeated(command, "--limit", options.limits, "NAME=N: change a limit on the model file (repeatable)");
   command.add_option("--threads", options.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 4096));
   command.add_option("--seed", options.seed, "seed of random numbers (default 0)");
   command.add_option("--cpu", options.cpu, "host, or names as clang's -march, best first (default host)");
@@ -57,8 +60,29 @@ static int report(const CommonOptions &options, const Diagnostics &diagnostics) 
   return diagnostics.exitCode();
 }
 
+/// `--limit NAME=N`. kOk or kUsage.
+static int readLimit(const std::string &text, Limits &limits) {
+  size_t equals = text.find('=');
+  std::string name = text.substr(0, equals), value = equals == std::string::npos ? "" : text.substr(equals + 1);
+  std::vector<std::string> names = Limits::names();
+  if (name.empty() || value.empty())
+    return fail(kUsage, "expected --limit NAME=N but got " + quote(text), "the limits are " + listWords(names));
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    std::string hint = didYouMean(name, names);
+    return fail(kUsage, "expected a limit but got " + quote(name), hint.empty() ? "the limits are " + listWords(names) : hint);
+  }
+  uint64_t number = 0;
+  auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (problem != std::errc() || end != value.data() + value.size() || !limits.set(name, number))
+    return fail(kUsage, "limit " + quote(name) + ": expected 1.." + std::to_string(Limits::most(name)) + " but got " + quote(value));
+  return kOk;
+}
+
 int readModelOrFail(const CommonOptions &options, ModelDesc &model) {
   ReadOptions reading;
+  for (const std::string &limit : options.limits)
+    if (int code = readLimit(limit, reading.limits))
+      return code;
   for (const std::string &set : options.sets) {
     size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == set.size())
@@ -89,7 +113,10 @@ int compileOrFail(const CommonOptions &common, const ModelDesc &model, CompileOp
   }
   options.cpus = splitList(common.cpu);
   if (options.cpus.empty())
-    return fail(kUsage, "expected a CPU name but got " + quote(common.cpu));
+    return fail(kUsage, "expected a CPU but got " + quote(common.cpu));
+  for (const std::string &name : options.cpus)
+    if (llvm::Expected<CpuTarget> cpu = cpuTarget(name); !cpu)
+      return fail(kUnsupported, escapeText(llvm::toString(cpu.takeError())), "names are those of clang's -march and -mcpu");
   Diagnostics diagnostics;
   diagnostics.setFile(model.file);
   CompileResult result = compileModel(model, options, compiled, diagnostics);

@@ -23,6 +23,7 @@ enum ExitCode { kOk = 0, kInvalid = 1, kUsage = 2, kFile = 3, kLimit = 4, kUnsup
 struct CommonOptions {
   std::string model;              ///< path of the JSON file
   std::vector<std::string> sets;  ///< KEY=VALUE
+  std::vector<std::string> limits; ///< NAME=N
   std::string cpu = "host", target = "cpu";
   int threads = 0;                ///< 0: all cores
   uint64_t seed = 0;

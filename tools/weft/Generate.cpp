@@ -67,6 +67,16 @@ int parsePrompt(const GenerateOptions &options, const std::optional<Tokenizer> &
   return kOk;
 }
 
+/// Every id that the tokenizer may give must be a token of the model; a model may have rows to spare.
+int checkVocabulary(const GenerateOptions &options, const Tokenizer &tokenizer, const ModelDesc &model, const GenerateDesc &generate) {
+  for (const InputDesc &input : model.inputs)
+    if (input.name == generate.tokenInput && input.hasRange && int64_t(tokenizer.size()) > input.high + 1)
+      return fail(kInvalid, "tokenizer " + quote(options.tokenizer) + ": expected at most " + std::to_string(input.high + 1) + " pieces, as model " + quote(model.name) +
+                                " has tokens " + std::to_string(input.low) + ".." + std::to_string(input.high) + ", but got " + std::to_string(tokenizer.size()),
+                  "it belongs to another model");
+  return kOk;
+}
+
 int chooseGenerate(const GenerateOptions &options, const ModelDesc &model, const GenerateDesc *&chosen) {
   std::vector<std::string> names;
   for (const GenerateDesc &generate : model.generates) {
@@ -124,6 +134,8 @@ int generate(const GenerateOptions &options, bool seedGiven) {
     tokenizer = Tokenizer::load(options.tokenizer, failure);
     if (!tokenizer)
       return fail(failure.compare(0, 9, "tokenizer") == 0 ? kInvalid : kFile, failure);
+    if (int code = checkVocabulary(options, *tokenizer, runner.model, *chosen))
+      return code;
   }
   std::vector<int32_t> prompt;
   if (int code = parsePrompt(options, tokenizer, prompt))

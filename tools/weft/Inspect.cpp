@@ -49,6 +49,40 @@ std::string axesText(const weft_tensor_desc &tensor, const weft_entry_desc &entr
   return text + "] " + weft_dtype_name(tensor.dtype);
 }
 
+/// {"name", "dtype", "shape": ["B", 3]}: sizes that are fixed in this entry are numbers.
+void writeTensor(JsonWriter &json, const weft_tensor_desc &tensor, const weft_entry_desc &entry) {
+  json.open('{').key("name").string(tensor.name).key("dtype").string(weft_dtype_name(tensor.dtype)).key("shape").open('[');
+  for (int32_t i = 0; i < tensor.rank; ++i) {
+    const char *axis = tensor.axes[i];
+    bool isFixed = tensor.dims[i] >= 0 && entry.fixed_dims[tensor.dims[i]], isNumber = *axis >= '0' && *axis <= '9' && !axis[std::strspn(axis, "0123456789")];
+    if (isFixed || isNumber)
+      json.integer(isFixed ? entry.fixed_dims[tensor.dims[i]] : std::strtoll(axis, nullptr, 10));
+    else
+      json.string(axis);
+  }
+  json.close();
+  if (tensor.has_range)
+    json.key("range").open('[').integer(tensor.low).integer(tensor.high).close();
+  json.close();
+}
+
+void writeEntry(JsonWriter &json, const weft_model_desc &desc, const weft_entry_desc &entry) {
+  json.open('{').key("name").string(entry.name).key("inputs").open('[');
+  for (int32_t i = 0; i < entry.inputs; ++i)
+    writeTensor(json, desc.input[entry.input_index[i]], entry);
+  json.close().key("outputs").open('[');
+  for (int32_t i = 0; i < entry.outputs; ++i)
+    writeTensor(json, entry.output[i], entry);
+  json.close().close();
+}
+
+void writeParameter(JsonWriter &json, const weft_param_desc &param) {
+  json.open('{').key("name").string(param.name).key("dtype").string(weft_dtype_name(param.dtype)).key("shape").open('[');
+  for (int32_t i = 0; i < param.rank; ++i)
+    json.integer(param.shape[i]);
+  json.close().key("file_name").string(param.file_name).close();
+}
+
 int64_t parameterBytes(const weft_model_desc &desc) {
   int64_t bytes = 0;
   for (int32_t i = 0; i < desc.params; ++i) {
@@ -100,10 +134,13 @@ void printJson(const weft_model_desc &desc) {
   json.key("hash").string(hashText(desc.hash)).key("dims").open('[');
   for (int32_t i = 0; i < desc.dims; ++i)
     json.open('{').key("name").string(desc.dim[i].name).key("min").integer(desc.dim[i].min).key("max").integer(desc.dim[i].max).close();
-  json.close().key("parameters").integer(desc.params).key("parameter_bytes").integer(parameterBytes(desc)).key("embedded_bytes").integer(int64_t(desc.embedded_bytes));
+  json.close().key("parameters").open('[');
+  for (int32_t i = 0; i < desc.params; ++i)
+    writeParameter(json, desc.param[i]);
+  json.close().key("parameter_bytes").integer(parameterBytes(desc)).key("embedded_bytes").integer(int64_t(desc.embedded_bytes));
   json.key("entries").open('[');
   for (int32_t i = 0; i < desc.entries; ++i)
-    json.string(desc.entry[i].name);
+    writeEntry(json, desc, desc.entry[i]);
   json.close().key("variants").open('[');
   for (int32_t i = 0; i < desc.variants; ++i) {
     char features[400];

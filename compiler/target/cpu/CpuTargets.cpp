@@ -132,9 +132,9 @@ llvm::Expected<CpuTarget> cpuTarget(llvm::StringRef name) {
     target.name = name.str();
     return target;
   }
-  return llvm::createStringError("expected a CPU name as \"host\", \"x86-64-v3\", \"x86-64-v4\", \"sapphirerapids\" or "
-                                 "\"neoverse-v1\" but got \"" +
-                                 name + "\"");
+  return llvm::createStringError("expected a CPU such as 'host', 'x86-64-v3', 'x86-64-v4', 'sapphirerapids' or "
+                                 "'neoverse-v1' but got '" +
+                                 name + "'");
 }
 
 } // namespace weft
