@@ -40,6 +40,19 @@ done
 for layers in 12 48; do
   line "gpt2 with $layers layers, forward B=1,T=64" compile_ms,object_bytes,load_ms,median_ms "$models/gpt2/gpt2.json" --init 0 --set layers=$layers --dim B=1,T=64 --threads 2 --iterations 5
 done
+# What a token of the smallest model costs beside the kernels that are launched; those that an entry calls itself count here.
+"$weft" bench "$models/stories260k/stories260k.json" --entry decode --dim B=1 --cached 128 --threads 1 --iterations 5000 --per-kernel --json | python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+print("%-44s" % "stories260k decode, outside launched kernels", " us %.3g" % (1000 * (result["median_ms"] - sum(k["ms"] for k in result["kernels"]))))'
+# A linked application opens GPT-2, beside a plain read of the same file.
+linked=$(mktemp -d)
+"$weft" compile "$models/gpt2/gpt2.json" -o "$linked/gpt2" -q
+"$weft" init "$models/gpt2/gpt2.json" --save "$linked/gpt2.safetensors" -q
+${CC:-cc} -O2 -I"$root/runtime/include" -I"$linked" "$root/tools/bench/open_model.c" "$linked/gpt2.o" "$(dirname "$weft")/../../runtime/libweft_runtime.a" -lm -pthread -o "$linked/open_model"
+printf '%-44s ' "gpt2, linked, opened"
+"$linked/open_model" "$linked/gpt2.safetensors" 15
+rm -r "$linked"
 for size in 4096 8192 16384; do
   line "attention T=$size, memory" arena_bytes,peak_rss_bytes,median_ms "$kernels/attention.json" --dim B=1,T=$size --threads 2 --iterations 1
 done
