@@ -39,6 +39,23 @@ def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
 
 //===-- fusion: fewer, larger weft ops --------------------------------------------------------------------------------===//
 
+def ExpandLossesPass : Pass<"weft-expand-losses"> {
+  let summary = "write losses with reductions and pointwise ops";
+  let description = [{
+    Before:
+    ```mlir
+    %l = weft.mse %x, %t : … -> tensor<f32>
+    ```
+    After:
+    ```mlir
+    %d = weft.sub %x, %t : …
+    %s = weft.mul %d, %d : …
+    %l = weft.reduce_mean %s {axes = array<i64: 0, 1>} : … -> tensor<f32>
+    ```
+    Precondition: none. Postcondition: no loss op is left. Half precision is computed in f32 and rounded once.
+  }];
+}
+
 def NormalizeEinsumPass : Pass<"weft-normalize-einsum"> {
   let summary = "write einsum as transposes, reshapes and one product";
   let description = [{

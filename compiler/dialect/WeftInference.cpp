@@ -1,6 +1,6 @@
 // Result types of ops that follow from operands and attributes. The InferTypeOpInterface's verifier compares them with
 // the written ones, so each rule stands once.
-#include "dialect/Weft.h"
+#include "dialect/OpRules.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringExtras.h"
@@ -8,18 +8,10 @@
 using namespace mlir;
 
 namespace weft {
+using namespace rules;
 namespace {
 
 using Types = SmallVectorImpl<Type>;
-
-std::string text(ArrayRef<DimExpr> shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    out += (i ? ", " : "") + shape[i].str();
-  return out + "]";
-}
-
-Type elementOf(Value v) { return cast<RankedTensorType>(v.getType()).getElementType(); }
 
 LogicalResult inferBroadcast(std::optional<Location> loc, ValueRange operands, Type element, Types &inferred) {
   Shape shape;

@@ -5,6 +5,7 @@
 
 include "WeftBase.td"
 include "WeftGradientOps.td"
+include "WeftLossOps.td"
 include "WeftPointwiseOps.td"
 include "WeftRowOps.td"
 include "WeftShapeOps.td"

@@ -1,6 +1,6 @@
 // Rules that result types alone don't state: attribute ranges, written result shapes, regions, declarations.
 // Messages: "expected X but got Y".
-#include "dialect/Weft.h"
+#include "dialect/OpRules.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringSet.h"
@@ -8,16 +8,8 @@
 using namespace mlir;
 
 namespace weft {
+using namespace rules;
 namespace {
-
-std::string text(ArrayRef<DimExpr> shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    out += (i ? ", " : "") + shape[i].str();
-  return out + "]";
-}
-
-Type elementOf(Value v) { return cast<RankedTensorType>(v.getType()).getElementType(); }
 
 LogicalResult sameElement(Operation *op, Value x, Value y) {
   if (elementOf(x) != elementOf(y))

@@ -11,17 +11,16 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-/// Marks the nodes that `targets` depend on, walking the file order backwards.
-std::vector<bool> neededNodes(const Graph &graph, const std::vector<ValueId> &targets, std::set<ValueId> &used) {
+/// The nodes of `all` that `targets` depend on, in file order, which is walked backwards.
+std::vector<const Node *> neededNodes(const std::vector<const Node *> &all, const std::vector<ValueId> &targets, std::set<ValueId> &used) {
   used.insert(targets.begin(), targets.end());
-  std::vector<bool> wanted(graph.nodes.size());
-  for (size_t i = graph.nodes.size(); i-- > 0;) {
-    const Node &node = graph.nodes[i];
-    for (ValueId result : node.results)
-      wanted[i] = wanted[i] || used.count(result);
-    if (wanted[i])
-      used.insert(node.operands.begin(), node.operands.end());
-  }
+  std::vector<const Node *> wanted;
+  for (const Node *node : llvm::reverse(all))
+    if (llvm::any_of(node->results, [&](ValueId result) { return used.count(result); })) {
+      wanted.push_back(node);
+      used.insert(node->operands.begin(), node->operands.end());
+    }
+  std::reverse(wanted.begin(), wanted.end());
   return wanted;
 }
 
@@ -36,7 +35,18 @@ void declare(const ModelDesc &model, OpBuilder &b, const EntryImporter &types) {
 class ImportEntry {
 public:
   ImportEntry(const ModelDesc &model, const EntryDesc &entry, ModuleOp module, const std::vector<std::string> &probes)
-      : model(model), entry(entry), module(module), probes(probes) {}
+      : model(model), entry(entry), module(module), probes(probes), hasLoss(entry.mode != EntryDesc::Mode::infer) {
+    for (const Node &node : model.graph.nodes)
+      all.push_back(&node);
+    for (const InputDesc &input : model.inputs)
+      inputs.push_back(&input);
+    if (!hasLoss)
+      return;
+    for (const Node &node : model.train->nodes)
+      all.push_back(&node);
+    for (const InputDesc &input : model.train->inputs)
+      inputs.push_back(&input);
+  }
 
   void run(OpBuilder &b) {
     EntryImporter importer(model, entry, module, b);
@@ -45,16 +55,12 @@ public:
     for (auto &[name, value] : outputs)
       targets.push_back(value);
     std::set<ValueId> used;
-    std::vector<bool> wanted = neededNodes(model.graph, targets, used);
+    std::vector<const Node *> nodes = neededNodes(all, targets, used);
 
-    SmallVector<const InputDesc *> inputs;
+    llvm::erase_if(inputs, [&](const InputDesc *input) { return !used.count(input->value); });
     SmallVector<Type> argumentTypes;
-    for (const InputDesc &input : model.inputs) {
-      if (!used.count(input.value))
-        continue;
-      inputs.push_back(&input);
-      argumentTypes.push_back(importer.type(input.type));
-    }
+    for (const InputDesc *input : inputs)
+      argumentTypes.push_back(importer.type(input->type));
     auto func = func::FuncOp::create(b, importer.location(entry.pos, entry.name), entry.name, b.getFunctionType(argumentTypes, {}));
     Block *block = func.addEntryBlock();
     OpBuilder::InsertionGuard guard(b);
@@ -64,7 +70,8 @@ public:
       func.setArgAttr(i, "weft.name", b.getStringAttr(input->name));
       values[input->value] = block->getArgument(i);
     }
-    importer.nodes(model.graph, values, wanted);
+    for (const Node *node : nodes)
+      importer.node(model.graph, *node, values);
 
     SmallVector<Value> results;
     for (auto &[name, id] : outputs) {
@@ -84,6 +91,8 @@ public:
 private:
   std::vector<std::pair<std::string, ValueId>> selectOutputs() const {
     std::vector<std::pair<std::string, ValueId>> selected;
+    if (hasLoss)
+      selected.emplace_back("loss", model.train->loss);
     for (const std::string &name : entry.outputs)
       for (const OutputDesc &output : model.outputs)
         if (output.name == name)
@@ -92,16 +101,18 @@ private:
     for (auto &[name, value] : selected)
       targets.push_back(value);
     std::set<ValueId> used;
-    std::vector<bool> wanted = neededNodes(model.graph, targets, used);
+    std::vector<const Node *> wanted = neededNodes(all, targets, used);
     for (const std::string &probe : probes)
-      for (auto [i, node] : llvm::enumerate(model.graph.nodes))
-        if (wanted[i] && node.path == probe && !node.results.empty())
-          selected.emplace_back("probe." + probe, node.results.front());
+      for (const Node *node : wanted)
+        if (node->path == probe && !node->results.empty())
+          selected.emplace_back("probe." + probe, node->results.front());
     return selected;
   }
 
   void setAttributes(func::FuncOp func, OpBuilder &b) const {
     func->setAttr("weft.entry", b.getUnitAttr());
+    if (hasLoss)
+      func->setAttr("weft.mode", b.getStringAttr(entry.mode == EntryDesc::Mode::train ? "train" : "grad"));
     SmallVector<Attribute> states;
     for (int32_t state : entry.states)
       states.push_back(FlatSymbolRefAttr::get(b.getContext(), model.states[state].name));
@@ -120,6 +131,9 @@ private:
   const EntryDesc &entry;
   ModuleOp module;
   const std::vector<std::string> &probes;
+  bool hasLoss;
+  std::vector<const Node *> all;      ///< the graph's nodes, then those of `train` if the entry has a loss
+  std::vector<const InputDesc *> inputs;  ///< likewise; after `run`: those that the entry reads
 };
 
 }  // namespace
@@ -134,8 +148,8 @@ OwningOpRef<ModuleOp> importGraph(const ModelDesc &model, const std::vector<std:
   declare(model, b, EntryImporter(model, none, *module, b));
   for (const std::string &name : entries) {
     auto entry = llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == name; });
-    if (entry == model.entries.end() || entry->mode != EntryDesc::Mode::infer) {
-      diagnostics.error(Position(), "expected an inference entry but got " + quote(name));
+    if (entry == model.entries.end()) {
+      diagnostics.error(Position(), "expected an entry of the model but got " + quote(name));
       return nullptr;
     }
     ImportEntry(model, *entry, *module, probes).run(b);

@@ -2,62 +2,13 @@
 // Shapes are the importer's; the dialect's inference must agree with them, which the verifier checks.
 #include "import/ImportNode.h"
 
+#include "import/NodeAttrs.h"
+
 #include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
 namespace weft {
-
-/// Typed reads of a node's attributes; absent ones give the fallback.
-struct EntryImporter::Attrs {
-  const Node &node;
-  const AttrValue *find(const char *name) const {
-    auto it = node.attrs.find(name);
-    return it == node.attrs.end() ? nullptr : &it->second;
-  }
-  bool has(const char *name) const { return find(name); }
-  bool flag(const char *name) const {
-    const AttrValue *v = find(name);
-    return v && std::holds_alternative<bool>(*v) && std::get<bool>(*v);
-  }
-  int64_t integer(const char *name, int64_t fallback = 0) const {
-    const AttrValue *v = find(name);
-    if (v && std::holds_alternative<int64_t>(*v))
-      return std::get<int64_t>(*v);
-    if (v && std::holds_alternative<DimExpr>(*v))
-      return std::get<DimExpr>(*v).constant().value_or(fallback);
-    return v && std::holds_alternative<double>(*v) ? int64_t(std::get<double>(*v)) : fallback;
-  }
-  double real(const char *name, double fallback = 0) const {
-    const AttrValue *v = find(name);
-    if (v && std::holds_alternative<double>(*v))
-      return std::get<double>(*v);
-    return v && std::holds_alternative<int64_t>(*v) ? double(std::get<int64_t>(*v)) : fallback;
-  }
-  std::string word(const char *name) const {
-    const AttrValue *v = find(name);
-    return v && std::holds_alternative<std::string>(*v) ? std::get<std::string>(*v) : std::string();
-  }
-  DimExpr dim(const char *name) const {
-    const AttrValue *v = find(name);
-    return v && std::holds_alternative<DimExpr>(*v) ? std::get<DimExpr>(*v) : DimExpr(integer(name));
-  }
-  std::vector<int64_t> integers(const char *name) const {
-    const AttrValue *v = find(name);
-    if (v && std::holds_alternative<std::vector<int64_t>>(*v))
-      return std::get<std::vector<int64_t>>(*v);
-    return v && std::holds_alternative<int64_t>(*v) ? std::vector<int64_t>{std::get<int64_t>(*v)} : std::vector<int64_t>();
-  }
-  std::vector<DimExpr> dims(const char *name) const {
-    const AttrValue *v = find(name);
-    if (v && std::holds_alternative<std::vector<DimExpr>>(*v))
-      return std::get<std::vector<DimExpr>>(*v);
-    std::vector<DimExpr> result;
-    for (int64_t n : integers(name))
-      result.push_back(DimExpr(n));
-    return result;
-  }
-};
 
 Location EntryImporter::location(const Position &pos, StringRef name) const {
   MLIRContext *context = b.getContext();
@@ -99,12 +50,6 @@ Shape EntryImporter::shape(const std::vector<DimExpr> &sizes) const {
 
 RankedTensorType EntryImporter::type(const TensorType &type) const { return tensorType(shape(type.shape), element(type.dtype)); }
 
-void EntryImporter::nodes(const Graph &graph, ValueMap &values, const std::vector<bool> &wanted) {
-  for (auto [i, n] : llvm::enumerate(graph.nodes))
-    if (wanted.empty() || wanted[i])
-      node(graph, n, values);
-}
-
 void EntryImporter::node(const Graph &graph, const Node &node, ValueMap &values) {
   SmallVector<Value> in;
   for (ValueId id : node.operands)
@@ -128,7 +73,8 @@ SmallVector<Value> EntryImporter::repeat(const Node &node, ArrayRef<Value> in) {
   for (auto [i, carried] : llvm::enumerate(node.carry))
     values[body.inputs[carried]] = op.getCarried()[i];
   rounds[node.index] = op.getRound();
-  nodes(body, values, {});
+  for (const Node &inner : body.nodes)
+    this->node(body, inner, values);
   rounds.erase(node.index);
   SmallVector<Value> results;
   for (ValueId id : body.outputs)
@@ -188,7 +134,7 @@ Value EntryImporter::scalar(Location loc, double value, Type element) {
 
 /// A scalar attribute: a number, or a size that is known when the entry runs.
 Value EntryImporter::scalarAttribute(const Node &node, const char *name, Type element) {
-  Attrs attrs{node};
+  NodeAttrs attrs{node};
   const AttrValue *value = attrs.find(name);
   Location loc = location(node);
   if (!value || !std::holds_alternative<DimExpr>(*value))
@@ -197,6 +143,15 @@ Value EntryImporter::scalarAttribute(const Node &node, const char *name, Type el
   if (std::optional<int64_t> constant = size.constant())
     return scalar(loc, double(*constant), element);
   return SizeOp::create(b, loc, RankedTensorType::get({}, element), size.str());
+}
+
+Value EntryImporter::numbers(Location loc, ArrayRef<double> values, RankedTensorType type) {
+  Type element = type.getElementType();
+  SmallVector<Attribute> elements;
+  for (double value : values)
+    elements.push_back(isa<FloatType>(element) ? Attribute(b.getFloatAttr(element, value))
+                                               : Attribute(b.getIntegerAttr(element, int64_t(value))));
+  return ConstantOp::create(b, loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, elements))));
 }
 
 Value EntryImporter::slice(Location loc, Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step) {
@@ -236,7 +191,7 @@ Value EntryImporter::linear(Location loc, Value x, Value weight, Value bias) {
 }
 
 const StateDesc *EntryImporter::boundState(const Node &node, StringRef attribute) const {
-  std::string name = Attrs{node}.word(attribute.str().c_str());
+  std::string name = NodeAttrs{node}.word(attribute.str().c_str());
   for (int32_t state : entry.states)
     if (!name.empty() && model.states[state].name == name)
       return &model.states[state];
@@ -244,7 +199,7 @@ const StateDesc *EntryImporter::boundState(const Node &node, StringRef attribute
 }
 
 Value EntryImporter::positions(const Node &node, const DimExpr &batch, const DimExpr &count) {
-  Attrs attrs{node};
+  NodeAttrs attrs{node};
   Type i32 = element(DType::i32);
   if (const StateDesc *state = boundState(node, "offset_state"))
     return PositionsOp::create(b, location(node), tensorType({batch, count}, i32), "0",
@@ -269,7 +224,7 @@ std::pair<IntegerAttr, StringAttr> EntryImporter::dropoutSite(const Node &node) 
 }
 
 SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, Value v, Value keyMask, Value mask, Value bias) {
-  Attrs attrs{node};
+  NodeAttrs attrs{node};
   Location loc = location(node);
   int64_t heads = attrs.integer("heads", 1), kvHeads = attrs.integer("kv_heads", heads);
   Shape qs = shapeOf(q), ks = shapeOf(k), vs = shapeOf(v);
@@ -291,7 +246,7 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
       b, loc, types[0], TypeRange(types).drop_front(), q, k, v, keyMask, mask, bias, heads, kvHeads,
       APFloat(attrs.real("scale", 1.0 / std::sqrt(double(dh)))), attrs.flag("causal"),
       attrs.has("window") ? b.getI64IntegerAttr(attrs.integer("window")) : IntegerAttr(),
-      attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(attrs.real("dropout")),
+      attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(entry.mode == EntryDesc::Mode::infer ? 0 : attrs.real("dropout")),
       state ? FlatSymbolRefAttr::get(module.getContext(), state->name) : FlatSymbolRefAttr(),
       state ? b.getStringAttr(attrs.dim("cache_layer").str()) : StringAttr(), weights.empty() ? StringAttr() : b.getStringAttr(weights),
       /*save_lse=*/false, site, round);
@@ -323,7 +278,7 @@ SmallVector<Value> EntryImporter::mha(const Node &node, ArrayRef<Value> in) {
 }
 
 SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, ArrayRef<Value> in) {
-  Attrs attrs{node};
+  NodeAttrs attrs{node};
   Location loc = location(node);
   const std::string &op = node.op;
   auto operand = [&](size_t i) { return i < in.size() ? in[i] : Value(); };
@@ -491,20 +446,9 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   if (op == "iota")
     return {IotaOp::create(b, loc, out)};
   if (op == "constant") {
-    const AttrValue *values = attrs.find("values");
-    if (!values)
+    if (!attrs.has("values"))
       return {ExpandOp::create(b, loc, out, scalarAttribute(node, "value", out.getElementType()))};
-    SmallVector<double> numbers;
-    if (auto *reals = std::get_if<std::vector<double>>(values))
-      numbers.append(reals->begin(), reals->end());
-    else
-      for (int64_t n : attrs.integers("values"))
-        numbers.push_back(double(n));
-    SmallVector<Attribute> elements;
-    for (double n : numbers)
-      elements.push_back(isa<FloatType>(out.getElementType()) ? Attribute(b.getFloatAttr(out.getElementType(), n))
-                                                             : Attribute(b.getIntegerAttr(out.getElementType(), int64_t(n))));
-    return {ConstantOp::create(b, loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(out, elements))))};
+    return {numbers(loc, attrs.reals("values"), out)};
   }
 
   // --- reductions
@@ -540,6 +484,8 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
       return {MeanPoolOp::create(b, loc, x, mask)};
     return {MaxPoolOp::create(b, loc, x, mask)};
   }
+  if (Value loss = this->loss(node, in))
+    return {loss};
   llvm::report_fatal_error(Twine("op without a lowering: ") + op);
 }
 

@@ -28,26 +28,25 @@ public:
   Shape shape(const std::vector<DimExpr> &shape) const;
   DimExpr fixed(const DimExpr &expr) const;
 
-  /// Writes the nodes and defines their results in `values`. `nodes` empty: all.
-  void nodes(const Graph &graph, ValueMap &values, const std::vector<bool> &wanted);
+  /// Writes the node and defines its results in `values`.
   void node(const Graph &graph, const Node &node, ValueMap &values);
 
   mlir::OpBuilder &b;
 
 private:
-  struct Attrs;  ///< typed reads of Node::attrs
-
   llvm::SmallVector<mlir::Value> lower(const Graph &graph, const Node &node, llvm::ArrayRef<mlir::Value> in);
   llvm::SmallVector<mlir::Value> repeat(const Node &node, llvm::ArrayRef<mlir::Value> in);
   llvm::SmallVector<mlir::Value> attention(const Node &node, mlir::Value q, mlir::Value k, mlir::Value v, mlir::Value keyMask,
                                            mlir::Value mask, mlir::Value bias);
   llvm::SmallVector<mlir::Value> mha(const Node &node, llvm::ArrayRef<mlir::Value> in);
+  mlir::Value loss(const Node &node, llvm::ArrayRef<mlir::Value> in);
   mlir::Value linear(mlir::Location loc, mlir::Value x, mlir::Value weight, mlir::Value bias);
   mlir::Value activation(mlir::Location loc, mlir::Value x, const std::string &name);
   mlir::Value positions(const Node &node, const DimExpr &batch, const DimExpr &count);
   /// The parameter as values of `type`: what the op computes in. Views convert when weights are loaded.
   mlir::Value parameter(const Node &node, llvm::StringRef role, mlir::Type type);
   mlir::Value scalar(mlir::Location loc, double value, mlir::Type element);
+  mlir::Value numbers(mlir::Location loc, llvm::ArrayRef<double> values, mlir::RankedTensorType type);
   mlir::Value scalarAttribute(const Node &node, const char *name, mlir::Type element);
   mlir::Value slice(mlir::Location loc, mlir::Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step = 1);
   mlir::Value reshape(mlir::Location loc, mlir::Value x, llvm::ArrayRef<DimExpr> shape);

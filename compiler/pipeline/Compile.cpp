@@ -132,7 +132,7 @@ private:
         }
     for (const std::string &name : names)
       for (const EntryDesc &entry : model.entries)
-        if (entry.name == name && entry.mode != EntryDesc::Mode::infer) {
+        if (entry.name == name && entry.mode != EntryDesc::Mode::infer && options.stopAfter != Stage::import) {
           diagnostics.error(entry.pos, "entry " + quote(name) + " trains or differentiates, which this version does not compile", "",
                             Failure::model);
           return CompileResult::unsupported;
@@ -166,6 +166,7 @@ private:
   CompileResult fuse() {
     PassManager pm(&context);
     pm.enableVerifier(true);
+    pm.addPass(createExpandLossesPass());
     // Canonical operands first: patterns see one spelling of each thing.
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());

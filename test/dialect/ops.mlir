@@ -213,6 +213,30 @@ func.func @gradients(%s: !s, %ids: tensor<?x?xi32, #weft.dims<"B", "T">>, %table
   return %d : !s
 }
 
+// CHECK-LABEL: func @losses(
+func.func @losses(%z: !s, %y: tensor<?x?xi32, #weft.dims<"B", "T">>, %w: tensor<64xf32>, %one: tensor<f32>) -> tensor<?x?xf32, #weft.dims<"B", "T">> {
+  // CHECK: weft.cross_entropy %{{.*}}, %{{.*}} : (
+  %0 = weft.cross_entropy %z, %y : (!s, tensor<?x?xi32, #weft.dims<"B", "T">>) -> tensor<f32>
+  // CHECK: weft.cross_entropy %{{.*}}, %{{.*}} class_weights(%{{.*}}) {ignore_index = -1 : i64, label_smoothing = 1.000000e-01 : f64, reduction = "none"}
+  %1 = weft.cross_entropy %z, %y class_weights(%w) {ignore_index = -1 : i64, label_smoothing = 0.1 : f64, reduction = "none"}
+    : (!s, tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<64xf32>) -> tensor<?x?xf32, #weft.dims<"B", "T">>
+  // CHECK: weft.bce_with_logits %{{.*}}, %{{.*}} : (
+  %2 = weft.bce_with_logits %z, %z : (!s, !s) -> tensor<f32>
+  // CHECK: weft.bce_with_logits %{{.*}}, %{{.*}} pos_weight(%{{.*}}) {reduction = "sum"}
+  %3 = weft.bce_with_logits %z, %z pos_weight(%w) {reduction = "sum"} : (!s, !s, tensor<64xf32>) -> tensor<f32>
+  // CHECK: weft.bce_with_logits %{{.*}}, %{{.*}} pos_weight(%{{.*}}) {reduction = "none"}
+  %4 = weft.bce_with_logits %z, %z pos_weight(%one) {reduction = "none"} : (!s, !s, tensor<f32>) -> !s
+  // CHECK: weft.mse
+  %5 = weft.mse %z, %z : (!s, !s) -> tensor<f32>
+  // CHECK: weft.l1
+  %6 = weft.l1 %z, %z {reduction = "none"} : (!s, !s) -> !s
+  // CHECK: weft.huber %{{.*}}, %{{.*}} {delta = 2.000000e+00 : f64}
+  %7 = weft.huber %z, %z {delta = 2.0 : f64} : (!s, !s) -> tensor<f32>
+  // CHECK: weft.kl_div %{{.*}}, %{{.*}} {reduction = "batchmean"}
+  %8 = weft.kl_div %z, %z {reduction = "batchmean"} : (!s, !s) -> tensor<f32>
+  return %1 : tensor<?x?xf32, #weft.dims<"B", "T">>
+}
+
 // CHECK-LABEL: func @structure(
 func.func @structure(%x: !x, %w: tensor<16x16xf32>) -> !x {
   // CHECK: weft.repeat 12 "i"(%{{.*}})

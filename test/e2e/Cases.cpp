@@ -123,8 +123,15 @@ std::string modelText(const Case &c) {
     wanted = split(value, ',');
   for (const std::string &name : wanted)
     outputs += (outputs.empty() ? "" : ", ") + ("\"" + name + "\": \"" + name + "\"");
+  std::string train;
+  if (option(c, "loss", value)) {
+    nodes.insert(nodes.size() - 1, ", {\"id\": \"total\", \"op\": \"sum\"}");
+    train = ",\n \"train\": {\"nodes\": " + nodes + ", \"loss\": \"total\"}";
+    nodes = "[{\"id\": \"unread\", \"op\": \"parameter\", \"shape\": [1]}]";
+    outputs = "\"unread\": \"unread\"";
+  }
   return "{\"format\": \"1.0\", \"name\": \"small\", " + (dims.empty() ? "" : "\"dims\": {" + dims + "}, ") + "\"inputs\": {" + inputs + "},\n \"graph\": " + nodes +
-         ",\n \"outputs\": {" + outputs + "}}\n";
+         ",\n \"outputs\": {" + outputs + "}" + train + "}\n";
 }
 
 std::string caseName(const Case &c) {
@@ -139,7 +146,7 @@ std::string caseName(const Case &c) {
 
 std::vector<Case> allCases(bool full) {
   std::vector<Case> cases;
-  for (auto add : {addPointwiseCases, addRowCases, addDenseCases, addAttentionCases, addShapeCases, addGraphCases})
+  for (auto add : {addPointwiseCases, addRowCases, addDenseCases, addAttentionCases, addShapeCases, addGraphCases, addLossCases})
     add(cases);
   if (!full)
     cases.erase(std::remove_if(cases.begin(), cases.end(), [](const Case &c) { return c.options.find("slow") != std::string::npos; }), cases.end());

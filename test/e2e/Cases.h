@@ -15,7 +15,7 @@ namespace weft::e2e {
 /// nodes "[…]", whose results are the values named in `outputs`.
 /// options, separated by spaces: exact (bits must agree), zero (dims may be 0; also run with 0), once (first sizes only),
 /// out=a,b (names of the outputs, default y), set B=2,T=5 (only these sizes), error=TEXT_WITH_UNDERSCORES (the call must
-/// fail so), ofscale=1e-6 (added to the bound).
+/// fail so), ofscale=1e-6 (added to the bound), loss (the node is a loss of `train`; y is its value).
 struct Case {
   std::string inputs, nodes;
   std::string options = {};
@@ -47,6 +47,7 @@ void addDenseCases(std::vector<Case> &cases);
 void addAttentionCases(std::vector<Case> &cases);
 void addShapeCases(std::vector<Case> &cases);
 void addGraphCases(std::vector<Case> &cases);
+void addLossCases(std::vector<Case> &cases);
 /// Every case, in a fixed order. `full`: also the sizes that take long.
 std::vector<Case> allCases(bool full);
 

@@ -32,6 +32,17 @@ std::string sizesText(const Sizes &sizes) {
   return text.empty() ? "no dims" : text;
 }
 
+/// Entries of mode infer have no loss: the train section's nodes become nodes of the graph, and y the one output.
+void exposeLoss(ModelDesc &desc) {
+  std::move(desc.train->nodes.begin(), desc.train->nodes.end(), std::back_inserter(desc.graph.nodes));
+  for (const Node &node : desc.graph.nodes)
+    if (node.id == "y")
+      desc.outputs = {{"y", node.results.front(), node.pos}};
+  desc.train.reset();
+  desc.entries.resize(1);
+  desc.entries[0].outputs = {"y"};
+}
+
 Sizes largest(const std::vector<Sizes> &all) {
   Sizes result;
   for (const Sizes &sizes : all)
@@ -88,6 +99,8 @@ void runCase(const Case &c, const Settings &settings, Tally &tally) {
     return;
   Tensors parameters = randomParameters(*desc, settings.seed);
   std::string error, value;
+  if (option(c, "loss", value))
+    exposeLoss(*desc);
   std::unique_ptr<LoadedModel> compiled = settings.interpretOnly ? nullptr : LoadedModel::create(*desc, settings.compile, parameters, error);
   if (!error.empty()) {
     tally.failures.push_back(error);

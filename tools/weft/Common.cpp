@@ -181,10 +181,10 @@ Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes) 
   return sizes;
 }
 
-int chooseEntry(const ModelDesc &model, std::string &name) {
+int chooseEntry(const ModelDesc &model, std::string &name, bool mayTrain) {
   std::vector<std::string> names;
   for (const EntryDesc &entry : model.entries) {
-    if (entry.mode == EntryDesc::Mode::infer)
+    if (mayTrain || entry.mode == EntryDesc::Mode::infer)
       names.push_back(entry.name);
     else if (entry.name == name)
       return fail(kUnsupported, "entry " + quote(name) + " is for training, which is not in this version");
