@@ -169,6 +169,7 @@ private:
     case Slot::Kind::cacheLengths: return loadPtr(at(at(caches, slot.number * int64_t(sizeof(weft_cache))), offsetof(weft_cache, lengths)));
     case Slot::Kind::valid: return valid;
     case Slot::Kind::fault: return at(exec, offsetof(weft_exec, fault));
+    case Slot::Kind::random: return at(exec, offsetof(weft_exec, seed));
     }
     return {};
   }

@@ -21,7 +21,8 @@ struct Slot {
     cacheValues,
     cacheLengths,
     valid,
-    fault
+    fault,
+    random         ///< address of weft_exec.seed, step, first_sample
   };
   Kind kind = Kind::size;
   int number = 0;

@@ -71,23 +71,26 @@ FailureOr<Launches> LaunchBuilder::fused(FusedOp op, std::string &error) {
     add(spec.results, pointer(table, result, DimExpr(0), size), contiguousStrides(shapeOf(result)));
     bytes = bytes + elementCount(shapeOf(result)) * DimExpr(size);
   }
-  bool reads = false;
+  bool reads = false, random = false;
   for (Operation &inner : block) {
     if (isa<EmbeddingOp, GatherOp>(inner)) {
       reads = true;
       key += "@" + std::to_string(cache.site(&inner));
     }
+    random |= isa<DropoutOp>(inner);
     if (auto positions = dyn_cast<PositionsOp>(inner))
       if (positions.getState())
         key += "!" + std::to_string(table.add(stateLengths(op, *positions.getState())));
   }
   if (reads)
     spec.fault = table.add({Slot::Kind::fault, 0, {}, {}, {}, 0});
+  if (random)
+    spec.random = table.add({Slot::Kind::random, 0, {}, {}, {}, 0});
   for (const std::string &name : names) {
     spec.dims[name] = table.sizeSlot(DimExpr::dim(name));
     key += ";" + name + "=" + std::to_string(spec.dims[name]);
   }
-  key += "f" + std::to_string(spec.fault);
+  key += "f" + std::to_string(spec.fault) + "r" + std::to_string(spec.random);
   spec.site = [&](Operation *inner) { return cache.site(inner); };
   spec.lengths = [&](StringRef state) { return table.add(stateLengths(op, state)); };
 

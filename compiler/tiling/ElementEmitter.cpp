@@ -459,6 +459,8 @@ Value ElementEmitter::emitValue(Value v, const Point &point, Value mask) {
   if (auto argument = dyn_cast<BlockArgument>(v))
     return load(memoryOf(argument), point, mask);
   Operation *op = v.getDefiningOp();
+  if (auto dropout = dyn_cast<DropoutOp>(op); dropout && dropout.getSite())
+    return dropoutAt(dropout, point, mask);
   if (isPointwise(op)) {
     SmallVector<Value> operands;
     Shape shape = shapeOf(v);

@@ -9,11 +9,13 @@
 #ifndef WEFT_TILING_ELEMENTEMITTER_H
 #define WEFT_TILING_ELEMENTEMITTER_H
 
+#include "tiling/Philox.h"
 #include "tiling/PointwiseEmitter.h"
 #include "tiling/RowKernel.h"
 #include "tiling/RowKernelAnalysis.h"
 
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace weft {
@@ -102,6 +104,7 @@ private:
   mlir::Value positionsAt(PositionsOp op, const Point &point, mlir::Value mask);
   mlir::Value embeddingAt(EmbeddingOp op, const Point &point, mlir::Value mask);
   mlir::Value gatherAt(GatherOp op, const Point &point, mlir::Value mask);
+  mlir::Value dropoutAt(DropoutOp op, const Point &point, mlir::Value mask);
   Index checkedIndex(mlir::Operation *op, mlir::Value indices, const Point &point, const DimExpr &size, mlir::Value mask);
 
   // --- ElementEmitterPositions.cpp
@@ -149,6 +152,7 @@ private:
   std::map<std::string, mlir::Value> sizes;
   std::map<int64_t, mlir::Value> constants;
   std::map<int64_t, mlir::Value> tailMasks;
+  llvm::DenseMap<mlir::Operation *, std::unique_ptr<DropoutMask>> dropouts;
   llvm::SmallDenseSet<int> claimed;   ///< buffers in use: each holds rows of one place in the code
   int globals = 0;
 };

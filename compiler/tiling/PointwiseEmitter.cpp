@@ -320,7 +320,7 @@ Value emitPointwiseOp(KernelBuilder &k, Operation *op, ValueRange operands) {
 }
 
 bool isTranscendental(Operation *op) {
-  return isa<CosOp, ErfOp, ExpOp, LogOp, SigmoidOp, SiluOp, SinOp, SoftplusOp, TanhOp, EluOp, GeluOp, PowOp>(op);
+  return isa<CosOp, ErfOp, ExpOp, LogOp, SigmoidOp, SiluOp, SinOp, SoftplusOp, TanhOp, EluOp, GeluOp, PowOp, DropoutOp>(op);
 }
 
 bool isHeavy(Block &block) {
@@ -330,7 +330,7 @@ bool isHeavy(Block &block) {
 FailureOr<SmallVector<Value>> emitPointwise(KernelBuilder &k, Block &block,
                                             llvm::function_ref<Value(BlockArgument)> load) {
   for (Operation &op : block.without_terminator())
-    if (!isPointwise(&op) && !(isa<ConstantOp>(op) && scalarConstant(op.getResult(0))))
+    if ((!isPointwise(&op) || isa<DropoutOp>(op)) && !(isa<ConstantOp>(op) && scalarConstant(op.getResult(0))))
       return failure();
   llvm::DenseMap<Value, Value> values;
   auto valueOf = [&](Value tensor) {

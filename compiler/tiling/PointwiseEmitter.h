@@ -28,11 +28,12 @@ mlir::Value callLibrary(KernelBuilder &k, llvm::StringRef name, mlir::ValueRange
 mlir::Value emitPointwiseOp(KernelBuilder &k, mlir::Operation *op, mlir::ValueRange operands);
 
 /// Emits a block of pointwise ops and splat constants; `load` gives the values of block arguments and is called once for
-/// each argument that is used. Returns what the terminator yields. Fails on any other op, before emitting anything.
+/// each argument that is used. Returns what the terminator yields. Fails on any other op and on dropout, whose random numbers
+/// need the elements' indices, before emitting anything.
 mlir::FailureOr<llvm::SmallVector<mlir::Value>> emitPointwise(KernelBuilder &k, mlir::Block &block,
                                                               llvm::function_ref<mlir::Value(mlir::BlockArgument)> load);
 
-/// True if `op` costs more than about ten vector operations: exponentials and their kin.
+/// True if `op` costs more than about ten vector operations: exponentials and their kin, random numbers.
 bool isTranscendental(mlir::Operation *op);
 
 /// True if `block` holds such an op: Epilogue::heavy.

@@ -30,6 +30,8 @@ struct RowKernelSpec {
   llvm::StringMap<int> dims;
   /// Slot of the address of weft_exec.fault, where the region reads indices (embedding, gather).
   int fault = -1;
+  /// Slot of the address of weft_exec.seed, where the region has random numbers (dropout).
+  int random = -1;
   /// Number of an op's site in the model's table; null: 0 for all.
   std::function<int(mlir::Operation *)> site;
   /// Slot of the address of a state's int64 lengths [B] (weft.positions).

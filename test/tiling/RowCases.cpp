@@ -52,6 +52,33 @@ void pointwise(std::vector<RowCase> &cases) {
                    {{{"B", 3}, {"N", 1000}}, {{"B", 1}, {"N", 1}}}});
 }
 
+void dropouts(std::vector<RowCase> &cases) {
+  auto drop = [](const std::string &to, const std::string &from, const std::string &type, const std::string &site = "7") {
+    return to + " = weft.dropout " + from + " {p = 0.3 : f64, site = " + site + " : i64} : {" + type + "}\n";
+  };
+  for (std::string type : {"B,N:f32", "3,33:bf16", "5,64:f64", "B,T,48:f32", "B,T,50:f32", ":f32", "19:f16", "B,1,1:f32"})
+    cases.push_back({"dropout of " + type, {type}, drop("%y", "%0", type), {"%y : " + type}, type.find('T') != std::string::npos ? rowSizes : longSizes});
+  cases.push_back({"dropout of a round", {"B,T,48:f32"},
+                   "%y = weft.dropout %0 {p = 0.3 : f64, site = 4294967295 : i64, round = \"i\"} : {B,T,48:f32}", {"%y : B,T,48:f32"},
+                   {{{"B", 2}, {"T", 3}, {"i", 0}}, {{"B", 2}, {"T", 3}, {"i", 11}}}});
+  cases.push_back({"dropout and residual", {"B,T,48:f32", "48:f32", "B,T,48:f32"},
+                   "%a = weft.add %0, %1 : ({B,T,48:f32}, {48:f32}) -> {B,T,48:f32}\n" + drop("%d", "%a", "B,T,48:f32") +
+                       "%y = weft.add %d, %2 : ({B,T,48:f32}, {B,T,48:f32}) -> {B,T,48:f32}",
+                   {"%y : B,T,48:f32", "%d : B,T,48:f32"}, rowSizes});
+  cases.push_back({"dropout before sums", {"B,T,37:f32"},
+                   drop("%d", "%0", "B,T,37:f32") + "%y = weft.reduce_sum %d {axes = array<i64: 0, 1>} : ({B,T,37:f32}) -> {37:f32}\n" +
+                       "%z = weft.reduce_sum %d {axes = array<i64: 2>} : ({B,T,37:f32}) -> {B,T:f32}",
+                   {"%y : 37:f32", "%z : B,T:f32"}, rowSizes, {}, 1e-5});
+  cases.push_back({"dropout through views", {"B,T,48:f32"},
+                   drop("%d", "%0", "B,T,48:f32") + "%h = weft.reshape %d : {B,T,48:f32} to {B,T,6,8:f32}\n" +
+                       "%t = weft.transpose %h {perm = array<i64: 0, 2, 1, 3>} : ({B,T,6,8:f32}) -> {B,6,T,8:f32}\n" +
+                       "%y = weft.slice %t {axis = 3 : i64, start = \"1\", step = 3 : i64} : {B,6,T,8:f32} to {B,6,T,3:f32}",
+                   {"%y : B,6,T,3:f32"}, rowSizes});
+  cases.push_back({"dropout across rows", {"B,N:f32"},
+                   drop("%d", "%0", "B,N:f32") + "%y = weft.transpose %d {perm = array<i64: 1, 0>} : ({B,N:f32}) -> {N,B:f32}", {"%y : N,B:f32"}, longSizes});
+  cases.push_back({"two dropouts", {"B,N:f32"}, drop("%d", "%0", "B,N:f32") + drop("%y", "%d", "B,N:f32", "8"), {"%y : B,N:f32"}, longSizes});
+}
+
 void norms(std::vector<RowCase> &cases) {
   const std::string layerNorm = "%y = weft.layer_norm %0 weight(%1 : {N:f32}) bias(%2 : {N:f32}) {axis = 1 : i64, eps = 1.0e-5 : f64} : {B,N:f32}";
   cases.push_back({"layer_norm", {"B,N:f32", "N:f32", "N:f32"}, layerNorm, {"%y : B,N:f32"}, longSizes, {}, 3e-6});
@@ -221,6 +248,7 @@ void regions(std::vector<RowCase> &cases) {
 std::vector<RowCase> rowCases() {
   std::vector<RowCase> cases;
   pointwise(cases);
+  dropouts(cases);
   norms(cases);
   reductions(cases);
   movement(cases);

@@ -197,6 +197,7 @@ void weft::test::runCase(const RowCase &test, const TargetInfo &target) {
   for (Value result : op.getResults())
     spec.results.push_back({slots++, strideExprs(shapeOf(result), {})});
   spec.fault = slots++;
+  spec.random = slots++;
   int lengthsSlot = slots++;
   spec.lengths = [&](StringRef) { return lengthsSlot; };
   spec.site = [](Operation *) { return 6; };
@@ -240,6 +241,8 @@ void weft::test::runCase(const RowCase &test, const TargetInfo &target) {
     int64_t fault[4] = {};
     std::vector<int64_t> lengths{3, 0, 7, 11};
     args.set(spec.fault, fault);
+    const Random random{0x0123456789abcdef, 41, 3};
+    args.set(spec.random, &random);
     args.set(lengthsSlot, lengths.data());
     for (const auto &[name, size] : dims)
       args.set(spec.dims[name], size);
@@ -269,7 +272,7 @@ void weft::test::runCase(const RowCase &test, const TargetInfo &target) {
         args.set(operand.pointer, memory[i].data());
         ++aliased;
       }
-    std::vector<Array> want = evaluate(op, inputs, dims, lengths);
+    std::vector<Array> want = evaluate(op, inputs, dims, lengths, random);
     for (auto [number, output] : llvm::enumerate(outputs)) {
       check(output.intact(), at + ": wrote outside");
       double scale = 1;

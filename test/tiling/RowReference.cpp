@@ -156,7 +156,7 @@ double binary(Operation *op, double x, double y) {
 
 class Evaluator {
 public:
-  Evaluator(const Dims &dims, const std::vector<int64_t> &lengths) : dims(dims), lengths(lengths) {}
+  Evaluator(const Dims &dims, const std::vector<int64_t> &lengths, const Random &random) : dims(dims), lengths(lengths), random(random) {}
 
   llvm::DenseMap<Value, Array> values;
 
@@ -166,6 +166,8 @@ public:
       const Array &c = in(op, 0), &a = in(op, 1), &b = in(op, 2);
       return make(shape, [&](const Index &i) { return c.at(i) != 0 ? a.at(i) : b.at(i); });
     }
+    if (auto dropout = dyn_cast<DropoutOp>(op); dropout && dropout.getSite())
+      return dropped(dropout);
     if (isPointwise(op)) {
       const Array &x = in(op, 0);
       if (op->getNumOperands() == 1)
@@ -180,6 +182,14 @@ public:
 
 private:
   const Array &in(Operation *op, unsigned i) { return values.find(op->getOperand(i))->second; }
+
+  Array dropped(DropoutOp op) {
+    const Array &x = in(op, 0);
+    int64_t round = op.getRound() ? *DimExpr::parse(op.getRound()->str())->evaluate(dims) : 0;
+    int64_t element = shape.empty() || !shape[0] ? 0 : random.firstSample * (Array::count(shape) / shape[0]);
+    double p = op.getP().convertToDouble();
+    return make(shape, [&](const Index &i) { return kept(random, int64_t(*op.getSite()), round, p, uint64_t(element++)) ? x.at(i) / (1 - p) : 0; });
+  }
 
   /// Elements of x along `axes` through the point of the result.
   std::vector<double> along(const Array &x, const std::vector<int64_t> &axes, const Index &point) {
@@ -400,14 +410,16 @@ private:
 
   const Dims &dims;
   const std::vector<int64_t> &lengths;
+  const Random &random;
   Index shape;
 };
 
 } // namespace
 
-std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths) {
+std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths,
+                            const Random &random) {
   Block &body = op.getBody().front();
-  Evaluator evaluator(dims, lengths);
+  Evaluator evaluator(dims, lengths, random);
   for (BlockArgument argument : body.getArguments())
     evaluator.values[argument] = operands[argument.getArgNumber()];
   for (Operation &inner : body.without_terminator()) {

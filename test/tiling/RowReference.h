@@ -2,6 +2,8 @@
 #ifndef WEFT_TEST_TILING_ROWREFERENCE_H
 #define WEFT_TEST_TILING_ROWREFERENCE_H
 
+#include "Philox.h"
+
 #include "dialect/Weft.h"
 
 #include "llvm/ADT/DenseMap.h"
@@ -29,7 +31,8 @@ using Dims = std::map<std::string, int64_t>;
 std::vector<int64_t> sizesOf(mlir::Type type, const Dims &dims);
 
 /// What the region of `op` yields. `lengths` are those of every state.
-std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths);
+std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths,
+                            const Random &random = {});
 
 } // namespace weft::test
 

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes. An object and a runtime with different numbers refuse each other. */
-#define WEFT_ABI_VERSION 1u
+#define WEFT_ABI_VERSION 2u
 #define WEFT_ABI_MAGIC 0x54464557u /* "WEFT", little-endian */
 #define WEFT_MAX_RANK 8
 
@@ -59,6 +59,9 @@ typedef struct weft_exec {
   int64_t threads;              /* 1: entries call kernels directly */
   int64_t fault[4];             /* written when an index computed inside the graph is out of range:
                                    {site + 1, value, low, high}; 0 in [0] means none */
+  uint64_t seed;                /* of the random numbers (dropout); this and the next two are 0 in inference */
+  uint64_t step;                /* of training: its low 32 bits make each step's random numbers other ones */
+  int64_t first_sample;         /* number of this call's first sample (index of axis 0) within the whole batch */
   void *runtime;                /* private to the runtime */
 } weft_exec;
 
