@@ -21,16 +21,22 @@ namespace {
 class DescriptorWriter {
 public:
   DescriptorWriter(Module &module, const DescriptorInput &in)
-      : module(module), in(in), model(*in.model), c(module.getContext()), ptr(PointerType::getUnqual(c)) {}
+      : module(module), in(in), model(*in.model), c(module.getContext()), ptr(PointerType::getUnqual(c)) {
+    for (const InputDesc &input : model.inputs)
+      allInputs.push_back(&input);
+    if (model.train)
+      for (const InputDesc &input : model.train->inputs)
+        allInputs.push_back(&input);
+  }
 
   bool write() {
     Constant *descriptor = record(sizeof(weft_model_desc),
                                   {i32(WEFT_ABI_MAGIC), i32(WEFT_ABI_VERSION), i64(sizeof(weft_model_desc)), i64(in.hash), text(model.name),
-                                   text(WEFT_VERSION), i32(model.dims.size()), i32(model.inputs.size()), i32(model.tensors.size()),
+                                   text(WEFT_VERSION), i32(model.dims.size()), i32(allInputs.size()), i32(model.tensors.size()),
                                    i32(model.states.size()), i32(in.entries.size()), i32(generates().size()), i32(in.variants.size()),
                                    i32(in.sites.size()), array(dims()), array(inputs()), array(params()), array(states()), array(entries()),
                                    array(generates()), array(variants()), array(sites()),
-                                   model.weightFiles.empty() ? null() : text(model.weightFiles.front()), embedded(), i64(in.embedded.size())});
+                                   model.weightFiles.empty() ? null() : text(model.weightFiles.front()), training(), embedded(), i64(in.embedded.size())});
     global(descriptor, descriptorSymbol(in.prefix), GlobalValue::ExternalLinkage);
     global(ConstantInt::get(Type::getInt8Ty(c), 1), identitySymbol(in.prefix, in.hash), GlobalValue::ExternalLinkage);
     return fits;
@@ -117,8 +123,8 @@ private:
 
   std::vector<Constant *> inputs() {
     std::vector<Constant *> out;
-    for (const InputDesc &input : model.inputs)
-      out.push_back(tensor(input.name, input.type, &input));
+    for (const InputDesc *input : allInputs)
+      out.push_back(tensor(input->name, input->type, input));
     return out;
   }
 
@@ -140,8 +146,8 @@ private:
   }
 
   int inputIndex(const std::string &name) const {
-    for (size_t i = 0; i < model.inputs.size(); ++i)
-      if (model.inputs[i].name == name)
+    for (size_t i = 0; i < allInputs.size(); ++i)
+      if (allInputs[i]->name == name)
         return i;
     return -1;
   }
@@ -156,7 +162,7 @@ private:
   /// The dims that a state-bound entry grows by and counts sequences with: axes 1 and 0 of its first integer input.
   std::pair<int, int> stateDims(const DescribedEntry &e) const {
     for (const std::string &name : e.inputs) {
-      const InputDesc &input = model.inputs[inputIndex(name)];
+      const InputDesc &input = *allInputs[inputIndex(name)];
       bool integer = input.type.dtype == DType::i32 || input.type.dtype == DType::i64;
       if (!integer || input.type.shape.size() < 2 || !input.type.shape[0].name() || !input.type.shape[1].name())
         continue;
@@ -228,9 +234,40 @@ private:
         run.push_back(symbol(name));
       for (const std::string &name : v.plan)
         plan.push_back(symbol(name));
-      out.push_back(record(sizeof(weft_variant_desc), {text(v.cpu), i64(v.features), i32(views.size()), array(views), array(sources), array(run), array(plan)}));
+      out.push_back(record(sizeof(weft_variant_desc), {text(v.cpu), i64(v.features), i32(views.size()), array(views), array(sources), array(run), array(plan),
+                                                         v.update.empty() ? null() : symbol(v.update), v.norm.empty() ? null() : symbol(v.norm),
+                                                         v.add.empty() ? null() : symbol(v.add)}));
     }
     return out;
+  }
+
+  Constant *training() {
+    if (!in.training)
+      return null();
+    const TrainDesc &train = *model.train;
+    const OptimizerDesc &o = train.optimizer;
+    const ScheduleDesc &s = train.schedule;
+    std::vector<Constant *> tensors;
+    for (const TrainedTensor &t : in.training->tensors)
+      tensors.push_back(record(sizeof(weft_trained_desc), {i32(t.tensor), i32(t.output), i32(t.decays)}));
+    Constant *optimizer =
+        record(sizeof(weft_optimizer_desc), {i32(o.kind == "sgd" ? WEFT_SGD : o.kind == "adam" ? WEFT_ADAM : WEFT_ADAMW), i32(o.nesterov), f64(o.lr),
+                                             f64(o.momentum), f64(o.beta1), f64(o.beta2), f64(o.eps), f64(o.weightDecay)});
+    static const char *const kinds[] = {"constant", "linear", "cosine", "noam", "inverse_sqrt", "step", "wsd"};
+    int kind = int(std::find(std::begin(kinds), std::end(kinds), s.kind) - std::begin(kinds));
+    auto number = [&](const char *key, double fallback) {
+      auto it = s.numbers.find(key);
+      return it == s.numbers.end() ? fallback : it->second;
+    };
+    Constant *schedule = record(sizeof(weft_schedule_desc),
+                                {i32(kind), i64(int64_t(number("warmup_steps", 0))), i64(int64_t(number("total_steps", 0))),
+                                 i64(int64_t(number("step_size", 0))), i64(int64_t(number("decay_steps", 0))), f64(number("min_lr_ratio", 0)),
+                                 f64(number("factor", 1)), f64(number("d_model", 0)), f64(number("gamma", 0.1))});
+    Constant *value = record(sizeof(weft_train_desc),
+                             {i32(entryIndex(in.training->entry)), i32(entryIndex(in.training->eval)), i32(tensors.size()), array(tensors), optimizer,
+                              schedule, f64(train.clipGradNorm), i64(train.accumulate), i32(train.dynamicLossScale),
+                              i32(in.training->tokensInput.empty() ? -1 : inputIndex(in.training->tokensInput))});
+    return global(value, "weft.train", GlobalValue::PrivateLinkage);
   }
 
   std::vector<Constant *> sites() {
@@ -251,6 +288,7 @@ private:
   Module &module;
   const DescriptorInput &in;
   const ModelDesc &model;
+  std::vector<const InputDesc *> allInputs;  ///< the model's, then those of `train`
   LLVMContext &c;
   PointerType *ptr;
   std::map<std::string, Constant *> strings;

@@ -19,11 +19,24 @@ struct DescribedEntry {
   std::string shapes;                                     ///< symbol, taken from the first variant
 };
 
+/// A tensor that training changes, in the order of the gradient memory.
+struct TrainedTensor {
+  int tensor = 0, output = 0;   ///< of the model; of the training entry, which has its gradient there
+  bool decays = false;
+};
+
+struct DescribedTraining {
+  std::string entry, eval;
+  std::vector<TrainedTensor> tensors;
+  std::string tokensInput;      ///< may be empty
+};
+
 struct DescribedVariant {
   std::string cpu;
   uint64_t features = 0;
   const ViewTable *views = nullptr;
   std::vector<std::string> run, plan;                     ///< symbols, by entry
+  std::string update, norm, add;                          ///< symbols; empty without training
 };
 
 struct DescriptorInput {
@@ -32,6 +45,7 @@ struct DescriptorInput {
   uint64_t hash = 0;
   std::vector<DescribedEntry> entries;
   std::vector<DescribedVariant> variants;
+  std::optional<DescribedTraining> training;
   std::vector<std::pair<std::string, std::string>> sites; ///< node path, location
   std::string embedded;                                   ///< bytes of a safetensors file, or empty
 };

@@ -131,7 +131,13 @@ void runOnBlock(Block &block) {
 
 struct FuseProjectionsPass : impl::FuseProjectionsPassBase<FuseProjectionsPass> {
   void runOnOperation() override {
-    getOperation()->walk([](Block *block) { runOnBlock(*block); });
+    getOperation()->walk([](Block *block) {
+      // Parameters that change between calls are not put side by side: that would copy them in each.
+      for (Operation *op = block->getParentOp(); op; op = op->getParentOp())
+        if (op->hasAttr("weft.plain_parameters"))
+          return;
+      runOnBlock(*block);
+    });
   }
 };
 

@@ -2,6 +2,8 @@
 // found here is right for all of them.
 #include "lowering/Views.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 using namespace mlir;
 
 namespace weft {
@@ -119,9 +121,15 @@ bool isContiguous(const View &view, const Shape &shape) {
   return true;
 }
 
+bool readsPlainParameters(Operation *op) {
+  auto func = op->getParentOfType<func::FuncOp>();
+  return func && func->hasAttr("weft.plain_parameters");
+}
+
 static std::optional<ParameterPart> matrixPart(Value value, bool transposed) {
   std::optional<View> view = viewOf(value);
-  if (!view || !view->root.getDefiningOp<ParameterOp>())
+  auto parameter = view ? view->root.getDefiningOp<ParameterOp>() : ParameterOp();
+  if (!parameter || readsPlainParameters(parameter))
     return std::nullopt;
   Shape shape = shapeOf(value);
   for (size_t i = 0; i + 2 < shape.size(); ++i)
@@ -158,7 +166,7 @@ std::optional<SmallVector<ParameterPart>> parameterMatrix(Value value, bool tran
 std::optional<SmallVector<ParameterPart>> parameterPieces(Value value) {
   SmallVector<Value> sources{value};
   if (auto concat = value.getDefiningOp<ConcatOp>()) {
-    if (concat.getAxis() != 0)
+    if (concat.getAxis() != 0 || readsPlainParameters(concat))
       return std::nullopt;
     sources.assign(concat.getXs().begin(), concat.getXs().end());
   }

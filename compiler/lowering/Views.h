@@ -37,6 +37,10 @@ struct ParameterPart {
 /// else than a parameter behind movement ops, or a concat of such along n.
 std::optional<llvm::SmallVector<ParameterPart>> parameterMatrix(mlir::Value value, bool transposed);
 
+/// Whether the function around `op` reads parameters as they are, because it changes them between its calls: it has the
+/// attribute `weft.plain_parameters`. Nothing of it is packed beforehand, and no two parameters are one.
+bool readsPlainParameters(mlir::Operation *op);
+
 /// `value` as contiguous pieces of parameters one after the other (a bias vector, a table); nullopt if it is not.
 std::optional<llvm::SmallVector<ParameterPart>> parameterPieces(mlir::Value value);
 

@@ -3,6 +3,8 @@
 #ifndef WEFT_ABI_H
 #define WEFT_ABI_H
 
+#include "weft/abi_train.h"
+
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -80,7 +82,7 @@ typedef struct weft_dim_desc {
   int64_t min, max, hint, multiple_of;
 } weft_dim_desc;
 
-/* An input or output of an entry. `axes[i]` is the text of axis i ("B", "T", "384", "2 * T"). */
+/* An input or output of an entry. Inputs are those of the model, then those of its `train` section. `axes[i]` is the text of axis i ("B", "T", "384", "2 * T"). */
 typedef struct weft_tensor_desc {
   const char *name;
   const char *const *axes;
@@ -127,7 +129,8 @@ typedef struct weft_view_source {
   int64_t offset, n, stride_k, stride_n;
 } weft_view_source;
 
-/* The form in which kernels read one or several parameters; made once when weights are loaded.
+/* The form in which kernels read one or several parameters; made once when weights are loaded. Training entries read
+ * parameters as they are: their views are PLAIN, of one whole tensor.
  * `dtype` is the element type of the packed memory (converted from the parameter's). */
 typedef struct weft_view_desc {
   int32_t kind;  /* weft_view_kind */
@@ -204,6 +207,7 @@ typedef struct weft_variant_desc {
   const weft_view_source *sources;
   const weft_entry_fn *entry; /* [entries] */
   const weft_plan_fn *plan;   /* [entries] */
+  weft_kernel_fn update, norm, add; /* of training; NULL without it */
 } weft_variant_desc;
 
 /* Where an index computed inside the graph is used; named by weft_exec.fault. */
@@ -228,6 +232,7 @@ typedef struct weft_model_desc {
   const weft_variant_desc *variant;
   const weft_site_desc *site;
   const char *weights_file; /* the model's weights.file, or NULL */
+  const weft_train_desc *train; /* NULL: the model does not train, or its training entry was not compiled */
   const void *embedded;     /* a whole safetensors file (--embed-weights), or NULL */
   uint64_t embedded_bytes;
 } weft_model_desc;
