@@ -26,7 +26,8 @@ def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
       %dw = weft.matmul %g, %x {transpose_a} : …
       return %l, %dw : tensor<f32>, tensor<3x4xf32>
     ```
-    With the mode `train`, a parameter of a repeat gives one result with all its tensors, in the order of the rounds.
+    With the mode `train`, a parameter of a repeat gives one result with all its tensors, in the order of the rounds, and
+    results stand in the order of `weft.gradient_groups`.
     `weft.recompute` lists nodes whose values a repeat's backward loop computes again (`"block"`: all of them).
 
     Sound because each rule is the transposed derivative of its op, contributions are summed in a fixed order, and a value

@@ -26,6 +26,9 @@ public:
     if (auto wanted = func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_tensors"))
       for (auto [tensor, name] : llvm::zip(wanted.asArrayRef(), func->getAttrOfType<ArrayAttr>("weft.gradient_names")))
         names[tensor] = cast<StringAttr>(name).getValue().str();
+    if (auto grouped = func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_groups"))
+      for (auto [tensor, group] : llvm::zip(func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_tensors").asArrayRef(), grouped.asArrayRef()))
+        groups[tensor] = group;
     if (auto policy = func->getAttrOfType<ArrayAttr>("weft.recompute"))
       for (Attribute node : policy)
         recompute.nodes.push_back(cast<StringAttr>(node).getValue().str());
@@ -195,7 +198,7 @@ private:
       ParamOp param = paramOf(key.first);
       ArrayRef<int32_t> tensors = param.getTensors();
       Value gradient = g.sum(values);
-      bool whole = isTrain && llvm::all_of(tensors, [&](int32_t t) { return names.count(t) && symbolsOf[t] == 1; }) &&
+      bool whole = isTrain && llvm::all_of(tensors, [&](int32_t t) { return names.count(t) && symbolsOf[t] == 1 && groupOf(t) == groupOf(tensors[0]); }) &&
                    std::set<int32_t>(tensors.begin(), tensors.end()).size() == tensors.size();
       if (whole) {
         results.push_back({gradient, "grad." + param.getSymName().str(), SmallVector<int32_t>(tensors)});
@@ -223,8 +226,10 @@ private:
     }
     for (auto &[tensor, values] : pieces)
       results.push_back({g.sum(values), "grad." + names[tensor], {tensor}});
-    if (isTrain)
+    if (isTrain) {
+      llvm::stable_sort(results, [&](const Result &x, const Result &y) { return groupOf(x.tensors.front()) < groupOf(y.tensors.front()); });
       return;
+    }
     // What the loss does not reach has a zero gradient; its shape stands with its symbol.
     for (auto &[tensor, name] : names)
       if (!pieces.count(tensor))
@@ -239,6 +244,12 @@ private:
   ModuleOp module;
   bool isTrain, isBroken = false;
   Recompute recompute;
+  int groupOf(int32_t tensor) const {
+    auto it = groups.find(tensor);
+    return it == groups.end() ? 0 : it->second;
+  }
+
+  std::map<int32_t, int> groups;         ///< training: results of one group stand together
   std::map<int32_t, std::string> names;  ///< of the parameter tensors a gradient is wanted of
   llvm::DenseSet<Value> varied;
 };
@@ -262,6 +273,7 @@ void registerGradientRules(MLIRContext &context) {
   registerShapeRules(context);
   registerRowRules(context);
   registerTransformerRules(context);
+  registerLossRules(context);
 }
 
 } // namespace weft

@@ -2,7 +2,9 @@
 // The ops themselves are written by ImportNode.cpp.
 #include "import/ImportGraph.h"
 
+#include "import/Globs.h"
 #include "import/ImportNode.h"
+#include "import/TrainGroups.h"
 
 #include "mlir/IR/Verifier.h"
 
@@ -112,7 +114,7 @@ private:
   void setAttributes(func::FuncOp func, OpBuilder &b) const {
     func->setAttr("weft.entry", b.getUnitAttr());
     if (hasLoss)
-      func->setAttr("weft.mode", b.getStringAttr(entry.mode == EntryDesc::Mode::train ? "train" : "grad"));
+      setGradients(func, b);
     SmallVector<Attribute> states;
     for (int32_t state : entry.states)
       states.push_back(FlatSymbolRefAttr::get(b.getContext(), model.states[state].name));
@@ -125,6 +127,35 @@ private:
       func->setAttr("weft.fixed", b.getDictionaryAttr(fixed));
     if (entry.lastTokenOnly)
       func->setAttr("weft.last_token_only", b.getUnitAttr());
+  }
+
+  /// What autodiff is told: the tensors and inputs that gradients are wanted of, and what is computed again.
+  void setGradients(func::FuncOp func, OpBuilder &b) const {
+    bool trains = entry.mode == EntryDesc::Mode::train;
+    if (entry.mode != EntryDesc::Mode::grad)
+      func->setAttr("weft.plain_parameters", b.getUnitAttr());
+    if (entry.mode == EntryDesc::Mode::eval)
+      return;
+    func->setAttr("weft.mode", b.getStringAttr(trains ? "train" : "grad"));
+    std::vector<int32_t> tensors = trains ? trainableTensors(model) : differentiatedTensors(model, entry);
+    SmallVector<Attribute> names;
+    SmallVector<int32_t> groups;
+    for (int32_t tensor : tensors) {
+      names.push_back(b.getStringAttr(model.tensors[tensor].name));
+      groups.push_back(!isDecayed(model.train->optimizer, model.tensors[tensor]));
+    }
+    func->setAttr("weft.gradient_tensors", b.getDenseI32ArrayAttr(tensors));
+    func->setAttr("weft.gradient_names", b.getArrayAttr(names));
+    if (trains)
+      func->setAttr("weft.gradient_groups", b.getDenseI32ArrayAttr(groups));
+    SmallVector<Attribute> recomputed;
+    for (const std::string &node : recomputedNodes(model))
+      recomputed.push_back(b.getStringAttr(node));
+    if (!recomputed.empty())
+      func->setAttr("weft.recompute", b.getArrayAttr(recomputed));
+    for (auto [i, input] : llvm::enumerate(inputs))
+      if (llvm::any_of(entry.gradients, [&](const std::string &glob) { return matchGlob(glob, input->name); }) && isa<FloatType>(cast<RankedTensorType>(func.getArgumentTypes()[i]).getElementType()))
+        func.setArgAttr(i, "weft.gradient", b.getUnitAttr());
   }
 
   const ModelDesc &model;

@@ -214,7 +214,7 @@ Value EntryImporter::positions(const Node &node, const DimExpr &batch, const Dim
 
 /// The site of a node's random numbers: a hash of its path, and the round of the repeats around it.
 std::pair<IntegerAttr, StringAttr> EntryImporter::dropoutSite(const Node &node) {
-  if (entry.mode == EntryDesc::Mode::infer)
+  if (entry.mode != EntryDesc::Mode::train)
     return {};
   DimExpr round(0);
   for (auto &[index, value] : rounds)
@@ -246,7 +246,7 @@ SmallVector<Value> EntryImporter::attention(const Node &node, Value q, Value k, 
       b, loc, types[0], TypeRange(types).drop_front(), q, k, v, keyMask, mask, bias, heads, kvHeads,
       APFloat(attrs.real("scale", 1.0 / std::sqrt(double(dh)))), attrs.flag("causal"),
       attrs.has("window") ? b.getI64IntegerAttr(attrs.integer("window")) : IntegerAttr(),
-      attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(entry.mode == EntryDesc::Mode::infer ? 0 : attrs.real("dropout")),
+      attrs.has("softcap") ? b.getF64FloatAttr(attrs.real("softcap")) : FloatAttr(), APFloat(entry.mode == EntryDesc::Mode::train ? attrs.real("dropout") : 0),
       state ? FlatSymbolRefAttr::get(module.getContext(), state->name) : FlatSymbolRefAttr(),
       state ? b.getStringAttr(attrs.dim("cache_layer").str()) : StringAttr(), weights.empty() ? StringAttr() : b.getStringAttr(weights),
       /*save_lse=*/false, site, round);
@@ -368,7 +368,7 @@ SmallVector<Value> EntryImporter::lower(const Graph &graph, const Node &node, Ar
   }
   if (op == "cast")
     return {CastOp::create(b, loc, out, x)};
-  if (op == "dropout" && entry.mode == EntryDesc::Mode::infer)
+  if (op == "dropout" && entry.mode != EntryDesc::Mode::train)
     return {x}; // identity outside training
   if (op == "dropout")
     return {DropoutOp::create(b, loc, xType, x, APFloat(attrs.real("p")), dropoutSite(node).first, dropoutSite(node).second)};

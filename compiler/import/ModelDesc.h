@@ -136,7 +136,8 @@ struct Precision {
 };
 
 struct EntryDesc {
-  enum class Mode { infer, train, grad };
+  /// `eval` stands in no file: the loss of a training entry without dropout, on the parameters being trained.
+  enum class Mode { infer, train, grad, eval };
   std::string name;
   Mode mode = Mode::infer;
   std::vector<std::string> outputs;         ///< names of ModelDesc::outputs

@@ -129,6 +129,7 @@ public:
   void readSchedule(const JsonValue &json, ScheduleDesc &schedule);
   void readEntries();
   void readEntry(const JsonMember &member);
+  void addEvaluation(const EntryDesc &train);
   void readGenerate(const JsonMember &member);
 
   struct TensorInfo {

@@ -31,6 +31,7 @@ void ModelReader::readEntries() {
       train.name = "train_step";
       train.mode = EntryDesc::Mode::train;
       model.entries.push_back(train);
+      addEvaluation(train);
     }
     return;
   }
@@ -52,6 +53,15 @@ void ModelReader::readEntries() {
       else
         readEntry(member);
     }
+}
+
+/// Beside each training entry stands one for its loss alone.
+void ModelReader::addEvaluation(const EntryDesc &train) {
+  EntryDesc eval = train;
+  eval.name += "_eval";
+  eval.mode = EntryDesc::Mode::eval;
+  eval.outputs.clear();
+  model.entries.push_back(eval);
 }
 
 void ModelReader::readEntry(const JsonMember &member) {
@@ -168,7 +178,9 @@ void ModelReader::readEntry(const JsonMember &member) {
                 didYouMean(glob, known));
       }
   }
-  model.entries.push_back(std::move(entry));
+  model.entries.push_back(entry);
+  if (entry.mode == EntryDesc::Mode::train)
+    addEvaluation(entry);
 }
 
 void ModelReader::readGenerate(const JsonMember &member) {

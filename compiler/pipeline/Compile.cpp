@@ -7,7 +7,9 @@
 #include "emit/EmitDescriptor.h"
 #include "emit/EmitHeader.h"
 #include "entry/BuildEntry.h"
+#include "entry/TrainKernels.h"
 #include "import/ImportGraph.h"
+#include "import/TrainGroups.h"
 #include "memory/EntryPlan.h"
 #include "target/cpu/CpuTargets.h"
 #include "target/cpu/LowerToLLVM.h"
@@ -130,12 +132,20 @@ private:
             if (!llvm::is_contained(names, part))
               names.push_back(part);
         }
-    for (const std::string &name : names)
+    // A training entry needs the one that evaluates it.
+    for (size_t i = 0; i < names.size(); ++i)
       for (const EntryDesc &entry : model.entries)
-        if (entry.name == name && entry.mode != EntryDesc::Mode::infer && options.stopAfter != Stage::import) {
-          diagnostics.error(entry.pos, "entry " + quote(name) + " trains or differentiates, which this version does not compile", "",
-                            Failure::model);
-          return CompileResult::unsupported;
+        if (entry.name == names[i] && entry.mode == EntryDesc::Mode::train) {
+          if (training) {
+            diagnostics.error(entry.pos, "entries " + quote(training->entry) + " and " + quote(entry.name) + " both train, but an object has room for one",
+                              "choose one with --entry", Failure::model);
+            return CompileResult::unsupported;
+          }
+          training.emplace();
+          training->entry = entry.name;
+          training->eval = entry.name + "_eval";
+          if (!llvm::is_contained(names, training->eval))
+            names.push_back(training->eval);
         }
     module = importGraph(model, names, options.probes, context, diagnostics);
     if (!module)
@@ -152,7 +162,7 @@ private:
     PassManager pm(&context);
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
-    // Attention has one rule, for every spelling.
+    // Attention has one rule, for every spelling; losses have theirs.
     pm.addPass(createNormalizeEinsumPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createFuseAttentionPass());
@@ -217,6 +227,8 @@ private:
       }
       panel = std::max(panel, tileSizes(cpu->info).panel);
     }
+    if (training)
+      describeTraining();
     for (func::FuncOp func : module->getOps<func::FuncOp>()) {
       plans.push_back(planEntry(func, hints, panel));
       annotate(plans.back());
@@ -254,6 +266,8 @@ private:
           describeKernels(entry, *built);
         variant.entries.push_back(std::move(*built));
       }
+      if (training)
+        variant.train = buildTrainKernels(model.train->optimizer, *variant.module, variant.cpu.info, variantPrefix);
       if (failed(verify(*variant.module))) {
         diagnostics.error(Position(), "internal error in stage tiling");
         return CompileResult::internal;
@@ -337,7 +351,9 @@ private:
   }
 
   const InputDesc &inputOf(StringRef name) const {
-    return *llvm::find_if(model.inputs, [&](const InputDesc &i) { return i.name == name; });
+    auto named = [&](const InputDesc &i) { return i.name == name; };
+    auto found = llvm::find_if(model.inputs, named);
+    return found != model.inputs.end() ? *found : *llvm::find_if(model.train->inputs, named);
   }
 
   static DType dtypeOf(Type element) {
@@ -359,6 +375,20 @@ private:
   }
 
   static std::string nameOf(Attribute name) { return cast<StringAttr>(name).getValue().str(); }
+
+  /// Which tensors the results of the training entry are gradients of.
+  void describeTraining() {
+    auto func = module->lookupSymbol<func::FuncOp>(training->entry);
+    for (unsigned i = 0; i < func.getNumResults(); ++i)
+      if (auto tensors = func.getResultAttrOfType<DenseI32ArrayAttr>(i, "weft.tensors"))
+        for (int32_t tensor : tensors.asArrayRef())
+          training->tensors.push_back({tensor, int(i), isDecayed(model.train->optimizer, model.tensors[tensor])});
+    // Labels count as tokens; without any, what the model reads.
+    for (const auto *inputs : {&model.train->inputs, &model.inputs})
+      for (const InputDesc &input : *inputs)
+        if (training->tokensInput.empty() && (input.type.dtype == DType::i32 || input.type.dtype == DType::i64))
+          training->tokensInput = input.name;
+  }
 
   /// Memory facts of an entry; FLOPs are added when its kernels are chosen.
   void describe(const EntryPlan &plan) {
@@ -457,6 +487,7 @@ private:
     d.prefix = prefix;
     d.hash = out.hash;
     d.embedded = options.embeddedWeights;
+    d.training = training;
     for (auto [i, info] : llvm::enumerate(out.entries)) {
       DescribedEntry entry;
       entry.entry = &entryOf(plans[i].func);
@@ -477,6 +508,9 @@ private:
         v.run.push_back(entry.run);
         v.plan.push_back(entry.plan);
       }
+      v.update = variant->train.update;
+      v.norm = variant->train.norm;
+      v.add = variant->train.add;
       d.variants.push_back(std::move(v));
     }
     d.sites = variants.front()->cache.sites;
@@ -538,6 +572,7 @@ private:
     ViewTable views;
     std::vector<BuiltEntry> entries;
     KernelCache cache;
+    TrainKernels train;
   };
 
   const ModelDesc &model;
@@ -549,6 +584,7 @@ private:
   llvm::LLVMContext llvmContext;
   OwningOpRef<ModuleOp> module;
   std::vector<EntryPlan> plans;
+  std::optional<DescribedTraining> training;
   std::vector<std::unique_ptr<Variant>> variants;
 };
 

@@ -1,6 +1,6 @@
 // RUN: echo '{"format": "1.0", "name": "drops", "inputs": {"x": {"dtype": "f32", "shape": [4]}}, "graph": [{"id": "w", "op": "parameter", "shape": [4]}, {"id": "a", "op": "mul", "in": ["x", "w"]}, {"id": "y", "op": "dropout", "p": 0.25}], "outputs": {"y": "y"}, "train": {"nodes": [{"id": "l", "op": "mean", "in": "y"}], "loss": "l"}, "entries": {"forward": {}, "step": {"mode": "train"}, "slopes": {"mode": "grad", "gradients": ["x"], "outputs": ["y"]}}}' > %t.json
 // RUN: weft compile %t.json --entry step --entry slopes --entry forward --stop-after import | FileCheck %s
-// Dropout is the identity in entries that infer.
+// Dropout is the identity but in entries that train.
 
 // CHECK-LABEL: func.func @step
 // CHECK-SAME: weft.mode = "train"
@@ -9,7 +9,8 @@
 // CHECK-LABEL: func.func @slopes
 // CHECK-SAME: (tensor<f32> {weft.name = "loss"}, tensor<4xf32> {weft.name = "y"})
 // CHECK-SAME: weft.mode = "grad"
-// CHECK: %[[Y:.*]] = weft.dropout
+// CHECK-NOT: weft.dropout
+// CHECK: %[[Y:.*]] = weft.mul
 // CHECK: %[[LOSS:.*]] = weft.reduce_mean %[[Y]]
 // CHECK: return %[[LOSS]], %[[Y]]
 // CHECK-LABEL: func.func @forward

@@ -10,6 +10,7 @@ namespace weft {
 void addCheck(CLI::App &root, Action &action);
 void addCompile(CLI::App &root, Action &action);
 void addRun(CLI::App &root, Action &action);
+void addGrad(CLI::App &root, Action &action);
 void addInit(CLI::App &root, Action &action);
 void addGenerate(CLI::App &root, Action &action);
 void addBench(CLI::App &root, Action &action);

@@ -182,12 +182,13 @@ Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes) 
 }
 
 int chooseEntry(const ModelDesc &model, std::string &name, bool mayTrain) {
+  using Mode = EntryDesc::Mode;
   std::vector<std::string> names;
   for (const EntryDesc &entry : model.entries) {
-    if (mayTrain || entry.mode == EntryDesc::Mode::infer)
+    if (entry.mode == Mode::infer || entry.mode == Mode::grad || (entry.mode == Mode::train && mayTrain))
       names.push_back(entry.name);
     else if (entry.name == name)
-      return fail(kUnsupported, "entry " + quote(name) + " is for training, which is not in this version");
+      return fail(kUnsupported, "entry " + quote(name) + " trains, which this command does not do in this version");
   }
   for (const GenerateDesc &generate : model.generates)
     if (generate.name == name)

@@ -55,7 +55,7 @@ int parseSizes(const std::vector<std::string> &texts, const ModelDesc &model, Si
 /// The dims of a call of `entry`: `sizes`, with what the entry fixes.
 Sizes entrySizes(const ModelDesc &model, const std::string &entry, Sizes sizes);
 
-/// Checks that the model has this entry, for inference unless it `mayTrain`; an empty name becomes "forward", or the only entry.
+/// Checks that the model has this entry, and that it does not train unless it may; an empty name becomes "forward", or the only entry.
 int chooseEntry(const ModelDesc &model, std::string &name, bool mayTrain = false);
 
 /// Splits "a,b,c"; empty parts are dropped.

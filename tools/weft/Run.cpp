@@ -1,5 +1,5 @@
-// `weft run`: one call of an entry. Inputs come from files or the command line; outputs go to a file, are compared with
-// expected ones, or are summarised.
+// `weft run`: one call of an entry; `weft grad`: the same for the loss and its gradients. Inputs come from files or the
+// command line; outputs go to a file, are compared with expected ones, or are summarised.
 #include "Commands.h"
 #include "OutputFiles.h"
 #include "Runner.h"
@@ -16,7 +16,29 @@ struct RunOptions : CommonOptions {
   std::string outputs, entry, weights, compare;
   std::optional<uint64_t> init;
   double rtol = 1e-4, atol = -1;
+  bool differentiates = false;
 };
+
+/// The entry that `weft grad` calls: the one that is asked for, else one with the gradients of all parameters.
+int chooseGradients(ModelDesc &model, std::string &name) {
+  if (!model.train)
+    return fail(kInvalid, "expected a model with a 'train' section, which has the loss");
+  if (!name.empty()) {
+    for (const EntryDesc &entry : model.entries)
+      if (entry.name == name && entry.mode != EntryDesc::Mode::grad)
+        return fail(kUsage, "entry " + quote(name) + " is not of mode 'grad'");
+    return chooseEntry(model, name);
+  }
+  EntryDesc entry;
+  entry.name = "grad";
+  for (const EntryDesc &other : model.entries)
+    if (other.name == entry.name)
+      entry.name += "_all";
+  entry.mode = EntryDesc::Mode::grad;
+  name = entry.name;
+  model.entries.push_back(entry);
+  return kOk;
+}
 
 std::string numberText(double value) {
   char text[40];
@@ -140,7 +162,7 @@ int run(RunOptions options) {
   Runner runner;
   if (int code = runner.read(options))
     return code;
-  if (int code = chooseEntry(runner.model, options.entry))
+  if (int code = options.differentiates ? chooseGradients(runner.model, options.entry) : chooseEntry(runner.model, options.entry))
     return code;
   Sizes sizes;
   if (int code = parseSizes(options.dims, runner.model, sizes))
@@ -227,21 +249,35 @@ int run(RunOptions options) {
 
 } // namespace
 
-void addRun(CLI::App &root, Action &action) {
-  auto options = std::make_shared<RunOptions>();
-  CLI::App *command = root.add_subcommand("run", "compile in memory and call an entry once");
+static void addCallOptions(CLI::App *command, const std::shared_ptr<RunOptions> &options) {
   addCommonOptions(*command, *options);
   addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with the inputs");
   addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
   addRepeated(*command, "--dim", options->dims, "B=8: sizes that no input shows (default: the hints)");
   command->add_option("--outputs", options->outputs, "safetensors or .npy file to write (default: print a summary)");
-  command->add_option("--entry", options->entry, "entry to call (default: forward)");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
   command->add_option("--init", options->init, "SEED: random weights");
   addRepeated(*command, "--probe", options->probes, "also write the value of this node (repeatable)");
   command->add_option("--compare", options->compare, "safetensors file with expected outputs; exit 1 if they differ");
   command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(notNegative());
   command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(notNegative());
+}
+
+void addGrad(CLI::App &root, Action &action) {
+  auto options = std::make_shared<RunOptions>();
+  options->differentiates = true;
+  CLI::App *command = root.add_subcommand("grad", "the loss, and its gradient by every parameter as grad.NAME");
+  addCallOptions(command, options);
+  command->add_option("--entry", options->entry, "entry of mode 'grad' (default: the gradients of all parameters)");
+  command->footer("Examples:\n  weft grad model.json --inputs batch.safetensors --outputs gradients.safetensors\n  weft grad model.json --init 0");
+  command->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+void addRun(CLI::App &root, Action &action) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App *command = root.add_subcommand("run", "compile in memory and call an entry once");
+  addCallOptions(command, options);
+  command->add_option("--entry", options->entry, "entry to call (default: forward)");
   command->footer("Examples:\n  weft run gpt2.json --input tokens=464,3290 --init 0\n  weft run model.json --inputs in.safetensors --compare expected.safetensors");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }
