@@ -203,6 +203,17 @@ private:
   CompileResult lower() {
     PassManager pm(&context);
     pm.addPass(createLowerToKernelsPass());
+    Operation *without = nullptr;
+    module->walk([&](Operation *op) {
+      auto attention = dyn_cast<AttentionOp>(op);
+      if (!without && !isKernel(op) && (isa<AttentionGradOp, EmbeddingGradOp, ScatterAddOp>(op) || (attention && attention.getSaveLse())))
+        without = op;
+    });
+    if (without) {
+      diagnostics.error(positionOf(without->getLoc()), "node " + quote(nodePath(without->getLoc())) + ": '" + without->getName().getStringRef().str() +
+                                                           "' has no kernel in this version", "", Failure::model);
+      return CompileResult::unsupported;
+    }
     return runPasses(pm, "lowering");
   }
 

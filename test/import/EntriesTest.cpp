@@ -18,11 +18,13 @@ const char *kTrain = R"("train": {"nodes": [{"id": "loss", "op": "mean", "in": "
 TEST(Entries, Defaults) {
   Reading got = readParts("i:i32[B,T]", kNodes, "y m", kTrain);
   EXPECT_READS(got);
-  ASSERT_EQ(got->entries.size(), 2u);
+  ASSERT_EQ(got->entries.size(), 3u);
   EXPECT_EQ(got->entries[0].name, "forward");
   EXPECT_EQ(got->entries[0].outputs, (std::vector<std::string>{"y", "m"}));
   EXPECT_EQ(got->entries[1].name, "train_step");
   EXPECT_EQ(got->entries[1].mode, EntryDesc::Mode::train);
+  EXPECT_EQ(got->entries[2].name, "train_step_eval");
+  EXPECT_EQ(got->entries[2].mode, EntryDesc::Mode::eval);
   EXPECT_EQ(readParts("i:i32[B,T]", kNodes, "y m")->entries.size(), 1u);
 }
 
@@ -33,7 +35,7 @@ TEST(Entries, ValuesOfAllKinds) {
     "generate": {"prefill": "prefill", "step": "decode", "max_new_tokens": 5, "stop": [2, "1 + 2"], "sample": {"kind": "top_p", "p": 0.9, "k": 50, "temperature": 0.8, "seed": 7}})",
       kTrain);
   EXPECT_READS(got);
-  ASSERT_EQ(got->entries.size(), 5u);
+  ASSERT_EQ(got->entries.size(), 6u);
   EXPECT_EQ(got->entries[0].outputs.size(), 2u);
   EXPECT_TRUE(got->entries[1].lastTokenOnly);
   EXPECT_EQ(got->entries[1].states, std::vector<int32_t>{0});

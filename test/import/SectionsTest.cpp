@@ -170,7 +170,7 @@ TEST(Train, Values) {
   EXPECT_EQ(desc.inputs[0].name, "t");
   EXPECT_EQ(typeText(got->graph.values[desc.loss].type), "f32 []");
   EXPECT_EQ(desc.nodes[0].operands[0], got->outputs[0].value);
-  EXPECT_EQ(got->entries.size(), 2u);
+  EXPECT_EQ(got->entries.size(), 3u);
   got = sections(train(R"(, "optimizer": {"kind": "adam"}, "schedule": {"kind": "wsd", "total_steps": 50})"));
   EXPECT_READS(got);
   EXPECT_EQ(got->train->optimizer.weightDecay, 0);

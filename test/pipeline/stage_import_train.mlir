@@ -1,7 +1,8 @@
 // RUN: weft compile %S/../../models/simple_transformer/simple_transformer.json --entry train_step --stop-after import | FileCheck %s
-// RUN: not weft compile %S/../../models/simple_transformer/simple_transformer.json --entry train_step --stop-after fusion 2>&1 | FileCheck %s --check-prefix=LATER
+// RUN: not weft compile %S/../../models/simple_transformer/simple_transformer.json --entry train_step --stop-after emit 2>&1 | FileCheck %s --check-prefix=LATER
+// RUN: weft compile %S/../../models/simple_transformer/simple_transformer.json --entry train_step --stop-after autodiff | FileCheck %s --check-prefix=JOINT
 // An entry that trains is one function: the model's inputs and those of the train section, the graph's nodes and the
-// loss's; the loss is its first result. Later stages are for inference.
+// loss's; the loss is its first result, gradients are the others. Its object is not in this version.
 
 // CHECK-LABEL: func.func @train_step
 // CHECK-SAME: weft.name = "x"
@@ -11,4 +12,11 @@
 // CHECK: %[[LOSS:.*]] = weft.cross_entropy %{{.*}}, %{{.*}} : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
 // CHECK: return %[[LOSS]] : tensor<f32>
 
-// LATER: error: entry 'train_step' is for training, which is not in this version
+// JOINT-LABEL: func.func @train_step
+// JOINT-SAME: (tensor<f32> {weft.name = "loss"}, tensor<3xf32> {weft.name = "grad.classifier.bias", weft.tensors
+// JOINT: weft.attention_grad
+// JOINT: weft.embedding_grad
+// JOINT-LABEL: func.func @train_step_eval
+// JOINT-NOT: _grad
+
+// LATER: error: entry 'train_step' trains, which this command does not do in this version
