@@ -99,6 +99,9 @@ int main(void) {
       ++check_failures;
     }
   }
+  int wrong = 0;
+  for (size_t i = 0; i < sizeof samples / sizeof *samples; ++i) wrong += samples[i].status != WEFT_OK;
+  printf("count: malformed .npy = %d\n", wrong);
   size_t count = build(bytes, 1, samples[0].header, 24);
   for (size_t cut = 0; cut < count; ++cut) CHECK(open_bytes(bytes, cut, NULL, 0) != WEFT_OK);
   for (size_t at = 0; at < count - 24; ++at) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Runs every test of a build folder (ctest, lit, the checks on the sources) and counts single test cases.
-# Usage: run_tests.py BUILD_FOLDER [--jobs N] [--filter REGEX]; the last line is "N passed, N failed[, N skipped]".
+# Usage: run_tests.py BUILD_FOLDER [--jobs N] [--filter REGEX] [--quick]; the last line is "N passed, N failed[, N skipped]".
 import argparse
 import os
 import pathlib
@@ -13,13 +13,26 @@ import xml.etree.ElementTree as xml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIT = "/usr/lib/llvm-22/bin/lit"
 
+# What --quick leaves out: everything that takes long because it tries much. The rest is under 90 seconds on two cores.
+SLOW = (r"^faults/(fuzz_|mutations_catch|compile_|failing_)|^e2e_(random|goldens|models|unary)|^e2e_(?!table|spelled)|^cli_(docs|generate|compile|bench|readme|install|link|precision|spelled)"
+        r"|^tiling/|^reference_goldens")
+
 
 class Tally:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.kinds = {}  # "malformed models (JSON)" -> 474, from lines "count: KIND = N" that tests print
 
     def add(self, passed, failed, skipped=0):
         self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+
+    def count_kinds(self, output):
+        for kind, number in re.findall(r"^(?:\d+: )?count: (.+) = (\d+)\s*$", output, re.M):
+            self.kinds[kind] = self.kinds.get(kind, 0) + int(number)
+
+    def table(self):
+        width = max(map(len, self.kinds), default=0)
+        return "".join(f"  {kind.ljust(width)}  {number:>12,}\n" for kind, number in sorted(self.kinds.items()))
 
     def line(self):
         return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
@@ -47,14 +60,14 @@ def cases_in(output):
     return tuple(int(n or 0) for n in plain[-1]) if plain else None
 
 
-def run_ctest(build, jobs, name_filter, tally):
+def run_ctest(build, jobs, name_filter, leave_out, tally):
     if not (build / "CTestTestfile.cmake").exists():
         return
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "ctest.xml"
         command = ["ctest", "--test-dir", str(build), "--output-junit", str(report), "--output-on-failure", "-j", str(jobs),
                    "--timeout", "1500", "--no-tests=ignore", "--test-output-size-passed", "8000000", "--test-output-size-failed", "8000000"]
-        subprocess.run(command + (["-R", name_filter] if name_filter else []), check=False)
+        subprocess.run(command + (["-R", name_filter] if name_filter else []) + (["-E", leave_out] if leave_out else []), check=False)
         if not report.exists():
             print("run_tests: ctest wrote no report", file=sys.stderr)
             tally.add(0, 1)
@@ -66,6 +79,7 @@ def run_ctest(build, jobs, name_filter, tally):
                 missing = case.find("failure") is not None or "Unable to find" in output
                 tally.add(0, int(missing), int(not missing))
                 continue
+            tally.count_kinds(output)
             passed, failed, skipped = cases_in(output) or (int(status == "run"), int(status == "fail"), 0)
             if status == "fail" and failed == 0:  # it crashed after its cases, or closed with a wrong exit code
                 failed = 1
@@ -114,6 +128,7 @@ def main():
     options.add_argument("build", type=pathlib.Path)
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options.add_argument("--filter", default="", help="only tests whose name matches this regular expression")
+    options.add_argument("--quick", action="store_true", help="leave out what takes long: for everyday work, under 90 seconds on two cores")
     args = options.parse_args()
     build = args.build.resolve()
     if not (build / "CMakeCache.txt").exists():
@@ -125,8 +140,10 @@ def main():
     except (OSError, subprocess.SubprocessError) as error:
         print(f"run_tests: no weights of MiniLM ({error})")
     run_checks(args.filter, tally)
-    run_ctest(build, args.jobs, args.filter, tally)
+    run_ctest(build, args.jobs, args.filter, SLOW if args.quick else "", tally)
     run_lit(build, args.jobs, args.filter, tally)
+    if tally.kinds:
+        print("what was tried, by kind:\n" + tally.table(), end="")
     print(tally.line(), flush=True)
     return int(tally.failed != 0)
 

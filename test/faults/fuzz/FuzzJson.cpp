@@ -1,0 +1,8 @@
+// Fuzz target: a model file. Corpus: test/faults/corpus.
+// Run as long as you like: build/test/faults/fuzz_json CORPUS_FOLDER -max_total_time=60.
+#include "Targets.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  weft::test::tryModel(data, size);
+  return 0;
+}
