@@ -5,6 +5,29 @@
 
 include "mlir/Pass/PassBase.td"
 
+//===-- import: one op for each node ------------------------------------------------------------------------------------===//
+
+def ExpandSugarPass : Pass<"weft-expand-sugar"> {
+  let summary = "write ops that are short for others with those";
+  let description = [{
+    Before:
+    ```mlir
+    %y = weft.linear %x, %w bias(%b) {activation = "gelu"} : …
+    ```
+    After:
+    ```mlir
+    %p = weft.matmul %x, %w {transpose_b} : …
+    %s = weft.add %p, %b : …
+    %y = weft.gelu %s : …
+    ```
+    Attention over half precision becomes attention over f32 between casts.
+
+    Sound because each rewrite is the definition of its op, whose operands and sizes the verifier has checked.
+
+    Precondition: none. Postcondition: no op with the trait `Sugar` is left, and no attention over half precision.
+  }];
+}
+
 //===-- autodiff: from a loss to gradients ------------------------------------------------------------------------------===//
 
 def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {

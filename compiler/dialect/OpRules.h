@@ -17,6 +17,13 @@ inline std::string text(llvm::ArrayRef<DimExpr> shape) {
 
 inline mlir::Type elementOf(mlir::Value v) { return mlir::cast<mlir::RankedTensorType>(v.getType()).getElementType(); }
 
+/// `round` of random numbers is an expression over the repeats' indices, and has a `site`.
+inline mlir::LogicalResult verifyRound(mlir::Operation *op, std::optional<uint64_t> site, std::optional<llvm::StringRef> round) {
+  if (round && (!site || !DimExpr::parse(round->str())))
+    return op->emitOpError() << "expected a round that is an expression, together with a site, but got '" << *round << "'";
+  return mlir::success();
+}
+
 } // namespace weft::rules
 
 #endif // WEFT_DIALECT_OPRULES_H

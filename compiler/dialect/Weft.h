@@ -26,6 +26,9 @@ class Movement : public mlir::OpTrait::TraitBase<Op, Movement> {};
 /// Reduces or normalises along axes of its first operand.
 template <typename Op>
 class RowWise : public mlir::OpTrait::TraitBase<Op, RowWise> {};
+/// Short for other ops, which ExpandSugar writes.
+template <typename Op>
+class Sugar : public mlir::OpTrait::TraitBase<Op, Sugar> {};
 }  // namespace weft::OpTrait
 
 #include "dialect/WeftDialect.h.inc"

@@ -55,6 +55,8 @@ def Weft_Pointwise : NativeOpTrait<"Pointwise"> { let cppNamespace = "::weft::Op
 def Weft_Movement : NativeOpTrait<"Movement"> { let cppNamespace = "::weft::OpTrait"; }
 /// Reduces or normalises along axes of its first operand.
 def Weft_RowWise : NativeOpTrait<"RowWise"> { let cppNamespace = "::weft::OpTrait"; }
+/// Short for other ops, which `--weft-expand-sugar` writes.
+def Weft_Sugar : NativeOpTrait<"Sugar"> { let cppNamespace = "::weft::OpTrait"; }
 
 class Weft_Op<string mnemonic, list<Trait> traits = []> : Op<Weft_Dialect, mnemonic, traits>;
 

@@ -9,6 +9,7 @@ include "WeftLossOps.td"
 include "WeftPointwiseOps.td"
 include "WeftRowOps.td"
 include "WeftShapeOps.td"
+include "WeftSugarOps.td"
 include "WeftTransformerOps.td"
 
 //===-- declarations -------------------------------------------------------------------------------------------------===//

@@ -24,12 +24,6 @@ LogicalResult axisInRange(Operation *op, int64_t axis, Value x) {
   return success();
 }
 
-LogicalResult verifyRound(Operation *op, std::optional<uint64_t> site, std::optional<StringRef> round) {
-  if (round && (!site || !DimExpr::parse(round->str())))
-    return op->emitOpError() << "expected a round that is an expression, together with a site, but got '" << *round << "'";
-  return success();
-}
-
 }  // namespace
 
 LogicalResult DropoutOp::verify() {
@@ -131,65 +125,6 @@ LogicalResult CausalMaskOp::verify() {
   return success();
 }
 
-LogicalResult AttentionOp::verify() {
-  Shape q = shapeOf(getQ()), k = shapeOf(getK()), v = shapeOf(getV()), y = shapeOf(getY());
-  int64_t heads = getHeads(), kvHeads = getKvHeads();
-  if (q.size() != 3 || k.size() != 3 || v.size() != 3)
-    return emitOpError() << "expected q, k, v of rank 3 but got " << text(q) << ", " << text(k) << ", " << text(v);
-  if (heads < 1 || kvHeads < 1 || heads % kvHeads)
-    return emitOpError() << "expected kv_heads that divide heads = " << heads << " but got " << kvHeads;
-  std::optional<int64_t> qe = q[2].constant(), ke = k[2].constant(), ve = v[2].constant();
-  if (!qe || !ke || !ve || *qe % heads || *ke % kvHeads || *ve % kvHeads)
-    return emitOpError() << "expected feature counts divisible by heads = " << heads << " and kv_heads = " << kvHeads << " but got "
-                         << q[2].str() << ", " << k[2].str() << ", " << v[2].str();
-  if (*qe / heads != *ke / kvHeads)
-    return emitOpError() << "expected k heads of size " << *qe / heads << " but got " << *ke / kvHeads;
-  if (k[0] != q[0] || v[0] != q[0] || k[1] != v[1])
-    return emitOpError() << "expected one batch and one key count but got " << text(q) << ", " << text(k) << ", " << text(v);
-  if (y != Shape{q[0], q[1], DimExpr(*ve / kvHeads * heads)})
-    return emitOpError() << "expected result shape " << text({q[0], q[1], DimExpr(*ve / kvHeads * heads)}) << " but got " << text(y);
-  if (getKeyMask() && shapeOf(getKeyMask()) != Shape{k[0], k[1]})
-    return emitOpError() << "expected key_mask of shape " << text({k[0], k[1]}) << " but got " << text(shapeOf(getKeyMask()));
-  Shape scores{q[0], DimExpr(heads), q[1], k[1]};
-  for (Value extra : {Value(getMask()), Value(getBias())}) {
-    if (!extra)
-      continue;
-    std::optional<Shape> joined = broadcast(shapeOf(extra), scores);
-    if (!joined || *joined != scores)
-      return emitOpError() << "expected a mask or bias that broadcasts to " << text(scores) << " but got " << text(shapeOf(extra));
-  }
-  if (getWindow() && (!getCausal() || int64_t(*getWindow()) < 1))
-    return emitOpError() << "expected a positive window together with causal";
-  if (bool(getCache()) != bool(getLayer()))
-    return emitOpError() << "expected cache and layer together";
-  if (getCache() && (getKeyMask() || getMask() || getBias()))
-    return emitOpError() << "expected no key_mask, mask or bias with a cache";
-  if (getExtras().size() != size_t(getWeights().has_value()) + size_t(getSaveLse()))
-    return emitOpError() << "expected a map result exactly when weights are asked for, and an lse result with save_lse";
-  if (getSaveLse() && (shapeOf(getLse()) != Shape{q[0], DimExpr(heads), q[1]} || !elementOf(getLse()).isF32()))
-    return emitOpError() << "expected an f32 lse of shape " << text({q[0], DimExpr(heads), q[1]}) << " but got " << getLse().getType();
-  if (failed(verifyRound(*this, getSite(), getRound())))
-    return failure();
-  if (getWeights()) {
-    bool perHead = *getWeights() == "per_head";
-    if (!perHead && *getWeights() != "mean")
-      return emitOpError() << "expected weights 'per_head' or 'mean' but got '" << *getWeights() << "'";
-    if (getCache())
-      return emitOpError() << "expected no weights with a cache";
-    Shape map = perHead ? scores : Shape{q[0], q[1], k[1]};
-    if (shapeOf(getMap()) != map)
-      return emitOpError() << "expected a map of shape " << text(map) << " but got " << text(shapeOf(getMap()));
-  }
-  return success();
-}
-
-void AttentionOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
-  if (getCache()) {
-    effects.emplace_back(MemoryEffects::Read::get());
-    effects.emplace_back(MemoryEffects::Write::get());
-  }
-}
-
 LogicalResult DimOp::verify() {
   int64_t min = getMin(), max = getMax(), hint = getHint();
   if (min < 0 || max < min || hint < min || hint > max || int64_t(getMultipleOf()) < 1)
@@ -242,19 +177,6 @@ void RepeatOp::build(OpBuilder &b, OperationState &state, int64_t count, StringR
   block.addArgument(b.getIndexType(), state.location);
   for (Value v : init)
     block.addArgument(v.getType(), v.getLoc());
-}
-
-LogicalResult AttentionGradOp::verify() {
-  for (auto [name, value, gradient] : {std::tuple{"dq", Value(getQ()), Value(getDq())}, std::tuple{"dk", Value(getK()), Value(getDk())},
-                                       std::tuple{"dv", Value(getV()), Value(getDv())}, std::tuple{"dy", Value(getY()), Value(getDy())}})
-    if (value.getType() != gradient.getType())
-      return emitOpError() << "expected " << name << " of type " << value.getType() << " but got " << gradient.getType();
-  Shape q = shapeOf(getQ()), lse{q[0], DimExpr(int64_t(getHeads())), q[1]};
-  if (shapeOf(getLse()) != lse)
-    return emitOpError() << "expected lse of shape " << text(lse) << " but got " << text(shapeOf(getLse()));
-  if (getBiasGrad() != bool(getDbias()) || (getBiasGrad() && (!getBias() || getDbias().getType() != getBias().getType())))
-    return emitOpError() << "expected a dbias of bias's type exactly with bias_grad";
-  return verifyRound(*this, getSite(), getRound());
 }
 
 LogicalResult EmbeddingGradOp::verify() {

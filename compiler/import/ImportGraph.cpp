@@ -1,5 +1,5 @@
 // Declarations and entry functions: which nodes an entry needs, its arguments, results and attributes.
-// The ops themselves are written by ImportNode.cpp.
+// The ops themselves are written by ImportNode.cpp and the files of its chapters.
 #include "import/ImportGraph.h"
 
 #include "import/Globs.h"

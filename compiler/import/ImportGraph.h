@@ -1,5 +1,5 @@
 // ModelDesc → a module of weft ops: declarations of dims, parameters and states, and one function for each entry.
-// Sugar is spelled out here (linear, mha, split, select, …); every op carries the place of its node in the file.
+// A node of the file is one op, but for what README.md of dialect/ lists; every op carries the place of its node in the file.
 #ifndef WEFT_IMPORT_IMPORTGRAPH_H
 #define WEFT_IMPORT_IMPORTGRAPH_H
 

@@ -1,10 +1,10 @@
 // The importer's state while it writes one entry: values by id, parameters by symbol, the builder.
-// ImportGraph.cpp drives it; ImportNode.cpp has one function for each op of the format.
+// ImportGraph.cpp drives it; ImportNode.cpp has what all nodes need, the other Import*.cpp one case for each op of the format.
 #ifndef WEFT_IMPORT_IMPORTNODE_H
 #define WEFT_IMPORT_IMPORTNODE_H
 
 #include "dialect/Weft.h"
-#include "import/ModelDesc.h"
+#include "import/NodeAttrs.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -14,6 +14,21 @@ namespace weft {
 
 /// Values of one Graph, by ValueId.
 using ValueMap = llvm::DenseMap<ValueId, mlir::Value>;
+using Values = llvm::SmallVector<mlir::Value>;
+
+/// A node on its way to ops.
+struct NodeCall {
+  const Node &node;
+  NodeAttrs attrs;
+  mlir::Location loc;
+  llvm::ArrayRef<mlir::Value> in;  ///< in the op table's order, null where left out
+  mlir::RankedTensorType out;      ///< of the first result
+
+  llvm::StringRef op() const { return node.op; }
+  mlir::Value operand(size_t i) const { return i < in.size() ? in[i] : mlir::Value(); }
+  mlir::Value x() const { return operand(0); }
+  mlir::Type element() const { return mlir::cast<mlir::RankedTensorType>(x().getType()).getElementType(); }
+};
 
 class EntryImporter {
 public:
@@ -25,8 +40,6 @@ public:
   mlir::Type element(DType type) const;
   /// The type with this entry's fixed dims put in.
   mlir::RankedTensorType type(const TensorType &type) const;
-  Shape shape(const std::vector<DimExpr> &shape) const;
-  DimExpr fixed(const DimExpr &expr) const;
 
   /// Writes the node and defines its results in `values`.
   void node(const Graph &graph, const Node &node, ValueMap &values);
@@ -34,24 +47,36 @@ public:
   mlir::OpBuilder &b;
 
 private:
-  llvm::SmallVector<mlir::Value> lower(const Graph &graph, const Node &node, llvm::ArrayRef<mlir::Value> in);
-  llvm::SmallVector<mlir::Value> repeat(const Node &node, llvm::ArrayRef<mlir::Value> in);
-  llvm::SmallVector<mlir::Value> attention(const Node &node, mlir::Value q, mlir::Value k, mlir::Value v, mlir::Value keyMask,
-                                           mlir::Value mask, mlir::Value bias);
-  llvm::SmallVector<mlir::Value> mha(const Node &node, llvm::ArrayRef<mlir::Value> in);
-  mlir::Value loss(const Node &node, llvm::ArrayRef<mlir::Value> in);
-  mlir::Value linear(mlir::Location loc, mlir::Value x, mlir::Value weight, mlir::Value bias);
-  mlir::Value activation(mlir::Location loc, mlir::Value x, const std::string &name);
-  mlir::Value positions(const Node &node, const DimExpr &batch, const DimExpr &count);
-  /// The parameter as values of `type`: what the op computes in. Views convert when weights are loaded.
+  Values repeat(const Node &node, llvm::ArrayRef<mlir::Value> in);
+
+  // Chapters of the format: the node's results, or nothing if its op is of another chapter.
+  Values transformer(const NodeCall &c);
+  Values pointwise(const NodeCall &c);
+  Values rows(const NodeCall &c);
+  Values shapes(const NodeCall &c);
+  Values loss(const NodeCall &c);
+
+  Values attention(const NodeCall &c);
+  Values mha(const NodeCall &c);
+  mlir::Value positionEmbedding(const NodeCall &c);
+  mlir::Value rope(const NodeCall &c);
+
+  /// The parameter as values of `type`: what the op computes in. Views convert when weights are loaded. Null if the node has none.
   mlir::Value parameter(const Node &node, llvm::StringRef role, mlir::Type type);
   mlir::Value scalar(mlir::Location loc, double value, mlir::Type element);
+  /// A scalar attribute: a number, or a size that is known when the entry runs.
+  mlir::Value scalarAttribute(const NodeCall &c, const char *name, mlir::Type element);
   mlir::Value numbers(mlir::Location loc, llvm::ArrayRef<double> values, mlir::RankedTensorType type);
-  mlir::Value scalarAttribute(const Node &node, const char *name, mlir::Type element);
-  mlir::Value slice(mlir::Location loc, mlir::Value x, int64_t axis, const DimExpr &start, const DimExpr &size, int64_t step = 1);
-  mlir::Value reshape(mlir::Location loc, mlir::Value x, llvm::ArrayRef<DimExpr> shape);
+
+  DimExpr fixed(const DimExpr &expr) const;
+  Shape shape(const std::vector<DimExpr> &shape) const;
+  bool trains() const { return entry.mode == EntryDesc::Mode::train; }
+  /// The site of a node's random numbers, a hash of its path, and the round of the repeats around it; null in entries that don't train.
   std::pair<mlir::IntegerAttr, mlir::StringAttr> dropoutSite(const Node &node);
-  const StateDesc *boundState(const Node &node, llvm::StringRef attribute) const;
+  /// The state that the attribute names if this entry binds it, else null.
+  mlir::FlatSymbolRefAttr boundState(const NodeCall &c, const char *attribute) const;
+  /// The number that an `offset` attribute says; "0" without one.
+  std::string offset(const NodeCall &c) const;
 
   const ModelDesc &model;
   const EntryDesc &entry;

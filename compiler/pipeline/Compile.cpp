@@ -160,6 +160,7 @@ private:
     if (llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp func) { return func->hasAttr("weft.mode"); }))
       return CompileResult::ok;
     PassManager pm(&context);
+    pm.addPass(createExpandSugarPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
     // Attention has one rule, for every spelling; losses have theirs.
@@ -176,6 +177,7 @@ private:
   CompileResult fuse() {
     PassManager pm(&context);
     pm.enableVerifier(true);
+    pm.addPass(createExpandSugarPass());
     pm.addPass(createExpandLossesPass());
     // Canonical operands first: patterns see one spelling of each thing.
     pm.addPass(createCanonicalizerPass());

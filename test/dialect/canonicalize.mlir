@@ -168,3 +168,56 @@ func.func @neighbouring_slices_join(%x: tensor<9xf32>, %y: tensor<3xf32>) -> ten
   %0 = weft.concat %a, %b, %y {axis = 0 : i64} : (tensor<2xf32>, tensor<3xf32>, tensor<3xf32>) -> tensor<8xf32>
   return %0 : tensor<8xf32>
 }
+
+// CHECK-LABEL: func @unit_axes_cancel(
+// CHECK-NEXT: return %arg0, %arg1, %arg0
+func.func @unit_axes_cancel(%x: !x, %y: tensor<4x1x8xf32>) -> (!x, tensor<4x1x8xf32>, !x) {
+  %0 = weft.unsqueeze %x {axis = 1 : i64} : (!x) -> tensor<?x1x?x8xf32, #weft.dims<"B", "T">>
+  %1 = weft.squeeze %0 {axis = 1 : i64} : (tensor<?x1x?x8xf32, #weft.dims<"B", "T">>) -> !x
+  %2 = weft.squeeze %y {axis = 1 : i64} : (tensor<4x1x8xf32>) -> tensor<4x8xf32>
+  %3 = weft.unsqueeze %2 {axis = 1 : i64} : (tensor<4x8xf32>) -> tensor<4x1x8xf32>
+  %4 = weft.select %0 {axis = 1 : i64, index = "0"} : (tensor<?x1x?x8xf32, #weft.dims<"B", "T">>) -> !x
+  return %1, %3, %4 : !x, tensor<4x1x8xf32>, !x
+}
+
+// CHECK-LABEL: func @another_unit_axis_stays(
+// CHECK: weft.unsqueeze
+// CHECK: weft.squeeze
+func.func @another_unit_axis_stays(%x: tensor<1x8xf32>) -> tensor<8x1xf32> {
+  %0 = weft.unsqueeze %x {axis = 2 : i64} : (tensor<1x8xf32>) -> tensor<1x8x1xf32>
+  %1 = weft.squeeze %0 {axis = 0 : i64} : (tensor<1x8x1xf32>) -> tensor<8x1xf32>
+  return %1 : tensor<8x1xf32>
+}
+
+// CHECK-LABEL: func @one_part_and_one_axis(
+// CHECK-NEXT: return %arg0, %arg0
+func.func @one_part_and_one_axis(%x: !x) -> (!x, !x) {
+  %0 = weft.split %x {axis = 2 : i64} : !x to !x
+  %1 = weft.flatten %x {start = 1 : i64, end = 1 : i64} : (!x) -> !x
+  return %0, %1 : !x, !x
+}
+
+// CHECK-LABEL: func @a_mask_that_fills_nothing(
+// CHECK-NEXT: return %arg0
+func.func @a_mask_that_fills_nothing(%x: !x, %v: tensor<f32>) -> !x {
+  %m = weft.constant dense<false> : tensor<8xi1>
+  %0 = weft.masked_fill %x, %m, %v : (!x, tensor<8xi1>, tensor<f32>) -> !x
+  return %0 : !x
+}
+
+// CHECK-LABEL: func @a_mask_that_fills_stays(
+// CHECK: weft.masked_fill
+func.func @a_mask_that_fills_stays(%x: !x, %v: tensor<f32>) -> !x {
+  %m = weft.constant dense<[true, false, false, false, false, false, false, false]> : tensor<8xi1>
+  %0 = weft.masked_fill %x, %m, %v : (!x, tensor<8xi1>, tensor<f32>) -> !x
+  return %0 : !x
+}
+
+// A mask that adds an axis changes the shape.
+// CHECK-LABEL: func @a_larger_mask_stays(
+// CHECK: weft.masked_fill
+func.func @a_larger_mask_stays(%x: tensor<8xf32>, %v: tensor<f32>) -> tensor<2x8xf32> {
+  %m = weft.constant dense<false> : tensor<2x8xi1>
+  %0 = weft.masked_fill %x, %m, %v : (tensor<8xf32>, tensor<2x8xi1>, tensor<f32>) -> tensor<2x8xf32>
+  return %0 : tensor<2x8xf32>
+}

@@ -213,6 +213,40 @@ func.func @gradients(%s: !s, %ids: tensor<?x?xi32, #weft.dims<"B", "T">>, %table
   return %d : !s
 }
 
+// CHECK-LABEL: func @sugar(
+func.func @sugar(%s: !s, %w: tensor<192x64xf32>, %c: tensor<192xf32>, %wo: tensor<64x64xf32>, %co: tensor<64xf32>, %m: tensor<?x?xi1, #weft.dims<"B", "T">>,
+                 %table: tensor<512x64xf32>, %one: tensor<f32>) -> !s {
+  // CHECK: weft.linear %{{.*}}, %{{.*}} bias(%{{.*}}) {activation = "gelu"}
+  %0 = weft.linear %s, %w bias(%c) {activation = "gelu"} : (!s, tensor<192x64xf32>, tensor<192xf32>) -> tensor<?x?x192xf32, #weft.dims<"B", "T">>
+  // CHECK: weft.position_embedding %{{.*}} table(%{{.*}} : tensor<512x64xf32>) {axis = 1 : i64, offset = "T"}
+  %1 = weft.position_embedding %s table(%table : tensor<512x64xf32>) {axis = 1 : i64, offset = "T"} : !s to tensor<?x64xf32, #weft.dims<"T">>
+  // CHECK: weft.position_embedding %{{.*}} {axis = 1 : i64, state = @kv}
+  %2 = weft.position_embedding %s {axis = 1 : i64, state = @kv} : !s to !s
+  // CHECK: weft.mha %{{.*}} in_proj(%{{.*}}, %{{.*}}) out_proj(%{{.*}}, %{{.*}}) {causal, heads = 8 : i64, scale = 1.250000e-01 : f64}
+  %3 = weft.mha %s in_proj(%w, %c) out_proj(%wo, %co) {heads = 8 : i64, scale = 0.125 : f64, causal}
+    : (!s, tensor<192x64xf32>, tensor<192xf32>, tensor<64x64xf32>, tensor<64xf32>) -> !s
+  // CHECK: weft.mha %{{.*}}, %{{.*}}, %{{.*}} in_proj(%{{.*}}) out_proj(%{{.*}}) key_mask(%{{.*}}) {heads = 8 : i64, scale = 1.250000e-01 : f64, weights = "mean"}
+  %4, %5 = weft.mha %s, %3, %3 in_proj(%w) out_proj(%wo) key_mask(%m) {heads = 8 : i64, scale = 0.125 : f64, weights = "mean"}
+    : (!s, !s, !s, tensor<192x64xf32>, tensor<64x64xf32>, tensor<?x?xi1, #weft.dims<"B", "T">>) -> (!s, tensor<?x?x?xf32, #weft.dims<"B", "T", "T">>)
+  // CHECK: weft.swiglu
+  %6 = weft.swiglu %4, %s : (!s, !s) -> !s
+  // CHECK: weft.geglu %{{.*}}, %{{.*}} {approximate}
+  %7 = weft.geglu %6, %s {approximate} : (!s, !s) -> !s
+  // CHECK: weft.unsqueeze
+  %8 = weft.unsqueeze %m {axis = 2 : i64} : (tensor<?x?xi1, #weft.dims<"B", "T">>) -> tensor<?x?x1xi1, #weft.dims<"B", "T">>
+  // CHECK: weft.masked_fill
+  %9 = weft.masked_fill %7, %8, %one : (!s, tensor<?x?x1xi1, #weft.dims<"B", "T">>, tensor<f32>) -> !s
+  // CHECK: weft.split %{{.*}} {axis = 2 : i64} : {{.*}} to tensor<?x?x1xf32, #weft.dims<"B", "T">>, tensor<?x?x63xf32, #weft.dims<"B", "T">>
+  %10, %11 = weft.split %9 {axis = 2 : i64} : !s to tensor<?x?x1xf32, #weft.dims<"B", "T">>, tensor<?x?x63xf32, #weft.dims<"B", "T">>
+  // CHECK: weft.squeeze
+  %12 = weft.squeeze %10 {axis = 2 : i64} : (tensor<?x?x1xf32, #weft.dims<"B", "T">>) -> tensor<?x?xf32, #weft.dims<"B", "T">>
+  // CHECK: weft.flatten {{.*}} -> tensor<?xf32, #weft.dims<"B * T">>
+  %13 = weft.flatten %12 {start = 0 : i64, end = 1 : i64} : (tensor<?x?xf32, #weft.dims<"B", "T">>) -> tensor<?xf32, #weft.dims<"B * T">>
+  // CHECK: weft.select %{{.*}} {axis = 1 : i64, index = "T - 1"}
+  %14 = weft.select %9 {axis = 1 : i64, index = "T - 1"} : (!s) -> tensor<?x64xf32, #weft.dims<"B">>
+  return %9 : !s
+}
+
 // CHECK-LABEL: func @losses(
 func.func @losses(%z: !s, %y: tensor<?x?xi32, #weft.dims<"B", "T">>, %w: tensor<64xf32>, %one: tensor<f32>) -> tensor<?x?xf32, #weft.dims<"B", "T">> {
   // CHECK: weft.cross_entropy %{{.*}}, %{{.*}} : (

@@ -8,9 +8,10 @@
 // CHECK-LABEL: func.func @forward
 // CHECK: weft.repeat 5 "i"
 // CHECK: weft.parameter @"layers.{i}.attention.wq.weight"[%{{.*}}]
-// CHECK: weft.matmul {{.*}}transpose_b
+// CHECK: weft.linear
 // CHECK: weft.rope
 // CHECK: weft.attention {{.*}}causal, heads = 8 : i64, kv_heads = 4 : i64
+// CHECK: weft.swiglu
 // CHECK-NOT: weft.contract
 // CHECK-LABEL: func.func @prefill
 // CHECK: weft.attention {{.*}}cache = @kv
