@@ -102,6 +102,8 @@ static float read_value(const weft_file_ops *files) {
   return values[0];
 }
 
+static long faults;
+
 static void is_whole_or_absent(void) {
   static const int codes[] = {-ENOSPC, -EIO, -EDQUOT, -EROFS};
   char text[600];
@@ -120,6 +122,7 @@ static void is_whole_or_absent(void) {
           CHECK_TEXT(i.order, "qcwsxnd"); /* synced before it is renamed, the folder after */
           break;
         }
+        ++faults;
         CHECK_EQUAL(status, WEFT_ERR_IO);
         CHECK_CONTAINS(text, "cannot ");
         /* Only after the rename may the new content be there. */
@@ -150,6 +153,7 @@ static void reports_failing_reads(void) {
     weft_tensor_file_close(file);
     CHECK_EQUAL(status, !i.failed || i.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
     if (!i.failed) break;
+    ++faults;
   }
 }
 
@@ -216,5 +220,6 @@ int main(void) {
   refuses_places_and_tensors();
   unlink(path);
   CHECK_EQUAL(rmdir(folder), 0);
+  printf("count: loads and saves with a failing file call = %ld\n", faults);
   return check_result();
 }

@@ -87,13 +87,7 @@ void onInterrupt(int number) {
 
 void onFatalError(void *, const char *reason, bool) { leave("LLVM", reason); }
 
-[[noreturn]] void onNoMemory() {
-  removeTemporaries();
-  say("weft: error: out of memory\n");
-  _exit(4);
-}
-
-void onBadAlloc(void *, const char *, bool) { onNoMemory(); }
+void onBadAlloc(void *, const char *, bool) { outOfMemory(); }
 
 } // namespace
 
@@ -121,7 +115,7 @@ void installSignalHandlers(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
 
-  std::set_new_handler(onNoMemory);
+  std::set_new_handler(outOfMemory);
   llvm::install_fatal_error_handler(onFatalError);
   llvm::install_bad_alloc_error_handler(onBadAlloc);
 }
@@ -150,6 +144,12 @@ void forgetTemporary(const std::string &path) {
   for (int i = 0; i < kTemporaries; ++i)
     if (used[i] && path == temporaries[i])
       used[i] = false;
+}
+
+void outOfMemory() {
+  removeTemporaries();
+  say("weft: error: out of memory\n");
+  _exit(4);
 }
 
 void internalError(const std::string &text) { leave(text.c_str(), nullptr); }

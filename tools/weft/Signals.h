@@ -18,6 +18,9 @@ void setReproducer(const std::string &fileName, const std::string &text);
 bool trackTemporary(const std::string &path);
 void forgetTemporary(const std::string &path);
 
+/// Exit code 4 after a line on standard error. Allocates nothing. Does not return.
+[[noreturn]] void outOfMemory();
+
 /// Reports an internal error found by the tool itself. Does not return.
 [[noreturn]] void internalError(const std::string &text);
 
