@@ -125,7 +125,7 @@ SmallVector<SmallVector<Value>> ElementEmitter::columns(Value from, Value to, in
     for (int64_t j = start; j < end; j += step, chain = (chain + 1) % chains)
       accumulators[chain] = body(index(constant(j)), end - j < step ? tailMask(constant(end - j)) : Value(), accumulators[chain]);
   };
-  if (fixed && length <= kUnrolledVectors * step) {
+  if (fixed && length <= unrolledVectors(plan, k.target) * step) {
     advance(*first, *last);
     return accumulators;
   }

@@ -220,7 +220,7 @@ Value ElementEmitter::statistic(Statistic kind, Operation *op, Value x, ArrayRef
   int64_t last = int64_t(shape.size()) - 1;
   bool rowWise = uniform && axes.size() == 1 && axes[0] == last;
   auto constantLength = shape.empty() ? std::optional<int64_t>(1) : shape[last].constant();
-  bool unrolled = constantLength && *constantLength <= kUnrolledVectors * lanes();
+  bool unrolled = constantLength && *constantLength <= unrolledVectors(plan, k.target) * lanes();
   Value y = op->getResult(0);
   // A softmax finds its NaN again in the sum of the exponentials: a cheaper maximum will do.
   bool quick = kind == maxOf && isa<SoftmaxOp, LogSoftmaxOp>(op);

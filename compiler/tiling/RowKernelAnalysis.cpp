@@ -304,7 +304,8 @@ void planBuffers(Block &body, RowPlan &plan) {
       continue;
     if (isa<SoftmaxOp>(op))
       plan.buffers.push_back({op.getResult(0), 1, shape.back(), bytesOf(op.getResult(0)), {}});
-    if (!considered.insert(x).second || isa<BlockArgument>(x) || costs.of(x) <= 6)
+    // From two loads and an addition on, a store and one load are cheaper than to compute the value in every pass.
+    if (!considered.insert(x).second || isa<BlockArgument>(x) || costs.of(x) < 3)
       continue;
     int passes = 0;
     for (Operation *user : x.getUsers())
