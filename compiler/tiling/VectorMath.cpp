@@ -11,6 +11,8 @@ namespace {
 /// Adding this rounds a number below 2^22 to an integer and leaves that integer in the low bits.
 constexpr double roundingMagic = 12582912.0; // 1.5 * 2^23
 constexpr double log2e = 1.4426950408889634;
+/// 126 log 2, rounded down: e to minus this is the last normal number.
+constexpr double lastNormal = 87.33654;
 
 struct Rounded {
   Value value;   ///< f32
@@ -86,10 +88,10 @@ Value scaleOrZero(Ops &m, Value value, const Rounded &n, Value x, double low) {
   return m.select(m.less(x, m.constant(low)), m.constant(0), m.mul(value, powerOfTwo(m, n.integer)));
 }
 
-/// e^x for x <= 0, 0 below -87.
+/// e^x for x <= 0; 0 where that would be denormal.
 Value expNegative(Ops &m, Value x) {
   auto [value, exponent] = expParts(m, x);
-  return scaleOrZero(m, value, exponent, x, -87.0);
+  return scaleOrZero(m, value, exponent, x, -lastNormal);
 }
 
 /// 1 / x for normal x below 2^126. The division instruction takes as long as a whole exponential on 512-bit registers;
@@ -163,8 +165,8 @@ Value erfNear(Ops &m, Value x) {
 
 /// 1 / (1 + e^x); zero where that would be below the normal numbers.
 Value logistic(Ops &m, Value x) {
-  Value e = expClamped(m, m.clamp(x, -87.0, 87.0));
-  return m.select(m.less(m.constant(87.0), x), m.constant(0), reciprocal(m, m.add(m.constant(1), e)));
+  Value e = expClamped(m, m.clamp(x, -lastNormal, lastNormal));
+  return m.select(m.less(m.constant(lastNormal), x), m.constant(0), reciprocal(m, m.add(m.constant(1), e)));
 }
 
 constexpr double erfBorder = 0.927734375;
