@@ -153,6 +153,32 @@ def FuseProjectionsPass : Pass<"weft-fuse-projections"> {
   }];
 }
 
+def KeepValuesPass : Pass<"weft-keep-values", "::mlir::ModuleOp"> {
+  let summary = "let prefills keep what steps would compute again";
+  let description = [{
+    Before, in a step (`weft.prefills`) and in its prefills, whose `%src` has one type in both:
+    ```mlir
+    func.func @decode(%src: …, %tgt: …) …
+      %memory = … %src …
+      %y = weft.repeat 6 "i"(%x) … {
+        %kv = weft.matmul %memory, %w {transpose_b} : …
+        … %kv …
+    ```
+    After, in the step, and in the prefills:
+    ```mlir
+    func.func @decode(%tgt: …) …
+      %y = weft.repeat 6 "i"(%x) … {
+        %kv = weft.recall @decoded.cross[%i] : …
+
+        %kv = weft.matmul %memory, %w {transpose_b} : …
+        weft.keep %kv in @decoded.cross[%i] : …
+    ```
+    Precondition: canonical form after `--cse`; no fused ops. Postcondition: steps compute nothing from inputs that are
+    not stepped, except what not all of their prefills compute, and have no arguments that nothing uses.
+  }];
+  let dependentDialects = ["::weft::WeftDialect"];
+}
+
 def FuseContractionPass : Pass<"weft-fuse-contraction"> {
   let summary = "turn products into contractions with an epilogue";
   let description = [{

@@ -5,6 +5,7 @@
 
 include "WeftBase.td"
 include "WeftGradientOps.td"
+include "WeftKeptOps.td"
 include "WeftLossOps.td"
 include "WeftPointwiseOps.td"
 include "WeftRowOps.td"
@@ -95,6 +96,7 @@ def Weft_RepeatOp : Weft_Op<"repeat", [SingleBlockImplicitTerminator<"::weft::Yi
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$count $index `(` $init `)` `:` functional-type($init, $results) attr-dict-with-keyword $body";
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     mlir::Value getRound() { return getBody().getArgument(0); }
     mlir::ValueRange getCarried() { return getBody().getArguments().drop_front(); }

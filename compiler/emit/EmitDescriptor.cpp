@@ -18,24 +18,45 @@ using namespace llvm;
 namespace weft {
 namespace {
 
+int dimIndex(const ModelDesc &model, const std::string &name) {
+  for (size_t i = 0; i < model.dims.size(); ++i)
+    if (model.dims[i].name == name)
+      return i;
+  return -1;
+}
+
+/// The model's inputs, then those of `train`.
+std::vector<const InputDesc *> inputsOf(const ModelDesc &model) {
+  std::vector<const InputDesc *> inputs;
+  for (const InputDesc &input : model.inputs)
+    inputs.push_back(&input);
+  if (model.train)
+    for (const InputDesc &input : model.train->inputs)
+      inputs.push_back(&input);
+  return inputs;
+}
+
+int inputIndex(const ModelDesc &model, const std::string &name) {
+  std::vector<const InputDesc *> inputs = inputsOf(model);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i]->name == name)
+      return i;
+  return -1;
+}
+
 class DescriptorWriter {
 public:
   DescriptorWriter(Module &module, const DescriptorInput &in)
-      : module(module), in(in), model(*in.model), c(module.getContext()), ptr(PointerType::getUnqual(c)) {
-    for (const InputDesc &input : model.inputs)
-      allInputs.push_back(&input);
-    if (model.train)
-      for (const InputDesc &input : model.train->inputs)
-        allInputs.push_back(&input);
-  }
+      : module(module), in(in), model(*in.model), allInputs(inputsOf(model)), c(module.getContext()), ptr(PointerType::getUnqual(c)) {}
 
   bool write() {
     Constant *descriptor = record(sizeof(weft_model_desc),
                                   {i32(WEFT_ABI_MAGIC), i32(WEFT_ABI_VERSION), i64(sizeof(weft_model_desc)), i64(in.hash), text(model.name),
                                    text(WEFT_VERSION), i32(model.dims.size()), i32(allInputs.size()), i32(model.tensors.size()),
-                                   i32(model.states.size()), i32(in.entries.size()), i32(generates().size()), i32(in.variants.size()),
-                                   i32(in.sites.size()), array(dims()), array(inputs()), array(params()), array(states()), array(entries()),
-                                   array(generates()), array(variants()), array(sites()),
+                                   i32(model.states.size()), i32(in.kept.size()), i32(in.entries.size()), i32(generates().size()), i32(in.variants.size()),
+                                   i32(in.sites.size()), array(dims()), array(inputs()), array(params()), array(states()), array(kept()),
+                                   array(entries()), array(generates()), array(variants()), array(sites()),
+                                   in.keptShapes.empty() ? null() : symbol(in.keptShapes),
                                    model.weightFiles.empty() ? null() : text(model.weightFiles.front()), training(), embedded(), i64(in.embedded.size())});
     global(descriptor, descriptorSymbol(in.prefix), GlobalValue::ExternalLinkage);
     global(ConstantInt::get(Type::getInt8Ty(c), 1), identitySymbol(in.prefix, in.hash), GlobalValue::ExternalLinkage);
@@ -101,19 +122,12 @@ private:
     return out;
   }
 
-  int dimIndex(const std::string &name) const {
-    for (size_t i = 0; i < model.dims.size(); ++i)
-      if (model.dims[i].name == name)
-        return i;
-    return -1;
-  }
-
   Constant *tensor(const std::string &name, const TensorType &type, const InputDesc *input) {
     std::vector<Constant *> axes;
     std::vector<int> named;
     for (const DimExpr &size : type.shape) {
       axes.push_back(text(size.str()));
-      named.push_back(size.name() ? dimIndex(*size.name()) : -1);
+      named.push_back(size.name() ? dimIndex(model, *size.name()) : -1);
     }
     return record(sizeof(weft_tensor_desc),
                   {text(name), array(axes), i32(type.shape.size()), i32(int(type.dtype)),
@@ -145,11 +159,18 @@ private:
     return out;
   }
 
-  int inputIndex(const std::string &name) const {
-    for (size_t i = 0; i < allInputs.size(); ++i)
-      if (allInputs[i]->name == name)
-        return i;
-    return -1;
+  std::vector<Constant *> kept() {
+    std::vector<Constant *> out;
+    for (const DescribedKept &k : in.kept)
+      out.push_back(record(sizeof(weft_kept_desc), {tensor(k.name, k.type, nullptr), i64(k.rounds)}));
+    return out;
+  }
+
+  std::vector<Constant *> numbers(const std::vector<int> &values) {
+    std::vector<Constant *> out;
+    for (int value : values)
+      out.push_back(i32(value));
+    return out;
   }
 
   int entryIndex(const std::string &name) const {
@@ -159,29 +180,12 @@ private:
     return -1;
   }
 
-  /// The dims that a state-bound entry grows by and counts sequences with: axes 1 and 0 of its first integer input.
-  std::pair<int, int> stateDims(const DescribedEntry &e) const {
-    for (const std::string &name : e.inputs) {
-      const InputDesc &input = *allInputs[inputIndex(name)];
-      bool integer = input.type.dtype == DType::i32 || input.type.dtype == DType::i64;
-      if (!integer || input.type.shape.size() < 2 || !input.type.shape[0].name() || !input.type.shape[1].name())
-        continue;
-      int token = dimIndex(*input.type.shape[1].name());
-      bool stepped = false;
-      for (const DescribedEntry &other : in.entries)
-        stepped = stepped || other.entry->fixedDims.count(*input.type.shape[1].name());
-      if (stepped || e.inputs.size() == 1)
-        return {token, dimIndex(*input.type.shape[0].name())};
-    }
-    return {-1, -1};
-  }
-
   std::vector<Constant *> entries() {
     std::vector<Constant *> out;
     for (const DescribedEntry &e : in.entries) {
       std::vector<Constant *> indices, outputs, fixed;
       for (const std::string &name : e.inputs)
-        indices.push_back(i32(inputIndex(name)));
+        indices.push_back(i32(inputIndex(model, name)));
       for (auto &[name, type] : e.outputs)
         outputs.push_back(tensor(name, type, nullptr));
       for (const DimDesc &d : model.dims) {
@@ -191,10 +195,11 @@ private:
       uint64_t states = 0;
       for (int32_t s : e.entry->states)
         states |= uint64_t(1) << s;
-      auto [token, batch] = states ? stateDims(e) : std::make_pair(-1, -1);
+      auto [token, batch] = states ? sequenceDims(model, in.entries, e) : SequenceDims();
       out.push_back(record(sizeof(weft_entry_desc),
                            {text(e.entry->name), i32(e.inputs.size()), i32(e.outputs.size()), array(indices), array(outputs), i64(states),
-                            i32(token), i32(batch), array(fixed), i32(e.buffers), i32(e.entry->lastTokenOnly), symbol(e.shapes)}));
+                            i32(token), i32(batch), array(fixed), i32(e.buffers), i32(e.entry->lastTokenOnly), i32(e.keeps.size()),
+                            i32(e.recalls.size()), array(numbers(e.keeps)), array(numbers(e.recalls)), symbol(e.shapes)}));
     }
     return out;
   }
@@ -214,7 +219,7 @@ private:
                  : g.kind == "beam"      ? WEFT_SAMPLE_BEAM
                                          : WEFT_SAMPLE_GREEDY;
       out.push_back(record(sizeof(weft_generate_desc),
-                           {text(g.name), i32(prefill), i32(step), i32(inputIndex(g.tokenInput)), i64(g.maxNewTokens), array(stop),
+                           {text(g.name), i32(prefill), i32(step), i32(inputIndex(model, g.tokenInput)), i64(g.maxNewTokens), array(stop),
                             i32(stop.size()), i32(kind), f64(g.temperature), f64(g.p), f64(g.lengthPenalty), i64(g.k), i64(g.beams), i64(g.seed)}));
     }
     return out;
@@ -266,7 +271,7 @@ private:
     Constant *value = record(sizeof(weft_train_desc),
                              {i32(entryIndex(in.training->entry)), i32(entryIndex(in.training->eval)), i32(tensors.size()), array(tensors), optimizer,
                               schedule, f64(train.clipGradNorm), i64(train.accumulate), i32(train.dynamicLossScale),
-                              i32(in.training->tokensInput.empty() ? -1 : inputIndex(in.training->tokensInput))});
+                              i32(in.training->tokensInput.empty() ? -1 : inputIndex(model, in.training->tokensInput))});
     return global(value, "weft.train", GlobalValue::PrivateLinkage);
   }
 
@@ -288,7 +293,7 @@ private:
   Module &module;
   const DescriptorInput &in;
   const ModelDesc &model;
-  std::vector<const InputDesc *> allInputs;  ///< the model's, then those of `train`
+  std::vector<const InputDesc *> allInputs;
   LLVMContext &c;
   PointerType *ptr;
   std::map<std::string, Constant *> strings;
@@ -296,6 +301,21 @@ private:
 };
 
 }  // namespace
+
+SequenceDims sequenceDims(const ModelDesc &model, const std::vector<DescribedEntry> &entries, const DescribedEntry &entry) {
+  for (const std::string &name : entry.inputs) {
+    const InputDesc &input = *inputsOf(model)[inputIndex(model, name)];
+    bool integer = input.type.dtype == DType::i32 || input.type.dtype == DType::i64;
+    if (!integer || input.type.shape.size() < 2 || !input.type.shape[0].name() || !input.type.shape[1].name())
+      continue;
+    bool stepped = false;
+    for (const DescribedEntry &other : entries)
+      stepped = stepped || other.entry->fixedDims.count(*input.type.shape[1].name());
+    if (stepped || entry.inputs.size() == 1)
+      return {dimIndex(model, *input.type.shape[1].name()), dimIndex(model, *input.type.shape[0].name())};
+  }
+  return {};
+}
 
 bool emitDescriptor(Module &module, const DescriptorInput &input) { return DescriptorWriter(module, input).write(); }
 

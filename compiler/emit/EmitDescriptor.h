@@ -16,6 +16,7 @@ struct DescribedEntry {
   std::vector<std::string> inputs;                        ///< names, in argument order
   std::vector<std::pair<std::string, TensorType>> outputs; ///< names and types, in result order
   int buffers = 0;
+  std::vector<int> keeps, recalls;                        ///< numbers of kept values
   std::string shapes;                                     ///< symbol, taken from the first variant
 };
 
@@ -31,6 +32,13 @@ struct DescribedTraining {
   std::string tokensInput;      ///< may be empty
 };
 
+/// A value that some entries keep and others recall.
+struct DescribedKept {
+  std::string name;
+  TensorType type;                                        ///< of one round
+  int64_t rounds = 1;
+};
+
 struct DescribedVariant {
   std::string cpu;
   uint64_t features = 0;
@@ -43,12 +51,21 @@ struct DescriptorInput {
   const ModelDesc *model = nullptr;
   std::string prefix;
   uint64_t hash = 0;
+  std::vector<DescribedKept> kept;
+  std::string keptShapes;                                 ///< symbol; empty if nothing is kept
   std::vector<DescribedEntry> entries;
   std::vector<DescribedVariant> variants;
   std::optional<DescribedTraining> training;
   std::vector<std::pair<std::string, std::string>> sites; ///< node path, location
   std::string embedded;                                   ///< bytes of a safetensors file, or empty
 };
+
+/// Numbers of the dims that an entry's bound states grow by and count sequences with: axes 1 and 0 of its first integer input
+/// that steps along axis 1. -1: it has none.
+struct SequenceDims {
+  int token = -1, batch = -1;
+};
+SequenceDims sequenceDims(const ModelDesc &model, const std::vector<DescribedEntry> &entries, const DescribedEntry &entry);
 
 /// Adds PREFIX_weft_model (weft_model_desc) and PREFIX_weft_id_HASH (char) to `module`; the only external symbols of the
 /// object. Returns false if a struct's layout differs from abi.h.

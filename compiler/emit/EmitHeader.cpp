@@ -238,6 +238,30 @@ private:
     line();
   }
 
+  /// What a step needs from a call before it, and what a prefill leaves for calls after it.
+  std::string keptText(const HeaderEntry &entry) const {
+    std::string text;
+    auto list = [&](const std::vector<HeaderTensor> &tensors) {
+      for (size_t i = 0; i < tensors.size(); ++i)
+        text += (i ? ", " : " ") + commentText(tensors[i].name) + " " + commentText(axesText(tensors[i], entry.fixedDims));
+    };
+    if (!entry.keeps.empty()) {
+      text += "\n * The session keeps for steps:";
+      list(entry.keeps);
+      text += ".";
+    }
+    if (entry.recalls.empty())
+      return text;
+    text += "\n * After a call of";
+    size_t found = 0;
+    for (const HeaderEntry &other : input.entries)
+      if (std::any_of(other.keeps.begin(), other.keeps.end(), [&](const HeaderTensor &t) { return t.name == entry.recalls.front().name; }))
+        text += (found++ ? " or '" : " '") + commentText(other.name) + "'";
+    text += ", whose sizes it takes where dims has 0, and which kept:";
+    list(entry.recalls);
+    return text + ".";
+  }
+
   void entry(const HeaderEntry &entry, size_t index) {
     const std::string name = entryName(entry.name);
     std::set<std::string> taken = {"dims", "valid"};
@@ -271,7 +295,7 @@ private:
       line("  const int32_t *valid; /* [" + commentText(entry.batchDim) + "] i32: the real tokens of each sequence in this call, padding follows them; NULL: all are real */");
     line("} " + name + "_args;");
     line();
-    line("/* Runs '" + commentText(entry.name) + "'. No allocation, no lock. On failure the session stays usable; weft_session_error has the text. */");
+    line("/* Runs '" + commentText(entry.name) + "'. No allocation, no lock. On failure the session stays usable; weft_session_error has the text." + keptText(entry) + " */");
     line("static inline weft_status " + name + "(weft_session *session, const " + name + "_args *args) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("args->dims.", entry.fixedDims) + ";");
     auto list = [&](const std::string &type, const char *array, const std::vector<std::string> &fields) {

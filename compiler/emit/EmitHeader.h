@@ -27,6 +27,7 @@ struct HeaderEntry {
   std::map<std::string, int64_t> fixedDims;
   std::string batchDim;                      ///< the dim that counts the bound cache's sequences; empty: no state
   int buffers = 0;                           ///< as in the descriptor
+  std::vector<HeaderTensor> keeps, recalls;  ///< kept values that it writes, and reads; of one round
 };
 
 struct HeaderInput {

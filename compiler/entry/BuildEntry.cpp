@@ -75,15 +75,23 @@ private:
       sizes[name] = loadI64(at(table, i * 8));
     Value arena = field(offsetof(weft_exec, arena)), offsets = field(offsetof(weft_exec, offsets));
     Value inputs = field(offsetof(weft_exec, inputs)), outputs = field(offsetof(weft_exec, outputs));
+    Value kept = field(offsetof(weft_exec, kept));
     for (const Buffer &buffer : plan.buffers) {
-      Value address;
+      Value address, stride;
       switch (buffer.place) {
       case Buffer::Place::arena: address = atDynamic(arena, loadI64(at(offsets, buffer.index * 8))); break;
       case Buffer::Place::input: address = loadPtr(at(inputs, buffer.index * 8)); break;
       case Buffer::Place::output: address = loadPtr(at(outputs, buffer.index * 8)); break;
       case Buffer::Place::parameter: break;
+      case Buffer::Place::kept: {
+        Value places = at(kept, buffer.index * int64_t(sizeof(weft_kept)));
+        address = loadPtr(at(places, offsetof(weft_kept, data)));
+        stride = loadI64(at(places, offsetof(weft_kept, round_bytes)));
+        break;
+      }
       }
       addresses.push_back(address);
+      roundBytes.push_back(stride);
     }
     views = field(offsetof(weft_exec, views));
     caches = field(offsetof(weft_exec, caches));
@@ -140,20 +148,29 @@ private:
     return success();
   }
 
+  /// Number of the round that repeat indices name, the outermost slowest.
+  Value roundNumber(ArrayRef<Value> indices) {
+    Value round = constant(0);
+    for (Value index : indices) {
+      auto [value, count] = roundOf.lookup(index);
+      round = add(mul(round, constant(count)), value);
+    }
+    return round;
+  }
+
+  Value addressOf(int buffer) {
+    ArrayRef<Value> rounds = plan.buffers[buffer].rounds;
+    return rounds.empty() ? addresses[buffer] : atDynamic(addresses[buffer], mul(roundNumber(rounds), roundBytes[buffer]));
+  }
+
   Value slotValue(const Slot &slot) {
     switch (slot.kind) {
     case Slot::Kind::size: return evaluate(slot.offset);
-    case Slot::Kind::buffer: return offset(addresses[slot.number], slot.offset);
+    case Slot::Kind::buffer: return offset(addressOf(slot.number), slot.offset);
     case Slot::Kind::view: {
       Value number = constant(slot.number);
-      if (!slot.indices.empty()) {
-        Value round = constant(0);
-        for (Value index : slot.indices) {
-          auto [value, count] = roundOf.lookup(index);
-          round = add(mul(round, constant(count)), value);
-        }
-        number = add(number, round);
-      }
+      if (!slot.indices.empty())
+        number = add(number, roundNumber(slot.indices));
       return offset(loadPtr(atDynamic(views, mul(number, constant(8)))), slot.offset);
     }
     case Slot::Kind::cacheKeys:
@@ -245,17 +262,8 @@ private:
 
   /// shapes(dims, sizes): all axes of all inputs, then of all outputs.
   void writeShapes() {
-    func::FuncOp func = function(built.shapes, {ptr, ptr});
-    Value table = func.getArgument(0), result = func.getArgument(1);
-    sizes.clear();
-    for (auto [i, name] : llvm::enumerate(dims))
-      sizes[name] = loadI64(at(table, i * 8));
-    int64_t next = 0;
     FunctionType type = cast<FunctionType>(entry.getFunctionType());
-    for (Type tensor : llvm::concat<const Type>(type.getInputs(), type.getResults()))
-      for (const DimExpr &size : shapeOf(tensor))
-        store(evaluate(size), at(result, next++ * 8));
-    func::ReturnOp::create(b, loc);
+    writeShapeFunction(module, built.shapes, llvm::to_vector(llvm::concat<const Type>(type.getInputs(), type.getResults())), dims, entry.getLoc());
   }
 
   const EntryPlan &plan;
@@ -269,13 +277,31 @@ private:
   Type ptr, i64;
   BuiltEntry built;
   Value exec, args, views, caches, valid, scratch, parallelFor, threads;
-  SmallVector<Value> addresses;
+  SmallVector<Value> addresses, roundBytes; ///< by buffer
   llvm::StringMap<Value> sizes;
   llvm::DenseMap<Value, std::pair<Value, int64_t>> roundOf;
   int64_t rounds = 1;
 };
 
 }  // namespace
+
+void writeShapeFunction(ModuleOp module, StringRef name, ArrayRef<Type> tensors, ArrayRef<std::string> dims, Location loc) {
+  OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
+  Type ptr = LLVM::LLVMPointerType::get(b.getContext());
+  auto func = func::FuncOp::create(b, loc, name, b.getFunctionType({ptr, ptr}, {}));
+  b.setInsertionPointToStart(func.addEntryBlock());
+  auto place = [&](Value table, int64_t i) {
+    return LLVM::GEPOp::create(b, loc, ptr, b.getI64Type(), table, ArrayRef<LLVM::GEPArg>{int32_t(i)});
+  };
+  llvm::StringMap<Value> sizes;
+  for (auto [i, dim] : llvm::enumerate(dims))
+    sizes[dim] = LLVM::LoadOp::create(b, loc, b.getI64Type(), place(func.getArgument(0), i));
+  int64_t next = 0;
+  for (Type tensor : tensors)
+    for (const DimExpr &size : shapeOf(tensor))
+      LLVM::StoreOp::create(b, loc, emitDimExpr(b, loc, size, [&](StringRef dim) { return sizes.lookup(dim); }), place(func.getArgument(1), next++));
+  func::ReturnOp::create(b, loc);
+}
 
 FailureOr<BuiltEntry> buildEntry(const EntryPlan &plan, ModuleOp kernels, const TargetInfo &target, ViewTable &views, KernelCache &cache,
                                  ArrayRef<std::string> dims, StringRef prefix, std::string &error, Operation *&failedOp) {

@@ -18,6 +18,10 @@ mlir::FailureOr<BuiltEntry> buildEntry(const EntryPlan &plan, mlir::ModuleOp ker
                                        KernelCache &cache, llvm::ArrayRef<std::string> dims, llvm::StringRef prefix,
                                        std::string &error, mlir::Operation *&failedOp);
 
+/// A weft_shapes_fn: sizes of all axes of `tensors`, one after the other.
+void writeShapeFunction(mlir::ModuleOp module, llvm::StringRef name, llvm::ArrayRef<mlir::Type> tensors, llvm::ArrayRef<std::string> dims,
+                        mlir::Location loc);
+
 }  // namespace weft
 
 #endif  // WEFT_ENTRY_BUILDENTRY_H

@@ -2,6 +2,7 @@
 // The ops themselves are written by ImportNode.cpp and the files of its chapters.
 #include "import/ImportGraph.h"
 
+#include "import/EntryInputs.h"
 #include "import/Globs.h"
 #include "import/ImportNode.h"
 #include "import/TrainGroups.h"
@@ -12,19 +13,6 @@ using namespace mlir;
 
 namespace weft {
 namespace {
-
-/// The nodes of `all` that `targets` depend on, in file order, which is walked backwards.
-std::vector<const Node *> neededNodes(const std::vector<const Node *> &all, const std::vector<ValueId> &targets, std::set<ValueId> &used) {
-  used.insert(targets.begin(), targets.end());
-  std::vector<const Node *> wanted;
-  for (const Node *node : llvm::reverse(all))
-    if (llvm::any_of(node->results, [&](ValueId result) { return used.count(result); })) {
-      wanted.push_back(node);
-      used.insert(node->operands.begin(), node->operands.end());
-    }
-  std::reverse(wanted.begin(), wanted.end());
-  return wanted;
-}
 
 void declare(const ModelDesc &model, OpBuilder &b, const EntryImporter &types) {
   for (const DimDesc &dim : model.dims)
@@ -127,6 +115,11 @@ private:
       func->setAttr("weft.fixed", b.getDictionaryAttr(fixed));
     if (entry.lastTokenOnly)
       func->setAttr("weft.last_token_only", b.getUnitAttr());
+    SmallVector<Attribute> prefills;
+    for (const EntryDesc *prefill : prefillsOf(model, entry))
+      prefills.push_back(FlatSymbolRefAttr::get(b.getContext(), prefill->name));
+    if (!prefills.empty())
+      func->setAttr("weft.prefills", b.getArrayAttr(prefills));
   }
 
   /// What autodiff is told: the tensors and inputs that gradients are wanted of, and what is computed again.

@@ -29,7 +29,7 @@ bool readsPacked(OpOperand &use) {
   Operation *owner = use.getOwner();
   if (auto contract = dyn_cast<ContractOp>(owner); contract && use.getOperandNumber() == 1)
     return parameterMatrix(use.get(), contract.getTransposeB()).has_value();
-  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, YieldOp, func::ReturnOp>(owner) ||
+  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, KeepOp, YieldOp, func::ReturnOp>(owner) ||
       (isa<AttentionOp>(owner) && use.getOperandNumber() < 3))
     return false;
   return parameterPieces(use.get()).has_value();
@@ -101,16 +101,18 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
         ownOperands(&op);
       else if (auto repeat = dyn_cast<RepeatOp>(op))
         ownInits(repeat);
+      else if (auto keep = dyn_cast<KeepOp>(op))
+        ownKept(keep);
     }
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-      if (isa<ConstantOp, ConcatOp, SliceOp, ReshapeOp, TransposeOp, ExpandOp, ParameterOp>(op) && op.use_empty())
+      if (isa<ConstantOp, ConcatOp, SliceOp, ReshapeOp, TransposeOp, ExpandOp, ParameterOp, RecallOp>(op) && op.use_empty())
         op.erase();
     if (auto yield = dyn_cast<YieldOp>(block.getTerminator()))
       ownYields(yield);
   }
 
   bool isStructure(Operation *op) {
-    if (isa<ParameterOp, RepeatOp, YieldOp, func::ReturnOp>(op))
+    if (isa<ParameterOp, RepeatOp, KeepOp, RecallOp, YieldOp, func::ReturnOp>(op))
       return true;
     if (isa<ConstantOp>(op))
       return llvm::all_of(op->getUsers(), [](Operation *user) { return isa<FusedOp, ContractOp>(user); });
@@ -159,6 +161,18 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
                                              use.getOwner()->isBeforeInBlock(repeat)));
       if (!sole)
         operand.set(copy(b, init));
+    }
+  }
+
+  /// A kernel writes what is kept into the session's memory: it must not belong to anybody else.
+  void ownKept(KeepOp keep) {
+    Value x = keep.getX();
+    bool sole = ownsMemory(x) && !isa<RepeatOp>(x.getDefiningOp()) && x.getParentBlock() == keep->getBlock();
+    for (Operation *user : x.getUsers())
+      sole = sole && (user == keep || !isa<KeepOp, RepeatOp, YieldOp, func::ReturnOp>(user));
+    if (!sole) {
+      OpBuilder b(keep);
+      keep.getXMutable().assign(copy(b, x));
     }
   }
 

@@ -16,9 +16,10 @@ namespace weft {
 
 /// Memory that holds one value, or several one after the other.
 struct Buffer {
-  enum class Place { arena, input, output, parameter };
+  enum class Place { arena, input, output, parameter, kept };
   Place place = Place::arena;
-  int index = 0;         ///< arena: number of its offset; input, output: number of the argument or result
+  int index = 0;         ///< arena: number of its offset; input, output: number of the argument or result; kept: of the KeptOp
+  llvm::SmallVector<mlir::Value> rounds;  ///< kept: the repeat rounds that choose the place, outermost first
   DimExpr bytes;         ///< arena only
   int first = 0, last = 0;  ///< positions of the launches between which it is live, both included
   std::string node;      ///< path of the node whose value it holds first

@@ -29,6 +29,8 @@ public:
   Planner(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) : hints(hints), panel(panel) {
     plan.func = func;
     plan.panel = panel;
+    for (auto op : func->getParentOfType<ModuleOp>().getOps<KeptOp>())
+      keptNumber.try_emplace(op.getSymName(), keptNumber.size());
   }
 
   EntryPlan run() {
@@ -38,6 +40,7 @@ public:
     number(body);
     end = position;
     findLastUses(body);
+    plan.func.walk([&](KeepOp keep) { keeps[keep.getX()] = keep; });
     auto ret = cast<func::ReturnOp>(body.getTerminator());
     for (OpOperand &operand : ret->getOpOperands()) {
       lastUse[operand.get()] = end;
@@ -97,8 +100,16 @@ private:
     return plan.buffers.size() - 1;
   }
 
-  /// A new result: the caller's output, or arena memory.
+  int defineKept(Value value, int at, StringRef name, ValueRange rounds) {
+    int buffer = define(value, at, Buffer::Place::kept, keptNumber.lookup(name));
+    plan.buffers[buffer].rounds.assign(rounds.begin(), rounds.end());
+    return buffer;
+  }
+
+  /// A new result: the caller's output, the session's kept values, or arena memory.
   int defineResult(Value value, int at) {
+    if (KeepOp keep = keeps.lookup(value))
+      return defineKept(value, at, keep.getKept(), keep.getIndices());
     auto output = outputs.find(value);
     if (output != outputs.end())
       return define(value, at, Buffer::Place::output, output->second);
@@ -129,6 +140,8 @@ private:
     for (Operation &op : block) {
       if (auto parameter = dyn_cast<ParameterOp>(op)) {
         define(parameter.getY(), start[&op], Buffer::Place::parameter, 0);
+      } else if (auto recall = dyn_cast<RecallOp>(op)) {
+        defineKept(recall.getY(), start[&op], recall.getKept(), recall.getIndices());
       } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
         assignRepeat(repeat);
       } else if (isKernel(&op)) {
@@ -164,7 +177,7 @@ private:
 
   /// Writes `result` over an operand that dies here, when the kernel reads that operand only where it writes.
   bool placeInPlace(Operation *op, Value result) {
-    if (outputs.count(result) || !isa<RankedTensorType>(result.getType()))
+    if (outputs.count(result) || keeps.count(result) || !isa<RankedTensorType>(result.getType()))
       return false;
     for (OpOperand &operand : op->getOpOperands()) {
       if (!canReplace(op, operand, result))
@@ -313,6 +326,8 @@ private:
   llvm::DenseMap<Operation *, int> start, finish;
   llvm::SmallDenseSet<Value> stacked;   ///< yielded values that lie in a stacked result
   llvm::DenseMap<Value, int> lastUse, outputs;
+  llvm::DenseMap<Value, KeepOp> keeps;    ///< by what they keep; each value is kept once
+  llvm::StringMap<int> keptNumber;
   llvm::DenseMap<int, unsigned> carriedAt; ///< buffer of a carried value of a repeat being assigned → its number
 };
 

@@ -8,6 +8,7 @@
 #include "emit/EmitHeader.h"
 #include "entry/BuildEntry.h"
 #include "entry/TrainKernels.h"
+#include "import/EntryInputs.h"
 #include "import/ImportGraph.h"
 #include "import/TrainGroups.h"
 #include "memory/EntryPlan.h"
@@ -132,6 +133,7 @@ private:
             if (!llvm::is_contained(names, part))
               names.push_back(part);
         }
+    addPrefills(names);
     // A training entry needs the one that evaluates it.
     for (size_t i = 0; i < names.size(); ++i)
       for (const EntryDesc &entry : model.entries)
@@ -152,6 +154,17 @@ private:
       return CompileResult::invalid;
     out.descriptorSymbol = descriptorSymbol(prefix);
     return CompileResult::ok;
+  }
+
+  /// A step that recalls what a prefill keeps is nothing without one.
+  void addPrefills(std::vector<std::string> &names) const {
+    for (const EntryDesc &entry : model.entries) {
+      if (!llvm::is_contained(names, entry.name))
+        continue;
+      std::vector<const EntryDesc *> prefills = prefillsOf(model, entry);
+      if (!prefills.empty() && llvm::none_of(prefills, [&](const EntryDesc *p) { return llvm::is_contained(names, p->name); }))
+        names.push_back(prefills.front()->name);
+    }
   }
 
   bool enabled(StringRef pass) const { return !options.disabledPasses.count(pass.str()); }
@@ -193,6 +206,9 @@ private:
     if (enabled("weft-fuse-projections"))
       pm.addPass(createFuseProjectionsPass());
     pm.addPass(createCSEPass());
+    // Products are as wide as they get, and steps and prefills still look alike.
+    if (enabled("weft-keep-values"))
+      pm.addPass(createKeepValuesPass());
     // Contractions take their epilogues before row kernels take what is left.
     pm.addPass(createFuseContractionPass());
     if (enabled("weft-fuse-rows"))
@@ -242,6 +258,9 @@ private:
     }
     if (training)
       describeTraining();
+    for (auto op : module->getOps<KeptOp>())
+      out.kept.push_back({op.getSymName().str(), tensorTypeOf(op.getType()), int64_t(op.getRounds()),
+                          elementCount(shapeOf(op.getType())) * DimExpr(int64_t(op.getRounds()) * elementBytes(cast<RankedTensorType>(op.getType()).getElementType()))});
     for (func::FuncOp func : module->getOps<func::FuncOp>()) {
       plans.push_back(planEntry(func, hints, panel));
       annotate(plans.back());
@@ -281,6 +300,12 @@ private:
       }
       if (training)
         variant.train = buildTrainKernels(model.train->optimizer, *variant.module, variant.cpu.info, variantPrefix);
+      if (variants.size() == 1 && !out.kept.empty()) {
+        SmallVector<Type> types;
+        for (auto op : module->getOps<KeptOp>())
+          types.push_back(op.getType());
+        writeShapeFunction(*variant.module, prefix + "_weft_kept_shapes", types, dims, module->getLoc());
+      }
       if (failed(verify(*variant.module))) {
         diagnostics.error(Position(), "internal error in stage tiling");
         return CompileResult::internal;
@@ -412,6 +437,12 @@ private:
       info.inputs.push_back({nameOf(func.getArgAttr(i, "weft.name")), tensorTypeOf(func.getArgumentTypes()[i])});
     for (unsigned i = 0; i < func.getNumResults(); ++i)
       info.outputs.push_back({nameOf(func.getResultAttr(i, "weft.name")), tensorTypeOf(func.getResultTypes()[i])});
+    func.walk([&](Operation *op) {
+      if (auto keep = dyn_cast<KeepOp>(op))
+        info.keeps.push_back(keptNumber(keep.getKept()));
+      else if (auto recall = dyn_cast<RecallOp>(op))
+        info.recalls.push_back(keptNumber(recall.getKept()));
+    });
     info.buffers = plan.arena.size();
     info.flops = flopsOf(func.getBody().front(), 1);
     for (int buffer : plan.arena) {
@@ -420,6 +451,10 @@ private:
     }
     out.arenas[info.name] = plan.arenaPlan;
     out.entries.push_back(std::move(info));
+  }
+
+  int keptNumber(StringRef name) const {
+    return llvm::find_if(out.kept, [&](const KeptInfo &kept) { return kept.name == name; }) - out.kept.begin();
   }
 
   static DimExpr flopsOf(Block &block, int64_t rounds) {
@@ -459,6 +494,7 @@ private:
       case Buffer::Place::input: return "input " + std::to_string(buffer.index);
       case Buffer::Place::output: return "output " + std::to_string(buffer.index);
       case Buffer::Place::parameter: return std::string("parameter");
+      case Buffer::Place::kept: return "kept " + std::to_string(buffer.index);
       }
       return std::string();
     };
@@ -501,6 +537,10 @@ private:
     d.hash = out.hash;
     d.embedded = options.embeddedWeights;
     d.training = training;
+    for (const KeptInfo &kept : out.kept)
+      d.kept.push_back({kept.name, kept.type, kept.rounds});
+    if (!out.kept.empty())
+      d.keptShapes = prefix + "_weft_kept_shapes";
     for (auto [i, info] : llvm::enumerate(out.entries)) {
       DescribedEntry entry;
       entry.entry = &entryOf(plans[i].func);
@@ -509,6 +549,8 @@ private:
       for (const TensorInfo &output : info.outputs)
         entry.outputs.emplace_back(output.name, output.type);
       entry.buffers = info.buffers;
+      entry.keeps = info.keeps;
+      entry.recalls = info.recalls;
       entry.shapes = variants.front()->entries[i].shapes;
       d.entries.push_back(std::move(entry));
     }
@@ -530,8 +572,9 @@ private:
     return d;
   }
 
-  HeaderInput header() const {
+  HeaderInput header() {
     HeaderInput h;
+    const std::vector<DescribedEntry> described = descriptor().entries;
     h.name = model.name;
     h.doc = model.doc;
     h.prefix = prefix;
@@ -540,7 +583,7 @@ private:
     h.dims = model.dims;
     for (const StateDesc &state : model.states)
       h.states.push_back(state.name);
-    for (const EntryInfo &info : out.entries) {
+    for (auto [number, info] : llvm::enumerate(out.entries)) {
       const EntryDesc &desc = *llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == info.name; });
       HeaderEntry entry;
       entry.name = info.name;
@@ -552,8 +595,11 @@ private:
         entry.outputs.push_back({output.name, output.type, false, false, 0, 0});
       entry.fixedDims = desc.fixedDims;
       entry.buffers = info.buffers;
-      if (!desc.states.empty() && !info.inputs.empty() && !info.inputs.front().type.shape.empty())
-        entry.batchDim = info.inputs.front().type.shape.front().name().value_or("");
+      for (auto [from, to] : {std::pair(&info.keeps, &entry.keeps), std::pair(&info.recalls, &entry.recalls)})
+        for (int kept : *from)
+          to->push_back({out.kept[kept].name, out.kept[kept].type, false, false, 0, 0});
+      if (int batch = desc.states.empty() ? -1 : sequenceDims(model, described, described[number]).batch; batch >= 0)
+        entry.batchDim = model.dims[batch].name;
       h.entries.push_back(std::move(entry));
     }
     for (const GenerateDesc &g : model.generates)

@@ -48,9 +48,18 @@ struct TensorInfo {
   TensorType type;
 };
 
+/// A value that prefills keep in the session for the steps that follow.
+struct KeptInfo {
+  std::string name;                            ///< path of the node that computes it, or the input that it is
+  TensorType type;                             ///< of one round
+  int64_t rounds = 1;
+  DimExpr bytes;                               ///< of all rounds
+};
+
 struct EntryInfo {
   std::string name;
   std::vector<TensorInfo> inputs, outputs;
+  std::vector<int> keeps, recalls;             ///< numbers of kept values that it writes, and reads
   DimExpr flops;                               ///< 2 · multiply-adds of contractions and attention
   int buffers = 0;
 };
@@ -62,6 +71,7 @@ struct CompiledModel {
   std::map<Stage, double> stageMs;
   uint64_t hash = 0;
   std::string descriptorSymbol;                ///< symbol of the weft_model_desc: "<prefix>_weft_model"
+  std::vector<KeptInfo> kept;
   std::vector<EntryInfo> entries;
   std::vector<KernelInfo> kernels;
   std::vector<BufferInfo> buffers;              ///< of each entry in the order of its arena indices

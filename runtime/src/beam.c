@@ -2,6 +2,8 @@
  * The first that continues a hypothesis keeps its row, so rows that are read are never written. */
 #include "generate.h"
 
+#include "kept.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -228,6 +230,7 @@ weft_status weft_generation_beams(weft_generation *g) {
   if (status) return status;
   start(g);
   expand(g, prompts);
+  weft_kept_spread(g->session, g->desc->step, prompts, g->options.beams);
   int32_t index = g->desc->prefill;
   for (int64_t step = 0; !status && g->running > 0; ++step) {
     for (int64_t b = 0; !status && b < prompts; ++b)
@@ -237,6 +240,7 @@ weft_status weft_generation_beams(weft_generation *g) {
     if (!status && g->running > 0) status = weft_generation_step(g);
   }
   collapse(g, prompts);
+  weft_kept_gather(g->session, g->desc->step, prompts, g->options.beams);
   if (!status) give_results(g, prompts);
   return status;
 }

@@ -1,6 +1,8 @@
 /* Generation: prompts through the prefill entry, then one token at a time through the step entry. */
 #include "generate.h"
 
+#include "kept.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -37,7 +39,7 @@ static weft_status check_entry(generation *g, const weft_entry_desc *entry) {
   if (!g->options.dims)
     for (int32_t d = 0; d < g->session->desc->dims; ++d)
       if (d != entry->token_dim && d != entry->batch_dim && !(entry->fixed_dims && entry->fixed_dims[d]) &&
-          g->session->model->mentioned[(entry - g->session->desc->entry) * g->session->desc->dims + d])
+          g->session->model->mentioned[(entry - g->session->desc->entry) * g->session->desc->dims + d] == WEFT_MENTIONED)
         return fail(g, WEFT_ERR_ARGUMENT, "expected the sizes of the other dims in the options");
   return WEFT_OK;
 }
@@ -61,6 +63,8 @@ static weft_status check_options(generation *g) {
     return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected beams of at least 1 but got %lld", model, name, (long long)o->beams);
   if (o->sample == WEFT_SAMPLE_BEAM && !isfinite(o->length_penalty))
     return weft_fail(&g->session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a finite length_penalty but got %g", model, name, o->length_penalty);
+  if (o->sample == WEFT_SAMPLE_BEAM && !weft_kept_has_rows(g->session->model, g->desc->step))
+    return fail(g, WEFT_ERR_UNSUPPORTED, "expected kept values with sequences as their first axis for beam search");
   if (o->stops < 0 || (o->stops && !o->stop)) return fail(g, WEFT_ERR_ARGUMENT, "expected `stop` to hold `stops` tokens");
   return WEFT_OK;
 }
@@ -120,7 +124,8 @@ static weft_status plan_call(generation *g, int32_t index, int64_t tokens) {
   const weft_entry_plan *plan = &g->session->plans[index];
   int64_t dims[MOST_DIMS];
   call_dims(g, entry, tokens, dims);
-  weft_status status = weft_prepare_plan(g->session, index, dims);
+  weft_status status = weft_kept_present(g->session, index);
+  if (!status) status = weft_prepare_plan(g->session, index, weft_kept_dims(g->session, index, dims));
   if (status) return status;
   bool good = plan->elements[entry->inputs] * (int64_t)weft_dtype_size(entry->output[0].dtype) <= g->room->logits_bytes, found = false;
   for (int32_t i = 0; i < entry->inputs; ++i) {

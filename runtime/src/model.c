@@ -13,7 +13,7 @@ static weft_status check_abi(weft_model *model) {
   if (desc->abi_version != WEFT_ABI_VERSION || desc->desc_bytes != sizeof *desc)
     return weft_fail(&model->error, WEFT_ERR_ABI, "the object has interface version %u but the runtime has version %u", desc->abi_version,
                      WEFT_ABI_VERSION);
-  if (!desc->name || desc->dims < 0 || desc->inputs < 0 || desc->params < 0 || desc->states < 0 || desc->states > 64 ||
+  if (!desc->name || desc->kepts < 0 || (desc->kepts && !desc->kept_shapes) || desc->dims < 0 || desc->inputs < 0 || desc->params < 0 || desc->states < 0 || desc->states > 64 ||
       desc->entries < 0 || desc->generates < 0 || desc->variants < 1 || desc->sites < 0)
     return weft_fail(&model->error, WEFT_ERR_ABI, "the object is damaged: its descriptor makes no sense");
   return WEFT_OK;
@@ -59,12 +59,44 @@ static bool tensor_mentions(const weft_tensor_desc *tensor, int32_t dim, const c
   return false;
 }
 
+static bool good_numbers(const int32_t *numbers, int32_t count, int32_t below) {
+  for (int32_t i = 0; i < count; ++i)
+    if (numbers[i] < 0 || numbers[i] >= below) return false;
+  return count >= 0;
+}
+
+/* Where the dims of kept values stand. Their entries are checked. */
+static void describe_kept(weft_model *model) {
+  const weft_model_desc *desc = model->desc;
+  for (int32_t k = 0; k < desc->kepts; ++k) {
+    model->kept_row_dim[k] = -1;
+    for (int32_t d = 0; d < desc->dims; ++d) model->kept_mentions[(int64_t)k * desc->dims + d] = tensor_mentions(&desc->kept[k].tensor, d, desc->dim[d].name);
+  }
+  for (int32_t e = 0; e < desc->entries; ++e) {
+    const weft_entry_desc *entry = &desc->entry[e];
+    for (int32_t i = 0; i < entry->keeps; ++i) {
+      weft_tensor_desc rest = desc->kept[entry->keep[i]].tensor;
+      if (entry->batch_dim < 0 || !rest.rank || rest.dims[0] != entry->batch_dim) continue;
+      /* The same without its first axis. */
+      --rest.rank;
+      memmove(rest.dims, rest.dims + 1, sizeof rest.dims - sizeof *rest.dims);
+      rest.axes = rest.axes ? rest.axes + 1 : NULL;
+      if (!tensor_mentions(&rest, entry->batch_dim, desc->dim[entry->batch_dim].name)) model->kept_row_dim[entry->keep[i]] = entry->batch_dim;
+    }
+    for (int32_t i = 0; i < entry->recalls; ++i)
+      for (int32_t d = 0; d < desc->dims; ++d)
+        if (model->kept_mentions[(int64_t)entry->recall[i] * desc->dims + d] && !model->mentioned[(int64_t)e * desc->dims + d])
+          model->mentioned[(int64_t)e * desc->dims + d] = WEFT_MENTIONED_KEPT;
+  }
+}
+
 static weft_status check_entries(weft_model *model) {
   const weft_model_desc *desc = model->desc;
   for (int32_t e = 0; e < desc->entries; ++e) {
     const weft_entry_desc *entry = &desc->entry[e];
     bool good = entry->inputs >= 0 && entry->outputs >= 0 && entry->buffers >= 0 && entry->token_dim < desc->dims &&
                 entry->batch_dim < desc->dims && (desc->states == 64 || !(entry->states >> desc->states));
+    good = good && good_numbers(entry->keep, entry->keeps, desc->kepts) && good_numbers(entry->recall, entry->recalls, desc->kepts);
     for (int32_t i = 0; good && i < entry->inputs; ++i) good = entry->input_index[i] >= 0 && entry->input_index[i] < desc->inputs;
     if (!good) return weft_fail(&model->error, WEFT_ERR_ABI, "%s: the object is damaged: entry '%s' makes no sense", desc->name, entry->name);
     for (int32_t d = 0; d < desc->dims; ++d) {
@@ -139,19 +171,23 @@ static weft_status open_model(weft_model *model) {
   if (status) return status;
   const weft_model_desc *desc = model->desc;
   int64_t params = desc->params * (int64_t)sizeof(weft_param_state), views = model->variant->views * (int64_t)sizeof(void *),
-          table = uses * (int64_t)sizeof(weft_use), named = (int64_t)desc->entries * desc->dims;
-  model->handle_bytes = params + views + table + named;
+          table = uses * (int64_t)sizeof(weft_use), named = (int64_t)desc->entries * desc->dims, kept_named = (int64_t)desc->kepts * desc->dims,
+          rows = desc->kepts * (int64_t)sizeof(int32_t);
+  model->handle_bytes = params + views + table + rows + named + kept_named;
   char *at = weft_allocate(&model->allocator, model->handle_bytes);
   if (!at) return weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", desc->name);
   memset(at, 0, (size_t)model->handle_bytes);
   model->params = (weft_param_state *)at;
   model->uses = (weft_use *)(at + params);
   model->views = (const void **)(at + params + table);
-  model->mentioned = (unsigned char *)(at + params + table + views);
+  model->kept_row_dim = (int32_t *)(at + params + table + views);
+  model->mentioned = (unsigned char *)(at + params + table + views + rows);
+  model->kept_mentions = model->mentioned + named;
   status = check_params(model);
   if (!status) status = weft_check_views(model);
   if (!status) status = check_entries(model);
   if (status) return status;
+  describe_kept(model);
   for (int32_t v = 0; v < model->variant->views; ++v)
     for (int32_t i = 0; i < model->variant->view[v].sources; ++i)
       ++model->params[model->variant->sources[model->variant->view[v].first_source + i].param].uses;

@@ -12,6 +12,9 @@
 
 #define WEFT_MODEL_MAGIC 0x4c444f4du
 
+/* Where a dim of an entry stands: in its inputs and outputs, or only in what it recalls, so that the caller may leave it out. */
+enum { WEFT_NOT_MENTIONED = 0, WEFT_MENTIONED = 1, WEFT_MENTIONED_KEPT = 2 };
+
 /* One place where a parameter's elements stand in a packed view. */
 typedef struct weft_use {
   int32_t view, source;
@@ -38,7 +41,9 @@ struct weft_model {
   weft_param_state *params; /* [desc->params] */
   weft_use *uses;
   const void **views;       /* [variant->views]; NULL until the weights are allocated */
-  unsigned char *mentioned; /* [entries][dims]: the entry's shapes name the dim */
+  unsigned char *mentioned; /* [entries][dims] WEFT_MENTIONED_*: where the entry's shapes name the dim */
+  unsigned char *kept_mentions; /* [kepts][dims]: the kept value's shape names the dim */
+  int32_t *kept_row_dim;    /* [kepts] the dim that counts sequences, if it is the first axis and in no other; or -1 */
   void *weights;            /* one block: parameters that are kept, then packed views */
   int64_t weights_bytes;
 };

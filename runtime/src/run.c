@@ -1,5 +1,5 @@
 /* The call of an entry: checks, floating-point state, threads, and nothing else between the caller and the kernels. */
-#include "session.h"
+#include "kept.h"
 
 #include "cpu.h"
 
@@ -270,7 +270,9 @@ weft_status weft_run_entry(weft_session *session, int32_t index, const int64_t *
     status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s: expected an entry 0..%d but got %d", desc->name, desc->entries - 1, index);
   else if (desc->dims && !dims)
     status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected sizes", desc->name, desc->entry[index].name);
-  if (!status) status = weft_prepare_plan(session, index, dims);
+  if (!status) status = weft_kept_present(session, index);
+  if (!status) status = weft_prepare_plan(session, index, weft_kept_dims(session, index, dims));
+  if (!status) status = weft_kept_fits(session, index);
   if (!status && lengths_given) status = check_valid(session, index);
   if (!status) status = check_inputs(session, index, inputs);
   if (!status) status = check_outputs(session, index, outputs);
@@ -287,6 +289,7 @@ weft_status weft_run_entry(weft_session *session, int32_t index, const int64_t *
   exec->arena = session->arena;
   exec->offsets = session->plans[index].offsets;
   exec->caches = session->caches;
+  exec->kept = session->kept;
   exec->valid = valid;
   exec->scratch = session->scratch;
   exec->scratch_bytes = session->scratch_bytes;
@@ -295,11 +298,13 @@ weft_status weft_run_entry(weft_session *session, int32_t index, const int64_t *
   exec->threads = session->options.trace && session->thread_count == 1 ? 2 : session->thread_count;
   exec->fault[0] = 0;
   exec->runtime = session;
+  weft_kept_begin(session, index);
   unsigned state = weft_enter_float_state();
   session->model->variant->entry[index](exec);
   weft_leave_float_state(state);
   if (exec->fault[0]) return report_fault(session, index, exec->fault);
   if (desc->entry[index].states) advance(session, index, valid);
+  weft_kept_end(session, index);
   return WEFT_OK;
 }
 

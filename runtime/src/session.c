@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "checked.h"
+#include "kept.h"
 #include "memory.h"
 
 #include <string.h>
@@ -24,6 +25,7 @@ typedef struct extents {
   int64_t *max_dims;  /* [dims] */
   int64_t arena, scratch, batch, most_inputs;
   int64_t *fill;      /* [inputs] bytes of optional inputs */
+  int64_t *kept;      /* [kepts] bytes of one round */
   int64_t *logits;    /* [generates] bytes of the larger output */
   int64_t *vocabulary;/* [generates] */
   int64_t *tokens;    /* [generates] bytes of the largest token input */
@@ -66,9 +68,16 @@ static weft_status measure_entry(const weft_model *model, int32_t e, extents *x,
   return WEFT_OK;
 }
 
+static weft_status measure_kept(const weft_model *model, extents *x, int64_t *numbers, weft_error *error) {
+  for (int32_t k = 0; k < model->desc->kepts; ++k)
+    if (!weft_kept_bytes(model->desc, x->max_dims, numbers, k, &x->kept[k]) || !weft_ck_align(x->kept[k], WEFT_ALIGNMENT, &x->kept[k]))
+      return weft_fail(error, WEFT_ERR_LIMIT, "%s: these sizes are too large", model->desc->name);
+  return WEFT_OK;
+}
+
 static weft_status measure(const weft_model *model, const int64_t *max_dims, extents *x, weft_error *error) {
   const weft_model_desc *desc = model->desc;
-  int64_t most = 0, fixed = desc->dims + desc->inputs + 3 * (int64_t)desc->generates;
+  int64_t most = weft_kept_axes(desc), fixed = desc->dims + desc->inputs + desc->kepts + 3 * (int64_t)desc->generates;
   memset(x, 0, sizeof *x);
   for (int32_t e = 0; e < desc->entries; ++e) {
     const weft_entry_desc *entry = &desc->entry[e];
@@ -80,11 +89,13 @@ static weft_status measure(const weft_model *model, const int64_t *max_dims, ext
   memset(x->memory, 0, (size_t)x->memory_bytes);
   x->max_dims = x->memory;
   x->fill = x->max_dims + desc->dims;
-  x->logits = x->fill + desc->inputs;
+  x->kept = x->fill + desc->inputs;
+  x->logits = x->kept + desc->kepts;
   x->vocabulary = x->logits + desc->generates;
   x->tokens = x->vocabulary + desc->generates;
   weft_status status = weft_check_max_dims(model, max_dims, x->max_dims, error);
   for (int32_t e = 0; !status && e < desc->entries; ++e) status = measure_entry(model, e, x, x->tokens + desc->generates, error);
+  if (!status) status = measure_kept(model, x, x->tokens + desc->generates, error);
   return status;
 }
 
@@ -167,6 +178,17 @@ static void lay_cache(weft_session *session, cursor *c, const weft_model_desc *d
   }
 }
 
+static void lay_kept(weft_session *session, cursor *c, const weft_model_desc *desc, const extents *x, int32_t k) {
+  int64_t bytes = 0;
+  c->good = c->good && weft_ck_mul(x->kept[k], desc->kept[k].rounds, &bytes);
+  weft_kept kept = {take(c, bytes, 1), x->kept[k]};
+  weft_kept_state state = {false, take(c, desc->dims, sizeof(int64_t)), 0, 0};
+  if (session && c->good) {
+    session->kept[k] = kept;
+    session->kept_states[k] = state;
+  }
+}
+
 /* Walks over everything a session holds; `session` NULL: measure. */
 static void lay_out(weft_session *session, cursor *c, const weft_model *model, const extents *x, int64_t threads) {
   const weft_model_desc *desc = model->desc;
@@ -197,6 +219,11 @@ static void lay_out(weft_session *session, cursor *c, const weft_model *model, c
     }
   }
   for (int32_t i = 0; i < desc->states; ++i) lay_cache(session, c, desc, x, i);
+  s->kept = take(c, desc->kepts, sizeof(weft_kept));
+  s->kept_states = take(c, desc->kepts, sizeof(weft_kept_state));
+  s->kept_sizes = take(c, weft_kept_axes(desc), sizeof(int64_t));
+  s->call_dims = take(c, desc->dims, sizeof(int64_t));
+  for (int32_t k = 0; k < desc->kepts; ++k) lay_kept(session, c, desc, x, k);
   s->arena = take(c, x->arena, 1);
   s->arena_bytes = x->arena;
 }

@@ -72,6 +72,14 @@ typedef struct weft_generate_room {
   weft_beam_room beam;
 } weft_generate_room;
 
+/* What a session knows of a kept value. */
+typedef struct weft_kept_state {
+  bool present;
+  int64_t *dims;     /* [dims] of the call that kept it */
+  int64_t rows;      /* sequences that it has, and their bytes; 0 where none are counted */
+  int64_t row_bytes;
+} weft_kept_state;
+
 struct weft_session {
   uint32_t magic;
   weft_status created; /* not WEFT_OK: the handle only holds the error */
@@ -94,6 +102,10 @@ struct weft_session {
   int64_t *fill_bytes;
   weft_cache *caches;        /* [states] */
   int64_t *capacities_bytes; /* [states] */
+  weft_kept *kept;           /* [kepts] */
+  weft_kept_state *kept_states;
+  int64_t *kept_sizes;       /* of all axes of all kept values */
+  int64_t *call_dims;        /* [dims] of the next call */
   int64_t batch;             /* sequences of the caches */
   int32_t *valid;            /* [batch] for the next call */
   int64_t valid_count;       /* -1: all tokens are real */

@@ -1,5 +1,5 @@
 /* The caches of a session: how long each sequence is, and how it becomes shorter. */
-#include "session.h"
+#include "kept.h"
 
 weft_status weft_session_set_valid(weft_session *session, const int32_t *valid, int64_t count) {
   weft_status status = weft_session_enter(session);
@@ -22,6 +22,7 @@ weft_status weft_session_reset(weft_session *session) {
   if (status) return status;
   for (int32_t s = 0; s < session->desc->states; ++s)
     for (int64_t b = 0; b < session->batch; ++b) session->caches[s].lengths[b] = 0;
+  weft_kept_forget(session);
   session->valid_count = -1;
   weft_session_leave(session);
   return WEFT_OK;

@@ -221,3 +221,29 @@ func.func @a_larger_mask_stays(%x: tensor<8xf32>, %v: tensor<f32>) -> tensor<2x8
   %0 = weft.masked_fill %x, %m, %v : (tensor<8xf32>, tensor<2x8xi1>, tensor<f32>) -> tensor<2x8xf32>
   return %0 : tensor<2x8xf32>
 }
+
+// CHECK-LABEL: func @a_value_that_no_round_changes_is_not_carried(
+// CHECK-NEXT: %[[Y:.*]] = weft.repeat 4 "i"(%arg0) : (tensor<9xf32>) -> tensor<9xf32> {
+// CHECK-NEXT: ^bb0(%{{.*}}: index, %[[H:.*]]: tensor<9xf32>):
+// CHECK-NEXT: %[[S:.*]] = weft.add %[[H]], %arg1
+// CHECK-NEXT: weft.yield %[[S]] : tensor<9xf32>
+// CHECK-NEXT: }
+// CHECK-NEXT: return %arg1, %[[Y]]
+func.func @a_value_that_no_round_changes_is_not_carried(%x: tensor<9xf32>, %m: tensor<9xf32>) -> (tensor<9xf32>, tensor<9xf32>) {
+  %0, %1 = weft.repeat 4 "i"(%m, %x) : (tensor<9xf32>, tensor<9xf32>) -> (tensor<9xf32>, tensor<9xf32>) {
+  ^bb0(%i: index, %k: tensor<9xf32>, %h: tensor<9xf32>):
+    %s = weft.add %h, %k : (tensor<9xf32>, tensor<9xf32>) -> tensor<9xf32>
+    weft.yield %k, %s : tensor<9xf32>, tensor<9xf32>
+  }
+  return %0, %1 : tensor<9xf32>, tensor<9xf32>
+}
+
+// CHECK-LABEL: func @values_that_change_places_are_carried(
+// CHECK-NEXT: weft.repeat 4 "i"(%arg0, %arg1)
+func.func @values_that_change_places_are_carried(%x: tensor<9xf32>, %m: tensor<9xf32>) -> tensor<9xf32> {
+  %0, %1 = weft.repeat 4 "i"(%x, %m) : (tensor<9xf32>, tensor<9xf32>) -> (tensor<9xf32>, tensor<9xf32>) {
+  ^bb0(%i: index, %a: tensor<9xf32>, %b: tensor<9xf32>):
+    weft.yield %b, %a : tensor<9xf32>, tensor<9xf32>
+  }
+  return %0 : tensor<9xf32>
+}

@@ -866,3 +866,45 @@ func.func @contract_results(%x: !x) {
   }
   return
 }
+
+// -----
+
+//===-- kept values --------------------------------------------------------------------------------------------------===//
+
+// expected-error@+1 {{expected at least one round but got 0}}
+weft.kept @memory rounds 0 : tensor<4xf32>
+
+// -----
+
+func.func @keep_undeclared(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected a declared kept value but got 'memory'}}
+  weft.keep %x in @memory : tensor<4xf32>
+  return
+}
+
+// -----
+
+weft.kept @memory rounds 1 : tensor<4xf32>
+func.func @recall_another_type() {
+  // expected-error@+1 {{expected type 'tensor<4xf32>' but got 'tensor<5xf32>'}}
+  %0 = weft.recall @memory : tensor<5xf32>
+  return
+}
+
+// -----
+
+weft.kept @memory rounds 3 : tensor<4xf32>
+func.func @recall_without_its_rounds() {
+  // expected-error@+1 {{expected 3 rounds but got 1}}
+  %0 = weft.recall @memory : tensor<4xf32>
+  return
+}
+
+// -----
+
+weft.kept @memory rounds 3 : tensor<4xf32>
+func.func @keep_by_another_index(%x: tensor<4xf32>, %i: index) {
+  // expected-error@+1 {{expected rounds of repeats as indices}}
+  weft.keep %x in @memory[%i] : tensor<4xf32>
+  return
+}

@@ -302,3 +302,21 @@ func.func @structure(%x: !x, %w: tensor<16x16xf32>) -> !x {
   }
   return %2 : !x
 }
+
+weft.kept @memory rounds 1 : !x
+weft.kept @layers.kv rounds 12 : !x
+
+// CHECK: weft.kept @memory rounds 1 : tensor<
+// CHECK: weft.kept @layers.kv rounds 12 : tensor<
+// CHECK-LABEL: func @kept_values(
+func.func @kept_values(%x: !x) -> !x {
+  // CHECK: weft.keep %arg0 in @memory : tensor<
+  weft.keep %x in @memory : !x
+  %0 = weft.repeat 12 "i"(%x) : (!x) -> !x {
+  ^bb0(%i: index, %h: !x):
+    // CHECK: weft.recall @layers.kv[%{{.*}}] : tensor<
+    %kv = weft.recall @layers.kv[%i] : !x
+    weft.yield %kv : !x
+  }
+  return %0 : !x
+}

@@ -2,6 +2,9 @@
 // The two runs of the object must give the same bits; NaN is compared by its bits too.
 #include "Check.h"
 
+#include "import/EntryInputs.h"
+
+#include <algorithm>
 #include <cstring>
 
 namespace weft::e2e {
@@ -47,6 +50,31 @@ void Checker::open(const std::map<std::string, int64_t> &maxDims) {
   }
 }
 
+void Checker::recall(const CallSpec &spec, RunOptions &options) const {
+  for (const EntryDesc &entry : desc.entries) {
+    std::vector<std::string> names;
+    if (entry.name != spec.entry || prefillsOf(desc, entry, &names).empty())
+      continue;
+    for (const InputDesc &input : desc.inputs) {
+      if (std::find(names.begin(), names.end(), input.name) == names.end())
+        continue;
+      options.inputs.erase(input.name);
+      if (auto found = kept.find(entry.name); found != kept.end() && found->second.count(input.name))
+        options.inputs[input.name] = found->second.at(input.name);
+      for (const DimExpr &size : input.type.shape) // the input shows its sizes
+        for (const std::string &dim : size.names())
+          options.dims.erase(dim);
+    }
+  }
+}
+
+void Checker::keep(const CallSpec &spec) {
+  for (const EntryDesc &step : desc.entries)
+    for (const EntryDesc *prefill : prefillsOf(desc, step))
+      if (prefill->name == spec.entry)
+        kept[step.name] = spec.inputs;
+}
+
 void Checker::call(const CallSpec &spec, const std::string &label) {
   RunOptions options;
   options.entry = spec.entry;
@@ -57,11 +85,15 @@ void Checker::call(const CallSpec &spec, const std::string &label) {
   if (spec.reset) {
     caches.clear();
     naiveCaches.clear();
+    kept.clear();
   }
+  recall(spec, options);
   options.caches = &caches;
   RunResult expected = runReference(desc, options);
   if (!expected.ok() && spec.expectedError.empty())
     return fail(label, "interpreter: " + expected.error);
+  if (expected.ok())
+    keep(spec);
   options.caches = &naiveCaches;
   options.arithmetic = Arithmetic::f32;
   RunResult naive = runReference(desc, options);

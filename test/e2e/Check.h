@@ -39,6 +39,9 @@ public:
   void call(const CallSpec &spec, const std::string &label);
 
 private:
+  /// A step takes no inputs that are kept: the interpreter gets those of the prefill before.
+  void recall(const CallSpec &spec, reference::RunOptions &options) const;
+  void keep(const CallSpec &spec);
   void fail(const std::string &label, const std::string &text) { tally.failures.push_back(label + ": " + text); }
 
   const ModelDesc &desc;
@@ -49,6 +52,7 @@ private:
   std::unique_ptr<Session> one, two;
   std::map<std::string, int64_t> opened;
   std::map<std::string, reference::KvCache> caches, naiveCaches;
+  std::map<std::string, Tensors> kept;  ///< by step: the inputs of the last call of one of its prefills
 };
 
 }  // namespace weft::e2e

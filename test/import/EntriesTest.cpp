@@ -1,6 +1,8 @@
 // Entries and generation: defaults, bound states, fixed dims, gradients, token inputs.
 #include "Helpers.h"
 
+#include "import/EntryInputs.h"
+
 using namespace weft;
 using namespace weft::test;
 
@@ -113,6 +115,48 @@ TEST(Generate, Mistakes) {
                "above 0 and up to 1");
   EXPECT_ERROR(generate(R"("prefill": "p", "step": "s", "max_new_tokens": 4, "sample": {"kind": "beam", "beams": 0})"),
                "beams: expected at least 1");
+}
+
+/// Of step `s`: its prefills, then the inputs that they keep for it.
+std::string split(const std::string &inputs, const std::string &nodes, const std::string &entries) {
+  Reading got = readParts(inputs, nodes, "y", "\"entries\": {" + entries + "},");
+  EXPECT_READS(got);
+  for (const EntryDesc &entry : got->entries) {
+    std::vector<std::string> kept;
+    std::string text;
+    if (entry.name != "s")
+      continue;
+    for (const EntryDesc *prefill : prefillsOf(*got, entry, &kept))
+      text += (text.empty() ? "" : " ") + prefill->name;
+    for (const std::string &name : kept)
+      text += " +" + name;
+    return text;
+  }
+  return "no step";
+}
+
+const char *kStepNodes = R"({"id": "e", "op": "embedding", "in": "i", "rows": 9, "features": 8}, {"id": "z", "op": "add", "in": ["e", "c"]},
+  {"id": "y", "op": "attention", "in": ["z", "z", "z"], "heads": 2, "causal": true, "cache": {"state": "kv", "layer": 0}})";
+
+TEST(Entries, StepsHaveThePrefillsOfTheirStates) {
+  const std::string inputs = "i:i32[B,T] c:f32[B,1,8]", step = R"("s": {"state": "kv", "dims": {"T": 1}})";
+  EXPECT_EQ(split(inputs, kStepNodes, R"("f": {}, "p": {"state": "kv"}, "q": {"state": "kv"}, )" + step), "p q +c");
+  EXPECT_EQ(split(inputs, kStepNodes, R"("f": {}, )" + step), "");
+}
+
+TEST(Entries, AStepFixesOnlyWhatItStepsAlong) {
+  const std::string inputs = "i:i32[B,T] c:f32[B,1,8]";
+  EXPECT_EQ(split(inputs, kStepNodes, R"("p": {"state": "kv", "dims": {"T": 4}}, "s": {"state": "kv", "dims": {"T": 1}})"), "");
+  EXPECT_EQ(split(inputs, kStepNodes, R"("p": {"state": "kv"}, "s": {"state": "kv", "dims": {"B": 2, "T": 1}})"), "");
+  // Both fix B: the step steps along T. Where the prefill leaves B free, sequences are stepped, too: c is none to keep.
+  EXPECT_EQ(split(inputs, kStepNodes, R"("q": {"state": "kv"}, "p": {"state": "kv", "dims": {"B": 1}}, "s": {"state": "kv", "dims": {"B": 1, "T": 1}})"), "p +c");
+  EXPECT_EQ(split(inputs, kStepNodes, R"("q": {"state": "kv"}, "s": {"state": "kv", "dims": {"B": 1, "T": 1}})"), "");
+}
+
+TEST(Entries, NothingIsKeptWhereAllInputsAreStepped) {
+  const std::string entries = R"("p": {"state": "kv"}, "s": {"state": "kv", "dims": {"T": 1}})";
+  EXPECT_EQ(split("i:i32[B,T] c:f32[B,T,8]", kStepNodes, entries), "");
+  EXPECT_EQ(split("i:i32[B,T]", kNodes, R"("p": {"state": "kv"}, "s": {"state": "kv", "dims": {"B": 1}})"), "");
 }
 
 } // namespace

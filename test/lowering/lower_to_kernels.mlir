@@ -110,3 +110,38 @@ func.func @stacked(%x: !x) -> tensor<3x?x4xf32, #weft.dims<"B">> {
   %s = weft.add %y#1, %y#2 : (tensor<3x?x4xf32, #weft.dims<"B">>, tensor<3x?x4xf32, #weft.dims<"B">>) -> tensor<3x?x4xf32, #weft.dims<"B">>
   return %s : tensor<3x?x4xf32, #weft.dims<"B">>
 }
+
+// -----
+
+weft.kept @v rounds 1 : tensor<8xf32>
+
+// CHECK-LABEL: func @a_kernel_writes_what_is_kept
+func.func @a_kernel_writes_what_is_kept(%x: tensor<8xf32>) -> tensor<8xf32> {
+  // CHECK-NEXT: %[[V:.*]] = weft.fused(%arg0)
+  // CHECK: weft.exp
+  // CHECK: weft.keep %[[V]] in @v
+  // CHECK-NEXT: weft.fused(%[[V]])
+  %v = weft.exp %x : tensor<8xf32>
+  weft.keep %v in @v : tensor<8xf32>
+  %y = weft.neg %v : tensor<8xf32>
+  return %y : tensor<8xf32>
+}
+
+// -----
+
+weft.kept @v rounds 1 : tensor<8xf32>
+weft.kept @w rounds 1 : tensor<8xf32>
+
+// CHECK-LABEL: func @results_and_arguments_are_copied_to_be_kept
+func.func @results_and_arguments_are_copied_to_be_kept(%x: tensor<8xf32>) -> tensor<8xf32> {
+  // CHECK-NEXT: %[[C:.*]] = weft.fused(%arg0)
+  // CHECK: weft.keep %[[C]] in @w
+  // CHECK: %[[V:.*]] = weft.fused(%arg0)
+  // CHECK: %[[D:.*]] = weft.fused(%[[V]])
+  // CHECK: weft.keep %[[D]] in @v
+  // CHECK-NEXT: return %[[V]]
+  weft.keep %x in @w : tensor<8xf32>
+  %v = weft.exp %x : tensor<8xf32>
+  weft.keep %v in @v : tensor<8xf32>
+  return %v : tensor<8xf32>
+}

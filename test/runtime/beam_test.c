@@ -77,16 +77,16 @@ static const weft_tensor_desc output_list[] = {{"logits", b1v, 3, WEFT_F32, {B, 
 static const int32_t input_indices[] = {0};
 static const int64_t fixed[] = {0, 1};
 static const weft_state_desc state_list[] = {{"kv", LAYERS, HEADS, WIDTH, CAPACITY, WEFT_F16}};
-static const weft_entry_desc entry_list[] = {{"prefill", 1, 1, input_indices, output_list, 1, T, B, NULL, 0, 1, shapes},
-                                             {"step", 1, 1, input_indices, output_list, 1, T, B, fixed, 0, 1, shapes}};
+static const weft_entry_desc entry_list[] = {{"prefill", 1, 1, input_indices, output_list, 1, T, B, NULL, 0, 1, 0, 0, NULL, NULL, shapes},
+                                             {"step", 1, 1, input_indices, output_list, 1, T, B, fixed, 0, 1, 0, 0, NULL, NULL, shapes}};
 static const weft_entry_fn function_list[] = {run, run};
 static const weft_plan_fn plan_list[] = {plan, plan};
 static const weft_variant_desc variant_list[] = {{"baseline", 0, 0, NULL, NULL, function_list, plan_list}};
 static const int64_t stop_list[] = {4};
 static const weft_generate_desc generate_list[] = {{"generate", 0, 1, 0, 4, stop_list, 1, WEFT_SAMPLE_BEAM, 1, 1, 0.5, 0, 3, 0}};
 static const weft_model_desc description = {
-    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 44, "lines", "by hand", 2, 1, 0, 1, 2, 1, 1, 0,
-    dim_list, input_list, NULL, state_list, entry_list, generate_list, variant_list, NULL, NULL, NULL, 0,
+    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 44, "lines", "by hand", 2, 1, 0, 1, 0, 2, 1, 1, 0,
+    dim_list, input_list, NULL, state_list, NULL, entry_list, generate_list, variant_list, NULL, NULL, NULL, NULL, 0,
 };
 static weft_model *model;
 static weft_session *session;

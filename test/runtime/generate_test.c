@@ -350,8 +350,8 @@ static void generates_with_other_types(void) {
   static const int32_t first[] = {0, 1};
   static const int64_t fixed[] = {0, 1, 0};
   static const weft_state_desc states[] = {{"kv", 1, 1, 2, 20, WEFT_F16}, {"extra", 1, 1, 1, 30, WEFT_F32}};
-  weft_entry_desc entries[] = {{"prefill", 2, 1, first, all_rows, 3, OTHER_T, OTHER_B, NULL, 0, 0, other_prefill_shapes},
-                               {"step", 1, 1, first, one_row, 3, OTHER_T, OTHER_B, fixed, 0, 0, other_step_shapes}};
+  weft_entry_desc entries[] = {{"prefill", 2, 1, first, all_rows, 3, OTHER_T, OTHER_B, NULL, 0, 0, 0, 0, NULL, NULL, other_prefill_shapes},
+                               {"step", 1, 1, first, one_row, 3, OTHER_T, OTHER_B, fixed, 0, 0, 0, 0, NULL, NULL, other_step_shapes}};
   static const weft_entry_fn functions[] = {other_prefill, other_step};
   static const weft_plan_fn plans[] = {other_plan, other_plan};
   static const weft_variant_desc variants[] = {{"baseline", 0, 0, NULL, NULL, functions, plans}};

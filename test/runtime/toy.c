@@ -167,11 +167,11 @@ static const int32_t forward_inputs[] = {0, 1}, cached_inputs[] = {0}, scaled_in
 static const int64_t decode_fixed[] = {0, 1, 0};
 
 static const weft_entry_desc entries[] = {
-    {"forward", 2, 1, forward_inputs, all_logits, 0, -1, -1, NULL, 1, 0, forward_shapes},
-    {"prefill", 1, 1, cached_inputs, last_logits, 1, TOY_T, TOY_B, NULL, 0, 1, cached_shapes},
-    {"decode", 1, 1, cached_inputs, last_logits, 1, TOY_T, TOY_B, decode_fixed, 0, 1, cached_shapes},
-    {"scaled", 2, 1, scaled_inputs, scaled_outputs, 0, -1, -1, NULL, 0, 0, scaled_shapes},
-    {"faulty", 1, 0, faulty_inputs, NULL, 1, TOY_T, TOY_B, decode_fixed, 0, 0, faulty_shapes},
+    {"forward", 2, 1, forward_inputs, all_logits, 0, -1, -1, NULL, 1, 0, 0, 0, NULL, NULL, forward_shapes},
+    {"prefill", 1, 1, cached_inputs, last_logits, 1, TOY_T, TOY_B, NULL, 0, 1, 0, 0, NULL, NULL, cached_shapes},
+    {"decode", 1, 1, cached_inputs, last_logits, 1, TOY_T, TOY_B, decode_fixed, 0, 1, 0, 0, NULL, NULL, cached_shapes},
+    {"scaled", 2, 1, scaled_inputs, scaled_outputs, 0, -1, -1, NULL, 0, 0, 0, 0, NULL, NULL, scaled_shapes},
+    {"faulty", 1, 0, faulty_inputs, NULL, 1, TOY_T, TOY_B, decode_fixed, 0, 0, 0, 0, NULL, NULL, faulty_shapes},
 };
 static const weft_entry_fn entry_functions[] = {forward_entry, cached_entry, cached_entry, scaled_entry, faulty_entry};
 static const weft_plan_fn plan_functions[] = {forward_plan, cached_plan, cached_plan, small_plan, small_plan};
@@ -199,8 +199,8 @@ static const weft_generate_desc generates[] = {
 static const weft_site_desc sites[] = {{"emb", "toy.json:3:5"}, {"enc.pos", "toy.json:9:7"}};
 
 const weft_model_desc toy_model = {
-    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 42, "toy", "by hand", TOY_DIMS, 5, TOY_PARAMS, 1, 5, 1, 2, 2,
-    dims, inputs, params, states, entries, generates, variants, sites, NULL, NULL, 0,
+    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 42, "toy", "by hand", TOY_DIMS, 5, TOY_PARAMS, 1, 0, 5, 1, 2, 2,
+    dims, inputs, params, states, NULL, entries, generates, variants, sites, NULL, NULL, NULL, 0,
 };
 
 /* ---- The packed model ------------------------------------------------------------------------------------------- */
@@ -225,13 +225,13 @@ static const weft_param_desc packed_params[] = {
 static const weft_view_source packed_sources[] = {{0, 0, 3, 3, 1}, {1, 0, 4, 1, PACKED_K}, {0, 3, 9, 0, 0}};
 static const weft_view_desc packed_views[] = {{WEFT_VIEW_PANELS, WEFT_F32, PACKED_K, PACKED_N, PACKED_NR, 0, 2},
                                               {WEFT_VIEW_PLAIN, WEFT_BF16, 0, 9, 0, 2, 1}};
-static const weft_entry_desc packed_entries[] = {{"forward", 0, 2, NULL, packed_outputs, 0, -1, -1, NULL, 0, 0, packed_shapes}};
+static const weft_entry_desc packed_entries[] = {{"forward", 0, 2, NULL, packed_outputs, 0, -1, -1, NULL, 0, 0, 0, 0, NULL, NULL, packed_shapes}};
 static const weft_entry_fn packed_functions[] = {packed_entry};
 static const weft_plan_fn packed_plans[] = {small_plan};
 static const weft_variant_desc packed_variants[] = {{"baseline", 0, 2, packed_views, packed_sources, packed_functions, packed_plans}};
 const weft_model_desc packed_model = {
-    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 43, "packed", "by hand", 0, 0, 2, 0, 1, 0, 1, 0,
-    NULL, NULL, packed_params, NULL, packed_entries, NULL, packed_variants, NULL, NULL, NULL, 0,
+    WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 43, "packed", "by hand", 0, 0, 2, 0, 0, 1, 0, 1, 0,
+    NULL, NULL, packed_params, NULL, NULL, packed_entries, NULL, packed_variants, NULL, NULL, NULL, NULL, 0,
 };
 
 /* ---- Parameters ------------------------------------------------------------------------------------------------- */

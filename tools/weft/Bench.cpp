@@ -147,6 +147,8 @@ private:
     const weft_model_desc *desc = runner.desc();
     for (int32_t e = 0; e < desc->entries; ++e) {
       const weft_entry_desc &candidate = desc->entry[e];
+      if (entryDesc().recalls > candidate.keeps)
+        continue; // fills the caches, but what the entry recalls is missing
       if (candidate.states == entryDesc().states && candidate.token_dim >= 0 && !candidate.fixed_dims[candidate.token_dim])
         return e;
     }
@@ -154,7 +156,7 @@ private:
   }
 
   int checkCached(std::vector<int64_t> &most) {
-    if (options.cached == 0)
+    if (options.cached == 0 && !entryDesc().recalls)
       return kOk;
     if (entryDesc().states == 0)
       return fail(kUsage, "expected an entry with state for --cached but " + quote(options.entry) + " has none");
@@ -163,20 +165,20 @@ private:
         return fail(kUsage, "expected --cached below the capacity " + std::to_string(runner.desc()->state[s].capacity) + " but got " + std::to_string(options.cached));
     int32_t token = runner.desc()->entry[fillingEntry()].token_dim;
     if (token >= 0)
-      most[size_t(token)] = std::max(most[size_t(token)], std::min(options.cached, runner.desc()->dim[token].max));
+      most[size_t(token)] = std::max(most[size_t(token)], std::clamp<int64_t>(options.cached, runner.desc()->dim[token].min, runner.desc()->dim[token].max));
     return kOk;
   }
 
+  /// A first call of a prefill also keeps what the entry recalls.
   int fillCaches() {
-    if (options.cached == 0)
-      return kOk;
+    const int64_t wanted = std::max<int64_t>(options.cached, entryDesc().recalls ? 1 : 0);
     int32_t filler = fillingEntry();
     int32_t token = runner.desc()->entry[filler].token_dim;
-    for (int64_t stored = 0; stored < options.cached;) {
+    for (int64_t stored = 0; stored < wanted;) {
       std::vector<int64_t> call = dims;
       int64_t step = 1;
       if (token >= 0 && !runner.desc()->entry[filler].fixed_dims[token])
-        step = call[size_t(token)] = std::min(options.cached - stored, runner.desc()->dim[token].max);
+        step = call[size_t(token)] = std::clamp<int64_t>(wanted - stored, runner.desc()->dim[token].min, runner.desc()->dim[token].max);
       std::vector<HostTensor> in = randomInputs(runner.desc(), filler, call, options.seed + uint64_t(stored));
       std::vector<HostTensor> out = makeOutputs(runner.desc(), filler, call);
       weft_status status = runner.call(filler, call, in, out);
@@ -184,7 +186,7 @@ private:
         return runner.failCall(status);
       stored += step;
     }
-    return kOk;
+    return rewind();
   }
 
   /// Caches back to the length at which every call starts.

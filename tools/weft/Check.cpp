@@ -2,6 +2,8 @@
 // FLOPs and memory come from the compiler's own plan at the hints of the dims or at --dim.
 #include "Commands.h"
 
+#include <algorithm>
+
 namespace weft {
 
 namespace {
@@ -48,6 +50,21 @@ std::vector<Cost> costs(const ModelDesc &model, const CompiledModel &compiled, c
   return result;
 }
 
+/// A kept value's memory in a session of the largest sizes in `sizes`.
+std::string keptText(const CompiledModel &compiled, size_t number, const Sizes &sizes) {
+  const KeptInfo &kept = compiled.kept[number];
+  std::string by, for_;
+  for (const EntryInfo &entry : compiled.entries) {
+    if (std::count(entry.keeps.begin(), entry.keeps.end(), int(number)))
+      by += (by.empty() ? "" : ", ") + entry.name;
+    if (std::count(entry.recalls.begin(), entry.recalls.end(), int(number)))
+      for_ += (for_.empty() ? "" : ", ") + entry.name;
+  }
+  std::optional<int64_t> bytes = kept.bytes.evaluate(sizes);
+  return (kept.rounds > 1 ? std::to_string(kept.rounds) + " x " : "") + typeText(kept.type) + " from " + by + " for " + for_ + ": " +
+         (bytes ? groupDigits(*bytes) + " bytes" : "out of range");
+}
+
 std::string rangeText(const InputDesc &input) {
   std::string text = input.hasRange ? ", " + std::to_string(input.low) + ".." + std::to_string(input.high) : "";
   return text + (input.optional ? ", optional" : "");
@@ -57,7 +74,7 @@ std::string padded(const std::string &text, size_t width) { return text + std::s
 
 const TensorType &outputType(const ModelDesc &model, const OutputDesc &output) { return model.graph.values[size_t(output.value)].type; }
 
-void printText(const ModelDesc &model, const std::vector<Cost> &costs) {
+void printText(const ModelDesc &model, const CompiledModel &compiled, const Sizes &sizes, const std::vector<Cost> &costs) {
   std::string out = "model       " + model.name + " (" + escapeText(model.file) + ")\n";
   const char *title = "dims        ";
   for (const DimDesc &dim : model.dims) {
@@ -81,6 +98,11 @@ void printText(const ModelDesc &model, const std::vector<Cost> &costs) {
     out += title + padded(state.name, 16) + std::to_string(state.layers) + " layers, " + std::to_string(state.kvHeads) + " heads of " +
            std::to_string(state.headDim) + ", " + std::to_string(state.capacity) + " positions, " + dtypeName(state.dtype) + ": " +
            byteText(double(bytes)) + " per sequence\n";
+    title = "            ";
+  }
+  title = "kept        ";
+  for (size_t i = 0; i < compiled.kept.size(); ++i) {
+    out += title + padded(compiled.kept[i].name, 16) + keptText(compiled, i, sizes) + "\n";
     title = "            ";
   }
   int64_t elements = 0, bytes = parameterBytes(model, elements);
@@ -113,7 +135,7 @@ void writeType(JsonWriter &json, const std::string &name, const TensorType &type
   json.close();
 }
 
-void printJson(const ModelDesc &model, const std::vector<Cost> &costs) {
+void printJson(const ModelDesc &model, const CompiledModel &compiled, const Sizes &sizes, const std::vector<Cost> &costs) {
   JsonWriter json;
   json.open('{').key("model").string(model.name).key("file").string(model.file).key("dims").open('[');
   for (const DimDesc &dim : model.dims)
@@ -135,7 +157,13 @@ void printJson(const ModelDesc &model, const std::vector<Cost> &costs) {
   }
   int64_t elements = 0, bytes = parameterBytes(model, elements);
   json.close().key("parameters").open('{').key("tensors").integer(int64_t(model.tensors.size())).key("elements").integer(elements);
-  json.key("bytes").integer(bytes).close().key("entries").open('[');
+  json.key("bytes").integer(bytes).close().key("kept").open('[');
+  for (const KeptInfo &kept : compiled.kept) {
+    json.open('{');
+    writeType(json, kept.name, kept.type);
+    json.key("rounds").integer(kept.rounds).key("bytes").integer(kept.bytes.evaluate(sizes).value_or(-1)).close();
+  }
+  json.close().key("entries").open('[');
   for (const Cost &cost : costs) {
     json.open('{').key("name").string(cost.entry).key("dims").open('{');
     for (const auto &[name, size] : cost.sizes)
@@ -163,9 +191,9 @@ int check(const CheckOptions &options) {
     return code;
   std::vector<Cost> list = costs(model, compiled, sizes);
   if (options.json)
-    printJson(model, list);
+    printJson(model, compiled, sizes, list);
   else if (!options.quiet)
-    printText(model, list);
+    printText(model, compiled, sizes, list);
   return kOk;
 }
 

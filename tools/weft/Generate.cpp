@@ -12,6 +12,7 @@ namespace {
 
 struct GenerateOptions : CommonOptions {
   std::string entry, tokens, prompt, tokenizer, weights;
+  std::vector<std::string> inputFiles, inputs;
   bool hasPrompt = false;
   std::optional<uint64_t> init;
   std::optional<int64_t> maxNew, topK, beams;
@@ -98,6 +99,9 @@ weft_generate_options sampling(const GenerateOptions &options, const Runner &run
   weft_generate_defaults(runner.handle, index, &result);
   if (options.maxNew)
     result.max_new_tokens = *options.maxNew;
+  // One beam is the most probable token; a temperature means nothing to beams, so it asks for another choice.
+  if (result.sample == WEFT_SAMPLE_BEAM && (options.beams ? *options.beams == 1 : options.temperature.has_value()))
+    result.sample = WEFT_SAMPLE_GREEDY;
   if (options.temperature) {
     result.temperature = *options.temperature;
     if (*options.temperature == 0)
@@ -121,6 +125,45 @@ weft_generate_options sampling(const GenerateOptions &options, const Runner &run
   return result;
 }
 
+int readInputs(const GenerateOptions &options, std::vector<HostTensor> &given) {
+  for (const std::string &file : options.inputFiles)
+    if (int code = readTensors(file, "", given))
+      return code;
+  for (const std::string &text : options.inputs)
+    if (int code = readInputOption(text, given))
+      return code;
+  return kOk;
+}
+
+/// What the prefill takes besides tokens, and the sizes of a call with this prompt.
+int bindPrefill(const Runner &runner, const weft_generate_desc &desc, const std::vector<int32_t> &prompt, std::vector<HostTensor> given,
+                std::vector<HostTensor> &inputs, std::vector<int64_t> &dims) {
+  const weft_entry_desc &prefill = runner.desc()->entry[desc.prefill];
+  const weft_tensor_desc &tokens = runner.desc()->input[desc.token_input];
+  for (const HostTensor &tensor : given)
+    if (tensor.name == tokens.name)
+      return fail(kUsage, "input " + quote(tensor.name) + " is the prompt", "give it with --tokens");
+  size_t length = prompt.size();
+  if (prefill.token_dim >= 0) {
+    const weft_dim_desc &dim = runner.desc()->dim[prefill.token_dim];
+    if (int64_t(length) > dim.max)
+      return fail(kInvalid, "expected a prompt of at most " + std::to_string(dim.max) + " tokens but got " + std::to_string(length));
+    length = size_t(std::max<int64_t>(int64_t(length), dim.min));
+  }
+  HostTensor row;
+  row.name = tokens.name;
+  row.dtype = WEFT_I32;
+  row.shape.assign(size_t(tokens.rank), 1);
+  row.shape.back() = int64_t(length);
+  std::vector<int32_t> padded = prompt;
+  padded.resize(length, prompt.back());
+  row.bytes.assign(reinterpret_cast<const char *>(padded.data()), reinterpret_cast<const char *>(padded.data() + length));
+  given.push_back(std::move(row));
+  if (int code = bindInputs(runner.desc(), desc.prefill, std::move(given), inputs))
+    return code;
+  return dimsFromInputs(runner.desc(), desc.prefill, inputs, dims);
+}
+
 int generate(const GenerateOptions &options, bool seedGiven) {
   Runner runner;
   if (int code = runner.read(options))
@@ -140,6 +183,9 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   std::vector<int32_t> prompt;
   if (int code = parsePrompt(options, tokenizer, prompt))
     return code;
+  std::vector<HostTensor> given, inputs;
+  if (int code = readInputs(options, given))
+    return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;
   WeightsChoice weights;
@@ -154,15 +200,17 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   weft_generate_options sample = sampling(options, runner, index);
   const bool beam = sample.sample == WEFT_SAMPLE_BEAM;
   std::vector<int64_t> dims = runner.dimList({});
+  if (int code = bindPrefill(runner, desc, prompt, std::move(given), inputs, dims))
+    return code;
+  sample.dims = dims.data();
+  std::vector<const void *> pointers;
+  for (const HostTensor &input : inputs)
+    pointers.push_back(input.bytes.empty() ? nullptr : input.bytes.data());
+  sample.prefill_inputs = pointers.data();
+  std::vector<int64_t> most = dims;
   if (prefill.batch_dim >= 0)
-    dims[size_t(prefill.batch_dim)] = beam ? sample.beams : 1;
-  if (prefill.token_dim >= 0) {
-    const weft_dim_desc &dim = runner.desc()->dim[prefill.token_dim];
-    if (int64_t(prompt.size()) > dim.max)
-      return fail(kInvalid, "expected a prompt of at most " + std::to_string(dim.max) + " tokens but got " + std::to_string(prompt.size()));
-    dims[size_t(prefill.token_dim)] = std::max<int64_t>(int64_t(prompt.size()), dim.min);
-  }
-  if (int code = runner.start(options, dims))
+    most[size_t(prefill.batch_dim)] = beam ? sample.beams : 1;
+  if (int code = runner.start(options, most))
     return code;
 
   if (seedGiven)
@@ -229,6 +277,8 @@ void addGenerate(CLI::App &root, Action &action) {
   command->add_option("--entry", options->entry, "generate entry (default: the first)");
   CLI::Option *tokens = command->add_option("--tokens", options->tokens, "1,2,3: the prompt as token ids");
   command->add_option("--prompt", options->prompt, "the prompt as text; needs --tokenizer")->excludes(tokens);
+  addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with the prefill's other inputs, such as a source to translate");
+  addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
   command->add_option("--tokenizer", options->tokenizer, "llama2.c's tokenizer file");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
   command->add_option("--init", options->init, "SEED: random weights");

@@ -100,6 +100,24 @@ std::string hashText(uint64_t hash) {
   return text;
 }
 
+/// "memory [B, S, 64] f32: prefill, then decode".
+std::string keptText(const weft_model_desc &desc, int32_t kept) {
+  const weft_tensor_desc &tensor = desc.kept[kept].tensor;
+  std::string text = std::string(tensor.name) + " " + (desc.kept[kept].rounds > 1 ? std::to_string(desc.kept[kept].rounds) + " x " : "") + "[";
+  for (int32_t i = 0; i < tensor.rank; ++i)
+    text += (i ? ", " : "") + std::string(tensor.axes[i]);
+  text += std::string("] ") + weft_dtype_name(tensor.dtype) + ": ";
+  auto names = [&](int32_t weft_entry_desc::*count, const int32_t *weft_entry_desc::*list) {
+    std::string found;
+    for (int32_t e = 0; e < desc.entries; ++e)
+      for (int32_t i = 0; i < desc.entry[e].*count; ++i)
+        if ((desc.entry[e].*list)[i] == kept)
+          found += (found.empty() ? "" : ", ") + std::string(desc.entry[e].name);
+    return found;
+  };
+  return text + names(&weft_entry_desc::keeps, &weft_entry_desc::keep) + ", then " + names(&weft_entry_desc::recalls, &weft_entry_desc::recall);
+}
+
 void printText(const weft_model_desc &desc) {
   std::string out = std::string("model       ") + desc.name + "\nmade by     weft " + desc.compiler + ", ABI version " + std::to_string(desc.abi_version) + "\n";
   out += "hash        " + hashText(desc.hash) + "\ndims        ";
@@ -119,6 +137,8 @@ void printText(const weft_model_desc &desc) {
   }
   for (int32_t i = 0; i < desc.generates; ++i)
     out += std::string("            ") + desc.generate[i].name + ": " + desc.entry[desc.generate[i].prefill].name + ", then " + desc.entry[desc.generate[i].step].name + "\n";
+  for (int32_t i = 0; i < desc.kepts; ++i)
+    out += (i ? "            " : "kept        ") + keptText(desc, i) + "\n";
   for (int32_t i = 0; i < desc.variants; ++i) {
     char features[400];
     weft_cpu_features_text(desc.variant[i].features, features, sizeof(features));
@@ -141,6 +161,9 @@ void printJson(const weft_model_desc &desc) {
   json.key("entries").open('[');
   for (int32_t i = 0; i < desc.entries; ++i)
     writeEntry(json, desc, desc.entry[i]);
+  json.close().key("kept").open('[');
+  for (int32_t i = 0; i < desc.kepts; ++i)
+    json.open('{').key("name").string(desc.kept[i].tensor.name).key("rounds").integer(desc.kept[i].rounds).close();
   json.close().key("variants").open('[');
   for (int32_t i = 0; i < desc.variants; ++i) {
     char features[400];

@@ -44,6 +44,13 @@ typedef struct weft_cache {
   int64_t batch;
 } weft_cache;
 
+/* Places of one weft_kept_desc in one session. Round r stands at data + r * round_bytes: row-major, for the sizes of the
+ * call that kept it. */
+typedef struct weft_kept {
+  void *data;
+  int64_t round_bytes;
+} weft_kept;
+
 /* Everything a generated entry may touch. Filled by the runtime for each call; no field is NULL when it has elements. */
 typedef struct weft_exec {
   const int64_t *dims;          /* sizes of the named dims, in descriptor order */
@@ -53,6 +60,7 @@ typedef struct weft_exec {
   char *arena;                  /* 64-byte aligned, offsets[arena index] bytes */
   const int64_t *offsets;       /* what the entry's plan function wrote for these dims */
   const weft_cache *caches;     /* in the descriptor's order of states */
+  const weft_kept *kept;        /* in the descriptor's order of kept values */
   const int32_t *valid;         /* [B] number of real tokens of each sequence in this call, or NULL: all T */
   char *scratch;                /* private memory of the calling thread */
   int64_t scratch_bytes;
@@ -145,6 +153,13 @@ typedef struct weft_state_desc {
   int32_t dtype;
 } weft_state_desc;
 
+/* A value that entries compute (`keep`) for later calls of others (`recall`): what a step needs and depends on none of its
+ * inputs, like an encoder's output. Its tensor is one round's; if its first axis is a dim, that counts sequences. */
+typedef struct weft_kept_desc {
+  weft_tensor_desc tensor;
+  int64_t rounds; /* how many of them: one for each round of the repeats that it depends on */
+} weft_kept_desc;
+
 typedef struct weft_entry_desc {
   const char *name;
   int32_t inputs, outputs;
@@ -156,6 +171,8 @@ typedef struct weft_entry_desc {
   const int64_t *fixed_dims;             /* [dims] value that this entry fixes a dim to, or 0 */
   int32_t buffers;                       /* arena buffers: plan writes buffers + 2 numbers */
   int32_t last_token_only;
+  int32_t keeps, recalls;                /* kept values that it writes, or reads; never both of one */
+  const int32_t *keep, *recall;          /* into weft_model_desc.kept */
   weft_shapes_fn shapes;
 } weft_entry_desc;
 
@@ -222,15 +239,17 @@ typedef struct weft_model_desc {
   uint64_t hash;       /* of model, options and ABI: binds header and object */
   const char *name;
   const char *compiler; /* version of weft that wrote it */
-  int32_t dims, inputs, params, states, entries, generates, variants, sites;
+  int32_t dims, inputs, params, states, kepts, entries, generates, variants, sites;
   const weft_dim_desc *dim;
   const weft_tensor_desc *input;
   const weft_param_desc *param;
   const weft_state_desc *state;
+  const weft_kept_desc *kept;
   const weft_entry_desc *entry;
   const weft_generate_desc *generate;
   const weft_variant_desc *variant;
   const weft_site_desc *site;
+  weft_shapes_fn kept_shapes; /* sizes of all axes of all kept values; NULL: there are none */
   const char *weights_file; /* the model's weights.file, or NULL */
   const weft_train_desc *train; /* NULL: the model does not train, or its training entry was not compiled */
   const void *embedded;     /* a whole safetensors file (--embed-weights), or NULL */

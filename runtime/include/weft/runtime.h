@@ -192,8 +192,12 @@ int64_t weft_session_threads(const weft_session *session);
  * Integer inputs are checked against their ranges, bool inputs for being 0 or 1, before anything is computed.
  * Results do not depend on the number of threads. Denormal numbers are flushed to zero during the call; the caller's
  * floating-point state is restored.
- * Fails: WEFT_ERR_ARGUMENT, WEFT_ERR_DIM, WEFT_ERR_INDEX, WEFT_ERR_LENGTH, WEFT_ERR_BUSY; the caches are then as
- * before, outputs may hold anything. */
+ * A step that recalls what a prefill keeps (weft_entry_desc.recalls) takes it from the last call of such a prefill: a dim
+ * that only kept values have may be 0 and is what it was there, other sizes of those dims are WEFT_ERR_DIM, and so are more
+ * sequences than that call had. Without such a call: WEFT_ERR_MISSING.
+ * Fails: WEFT_ERR_ARGUMENT, WEFT_ERR_DIM, WEFT_ERR_INDEX, WEFT_ERR_LENGTH, WEFT_ERR_MISSING, WEFT_ERR_BUSY; the caches are
+ * then as before, outputs may hold anything. A prefill that fails with WEFT_ERR_INDEX leaves nothing kept, one that fails
+ * otherwise changes nothing. */
 weft_status weft_session_run(weft_session *session, int32_t entry, const int64_t *dims, const void *const *inputs,
                              void *const *outputs);
 
@@ -203,10 +207,11 @@ weft_status weft_session_run(weft_session *session, int32_t entry, const int64_t
  * rest of its row is padding that is not stored. `count` = B of that call. NULL: all T. */
 weft_status weft_session_set_valid(weft_session *session, const int32_t *valid, int64_t count);
 
-/* Empties the caches of all sequences. */
+/* Empties the caches of all sequences and forgets what prefills kept. */
 weft_status weft_session_reset(weft_session *session);
 
-/* Shortens one sequence of a cache to `length` positions (0..its present length). */
+/* Shortens one sequence of a cache to `length` positions (0..its present length). What prefills kept does not depend on
+ * positions and stays: after a rewind to 0 steps begin again with the same source. */
 weft_status weft_session_rewind(weft_session *session, int32_t state, int64_t sequence, int64_t length);
 
 /* Positions stored, or -1: no such state or sequence. */
@@ -230,7 +235,8 @@ typedef struct weft_generate_options {
   int (*on_token)(void *user, int64_t sequence, int64_t index, int32_t token);
   void *on_token_user;
   /* For models whose entries have more than tokens: sizes of the other dims, and the other inputs of the prefill and
-   * step entries in the entry's order (the token input's place is ignored). NULL: there are none. */
+   * step entries in the entry's order (the token input's place is ignored). NULL: there are none. Inputs whose values the
+   * prefill keeps, like the source of an encoder-decoder, are none of the step's. */
   const int64_t *dims;
   const void *const *prefill_inputs;
   const void *const *step_inputs;
@@ -262,7 +268,7 @@ weft_status weft_generate_defaults(const weft_model *model, int32_t generate, we
  * present length, beats the worst of the best `beams` of them, or at the limit, where running ones count as finished.
  * The best score wins, ties: the earlier finished; equal sums: the better hypothesis before, then the lowest token.
  * Temperature, k, p and seed are not used. Needs a session for count * beams sequences (else WEFT_ERR_LENGTH) and uses
- * the first of them; inputs of the step have a row for each, those of a prompt one after the other. on_token hears the
+ * the first of them, each with its prompt's kept values; inputs of the step have a row for each, those of a prompt one after the other. on_token hears the
  * winners when all prompts have ended. The caches then hold the prompts (with `append`, after what was there); those of
  * sequences from count up to count * beams are empty. */
 weft_status weft_session_generate(weft_session *session, int32_t generate, const weft_generate_options *options,

@@ -20,7 +20,7 @@ typedef enum weft_status {
   WEFT_ERR_LENGTH = 4,      /* a sequence would outgrow its cache or the session */
   WEFT_ERR_IO = 5,          /* the operating system could not open, read, write or rename a file */
   WEFT_ERR_FORMAT = 6,      /* a file's contents are wrong */
-  WEFT_ERR_MISSING = 7,     /* a tensor, a shard or the weights are not there */
+  WEFT_ERR_MISSING = 7,     /* a tensor, a shard, the weights, or what a step recalls are not there */
   WEFT_ERR_MEMORY = 8,      /* memory could not be allocated, or the caller's is too small */
   WEFT_ERR_CPU = 9,         /* this CPU lacks instructions that the object needs */
   WEFT_ERR_ABI = 10,        /* object and runtime were built for different interfaces */
