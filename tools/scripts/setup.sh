@@ -4,10 +4,10 @@
 set -euo pipefail
 
 llvm=22
-# What each is for: cmake, ninja, clang build the compiler; llvm-dev and libmlir-dev are its libraries; mlir-tools has
-# mlir-tblgen, llvm-tools has FileCheck, lit and not; g++ brings the plain `cc` that links applications; the rest are
-# the JSON reader, the command-line parser and the unit test framework.
-packages=(cmake ninja-build ccache "clang-$llvm" "llvm-$llvm-dev" "llvm-$llvm-tools" "libmlir-$llvm-dev" "mlir-$llvm-tools"
+# What each is for: cmake, ninja, clang build the compiler; libclang-rt has the sanitizers of the tests; llvm-dev and
+# libmlir-dev are the compiler's libraries; mlir-tools has mlir-tblgen, llvm-tools has FileCheck, lit and not; g++ brings
+# the plain `cc` that links applications; the rest are the JSON reader, the command-line parser and the unit test framework.
+packages=(cmake ninja-build ccache "clang-$llvm" "libclang-rt-$llvm-dev" "llvm-$llvm-dev" "llvm-$llvm-tools" "libmlir-$llvm-dev" "mlir-$llvm-tools"
   nlohmann-json3-dev libcli11-dev libgtest-dev g++ python3 zlib1g-dev)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
