@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Runs one fuzz target: its kept corpus, then new inputs for WEFT_FUZZ_SECONDS (60); then the same target with a planted bug.
 # Usage: fuzz_test.py NAME PROGRAM PLANTED_PROGRAM. A finding is left in the current folder; put it into the corpus when it is mended.
+# The fuzzer sees copies alone, so that nothing is ever written into the source tree.
 import os
 import pathlib
 import re
@@ -14,10 +15,13 @@ SECONDS = int(os.environ.get("WEFT_FUZZ_SECONDS", "60"))
 
 
 def run(program, corpus, seconds, artifacts):
-    """(exit code, what it printed, inputs tried); starts from a copy of the corpus, so that the kept one stays small."""
+    """(exit code, what it printed, inputs tried)"""
     with tempfile.TemporaryDirectory(prefix="weft-fuzz-") as folder:
+        given = shutil.copytree(corpus, pathlib.Path(folder) / "given")
+        found = pathlib.Path(folder) / "found"
+        found.mkdir()
         words = [program, "-timeout=5", "-rss_limit_mb=2048", "-malloc_limit_mb=256", "-max_len=4096", "-print_final_stats=1", "-verbosity=1"]
-        words += [f"-max_total_time={seconds}", f"-artifact_prefix={artifacts}/", folder, str(corpus)]
+        words += [f"-max_total_time={seconds}", f"-artifact_prefix={artifacts}/", str(found), str(given)]
         # libMLIR is not instrumented, so that containers that it fills look wrong from outside.
         env = {**os.environ, "ASAN_OPTIONS": "detect_container_overflow=0"}
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, env=env, timeout=seconds + 120)
