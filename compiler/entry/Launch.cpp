@@ -33,6 +33,8 @@ FailureOr<Launches> LaunchBuilder::build(Operation *op, std::string &error) {
     return contract(c, error);
   if (auto a = dyn_cast<AttentionOp>(op))
     return attention(a, error);
+  if (auto grad = dyn_cast<AttentionGradOp>(op))
+    return attentionGrad(grad, error);
   if (auto last = dyn_cast<LastTokenOp>(op))
     return lastToken(last, error);
   return fused(cast<FusedOp>(op), error);

@@ -5,6 +5,7 @@
 
 #include "entry/ViewTable.h"
 #include "memory/EntryPlan.h"
+#include "tiling/AttentionKernel.h"
 #include "tiling/KernelBuilder.h"
 
 #include <set>
@@ -90,6 +91,7 @@ public:
 private:
   mlir::FailureOr<Launches> contract(ContractOp op, std::string &error);
   mlir::FailureOr<Launches> attention(AttentionOp op, std::string &error);
+  mlir::FailureOr<Launches> attentionGrad(AttentionGradOp op, std::string &error);
   mlir::FailureOr<Launches> lastToken(LastTokenOp op, std::string &error);
   mlir::FailureOr<Launches> fused(FusedOp op, std::string &error);
 
@@ -103,6 +105,12 @@ private:
     mlir::Type element;
   };
   std::optional<Operand> operand(SlotTable &table, mlir::Value value);
+  /// [B, T, heads · size], with features next to each other.
+  std::optional<HeadOperand> headOperand(SlotTable &table, mlir::Value value, int64_t size);
+  /// A mask or bias over (b, h, i, j), aligned from the right; none without a value.
+  std::optional<ScoreOperand> scoreOperand(SlotTable &table, mlir::Value value);
+  /// What an attention and its gradient have in common: sizes, q, attributes, and with `keys` k, v, bias and masks.
+  template <typename Op> mlir::LogicalResult attentionSpec(Op op, SlotTable &table, bool keys, AttentionSpec &spec, std::string &error);
   static Slot stateLengths(mlir::Operation *op, llvm::StringRef state);
   const EmittedKernel &emit(const std::string &key, llvm::StringRef kind, llvm::function_ref<EmittedKernel(llvm::StringRef)> make);
 
@@ -121,6 +129,9 @@ std::string structuralKey(mlir::Block &block, llvm::function_ref<std::string(mli
 std::string structuralKey(mlir::Block &block);
 /// The same for slots-independent parts: sizes as constants or slot numbers.
 std::string keyOf(const Size &size);
+std::string keyOf(const HeadOperand &operand);
+std::string keyOf(const ScoreOperand &operand);
+std::string keyOf(const AttentionSpec &spec);
 
 }  // namespace weft
 

@@ -9,81 +9,116 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-std::string text(const HeadOperand &h) {
-  return "[" + std::to_string(h.pointer) + "," + std::to_string(int(h.type)) + "," + keyOf(h.batch) + keyOf(h.row) + keyOf(h.head) + "]";
-}
-
-std::string text(const ScoreOperand &s) {
-  return s.pointer < 0 ? "-" : "[" + std::to_string(s.pointer) + "," + keyOf(s.batch) + keyOf(s.head) + keyOf(s.query) + keyOf(s.key) + "]";
-}
-
 std::string number(double value) {
   char buffer[40];
   snprintf(buffer, sizeof buffer, "%a", value);
   return buffer;
 }
 
-std::string keyOfSpec(const AttentionSpec &s) {
-  return keyOf(s.batch) + keyOf(s.queries) + keyOf(s.keys) + keyOf(s.heads) + keyOf(s.kvHeads) + "," + std::to_string(s.headDim) + "," +
-         std::to_string(s.valueDim) + text(s.q) + text(s.k) + text(s.v) + text(s.out) + number(s.scale) +
-         (s.softcap ? "c" + number(*s.softcap) : "") + (s.causal ? "causal" : "") + (s.window ? "w" + std::to_string(*s.window) : "") +
-         text(s.keyMask) + text(s.mask) + text(s.bias) + "," + std::to_string(s.start) + "," + std::to_string(s.valid) + "," +
-         std::to_string(s.statistics);
-}
-
 }  // namespace
 
-FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error) {
-  if (!cast<RankedTensorType>(op.getQ().getType()).getElementType().isF32()) {
-    error = "attention over values other than f32 is not supported on this target; cast them to f32";
+std::string keyOf(const HeadOperand &h) {
+  return "[" + std::to_string(h.pointer) + "," + std::to_string(int(h.type)) + "," + keyOf(h.batch) + keyOf(h.row) + keyOf(h.head) + "]";
+}
+
+std::string keyOf(const ScoreOperand &s) {
+  return s.pointer < 0 ? "-" : "[" + std::to_string(s.pointer) + "," + keyOf(s.batch) + keyOf(s.head) + keyOf(s.query) + keyOf(s.key) + "]";
+}
+
+std::string keyOf(const AttentionSpec &s) {
+  std::string dropout;
+  if (s.dropout)
+    dropout = "d" + number(s.dropout->p) + "," + std::to_string(s.dropout->site) + "," + std::to_string(s.dropout->random) + keyOf(s.dropout->round);
+  return keyOf(s.batch) + keyOf(s.queries) + keyOf(s.keys) + keyOf(s.heads) + keyOf(s.kvHeads) + "," + std::to_string(s.headDim) + "," +
+         std::to_string(s.valueDim) + keyOf(s.q) + keyOf(s.k) + keyOf(s.v) + keyOf(s.out) + number(s.scale) +
+         (s.softcap ? "c" + number(*s.softcap) : "") + (s.causal ? "causal" : "") + (s.window ? "w" + std::to_string(*s.window) : "") +
+         keyOf(s.keyMask) + keyOf(s.mask) + keyOf(s.bias) + dropout + "," + std::to_string(s.start) + "," + std::to_string(s.valid) + "," +
+         std::to_string(s.lse) + "," + std::to_string(s.statistics);
+}
+
+std::optional<HeadOperand> LaunchBuilder::headOperand(SlotTable &table, Value value, int64_t size) {
+  std::optional<Operand> o = operand(table, value);
+  if (!o)
+    return std::nullopt;
+  return HeadOperand{o->pointer, ElementType::F32, table.size(o->strides[0]), table.size(o->strides[1]), Size::constant(size)};
+}
+
+std::optional<ScoreOperand> LaunchBuilder::scoreOperand(SlotTable &table, Value value) {
+  if (!value)
+    return ScoreOperand{};
+  std::optional<Operand> o = operand(table, value);
+  if (!o)
+    return std::nullopt;
+  Shape shape = shapeOf(value), strides(4, DimExpr(0));
+  size_t lead = 4 - shape.size();
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (shape[i].constant() != 1)
+      strides[lead + i] = o->strides[i];
+  return ScoreOperand{o->pointer, table.size(strides[0]), table.size(strides[1]), table.size(strides[2]), table.size(strides[3])};
+}
+
+template <typename Op> LogicalResult LaunchBuilder::attentionSpec(Op op, SlotTable &table, bool keys, AttentionSpec &spec, std::string &error) {
+  auto fail = [&](const char *why) {
+    error = why;
     return failure();
-  }
-  SlotTable table;
+  };
+  if (!cast<RankedTensorType>(op.getQ().getType()).getElementType().isF32())
+    return fail("attention over values other than f32 is not supported on this target; cast them to f32");
   Shape q = shapeOf(op.getQ()), k = shapeOf(op.getK()), v = shapeOf(op.getV());
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads();
-  int64_t dh = *q[2].constant() / heads, dv = *v[2].constant() / kvHeads;
-  auto head = [&](SlotTable &t, Value value, int64_t size) -> std::optional<HeadOperand> {
-    std::optional<Operand> o = operand(t, value);
-    if (!o)
-      return std::nullopt;
-    return HeadOperand{o->pointer, ElementType::F32, t.size(o->strides[0]), t.size(o->strides[1]), Size::constant(size)};
-  };
-  // A mask or bias over (b, h, i, j), aligned from the right.
-  auto score = [&](SlotTable &t, Value value) -> std::optional<ScoreOperand> {
-    if (!value)
-      return ScoreOperand{};
-    std::optional<Operand> o = operand(t, value);
-    if (!o)
-      return std::nullopt;
-    Shape shape = shapeOf(value), strides(4, DimExpr(0));
-    size_t lead = 4 - shape.size();
-    for (size_t i = 0; i < shape.size(); ++i)
-      if (shape[i].constant() != 1)
-        strides[lead + i] = o->strides[i];
-    return ScoreOperand{o->pointer, t.size(strides[0]), t.size(strides[1]), t.size(strides[2]), t.size(strides[3])};
-  };
-
-  Launches launches;
-  AttentionSpec spec;
   spec.batch = Size::dynamic(table.sizeSlot(q[0]));
   spec.queries = table.size(q[1]);
   spec.keys = table.size(k[1]);
   spec.heads = Size::constant(heads);
   spec.kvHeads = Size::constant(kvHeads);
-  spec.headDim = dh;
-  spec.valueDim = dv;
+  spec.headDim = *q[2].constant() / heads;
+  spec.valueDim = *v[2].constant() / kvHeads;
   spec.scale = op.getScale().convertToDouble();
   if (op.getSoftcap())
     spec.softcap = op.getSoftcap()->convertToDouble();
   spec.causal = op.getCausal();
   if (op.getWindow())
     spec.window = int64_t(*op.getWindow());
-  std::optional<HeadOperand> qh = head(table, op.getQ(), dh);
-  if (!qh) {
-    error = "the queries of an attention have no strided form";
-    return failure();
+  if (op.getSite() && !op.getDropout().isZero()) {
+    DimExpr round = op.getRound() ? *DimExpr::parse(op.getRound()->str()) : DimExpr(0);
+    int random = table.add({Slot::Kind::random, 0, {}, {}, {}, 0});
+    spec.dropout = AttentionDropout{op.getDropout().convertToDouble(), int64_t(*op.getSite()), random, table.size(round)};
   }
+  std::optional<HeadOperand> qh = headOperand(table, op.getQ(), spec.headDim);
+  if (!qh)
+    return fail("the queries of an attention have no strided form");
   spec.q = *qh;
+  if (!keys)
+    return success();
+  std::optional<HeadOperand> kh = headOperand(table, op.getK(), spec.headDim), vh = headOperand(table, op.getV(), spec.valueDim);
+  if (!kh || !vh)
+    return fail("the keys or values of an attention have no strided form");
+  spec.k = *kh;
+  spec.v = *vh;
+  if (op.getKeyMask()) {
+    std::optional<Operand> mask = operand(table, op.getKeyMask());
+    if (!mask)
+      return fail("the key mask of an attention has no strided form");
+    spec.keyMask = {mask->pointer, table.size(mask->strides[0]), Size::constant(0), Size::constant(0), table.size(mask->strides[1])};
+  }
+  std::optional<ScoreOperand> mask = scoreOperand(table, op.getMask()), bias = scoreOperand(table, op.getBias());
+  if (!mask || !bias)
+    return fail("the mask or bias of an attention has no strided form");
+  spec.mask = *mask;
+  spec.bias = *bias;
+  return success();
+}
+
+template LogicalResult LaunchBuilder::attentionSpec(AttentionGradOp, SlotTable &, bool, AttentionSpec &, std::string &);
+
+FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error) {
+  SlotTable table;
+  Launches launches;
+  AttentionSpec spec;
+  if (failed(attentionSpec(op, table, !op.getCache(), spec, error)))
+    return failure();
+  Shape q = shapeOf(op.getQ()), k = shapeOf(op.getK());
+  int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), dh = spec.headDim, dv = spec.valueDim;
   DimExpr keys = k[1];
 
   if (op.getCache()) {
@@ -105,7 +140,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     copy.kvHeads = Size::constant(kvHeads);
     copy.headDim = dh;
     copy.valueDim = dv;
-    std::optional<HeadOperand> kh = head(append, op.getK(), dh), vh = head(append, op.getV(), dv);
+    std::optional<HeadOperand> kh = headOperand(append, op.getK(), dh), vh = headOperand(append, op.getV(), dv);
     if (!kh || !vh) {
       error = "the keys or values of an attention have no strided form";
       return failure();
@@ -118,7 +153,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     copy.start = append.add({Slot::Kind::cacheLengths, number, {}, {}, {}, 0});
     copy.valid = append.add({Slot::Kind::valid, 0, {}, {}, {}, 0});
     std::string key = "append" + weft::keyOf(copy.batch) + weft::keyOf(copy.tokens) + std::to_string(kvHeads) + "," + std::to_string(dh) + "," +
-                      std::to_string(capacity) + text(copy.k) + text(copy.v) + text(copy.keyCache) + text(copy.valueCache);
+                      std::to_string(capacity) + weft::keyOf(copy.k) + weft::keyOf(copy.v) + weft::keyOf(copy.keyCache) + weft::keyOf(copy.valueCache);
     Launch launch;
     launch.kernel = emit(key, "append", [&](StringRef name) { return emitCacheAppend(module, name, copy, target); });
     launch.slots = append.slots;
@@ -131,37 +166,16 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     spec.start = table.add({Slot::Kind::cacheLengths, number, {}, {}, {}, 0});
     spec.valid = table.add({Slot::Kind::valid, 0, {}, {}, {}, 0});
     keys = DimExpr(capacity);
-  } else {
-    std::optional<HeadOperand> kh = head(table, op.getK(), dh), vh = head(table, op.getV(), dv);
-    if (!kh || !vh) {
-      error = "the keys or values of an attention have no strided form";
-      return failure();
-    }
-    spec.k = *kh;
-    spec.v = *vh;
-    if (op.getKeyMask()) {
-      std::optional<Operand> mask = operand(table, op.getKeyMask());
-      if (!mask) {
-        error = "the key mask of an attention has no strided form";
-        return failure();
-      }
-      spec.keyMask = {mask->pointer, table.size(mask->strides[0]), Size::constant(0), Size::constant(0), table.size(mask->strides[1])};
-    }
-    std::optional<ScoreOperand> mask = score(table, op.getMask()), bias = score(table, op.getBias());
-    if (!mask || !bias) {
-      error = "the mask or bias of an attention has no strided form";
-      return failure();
-    }
-    spec.mask = *mask;
-    spec.bias = *bias;
   }
   spec.out = {pointer(table, op.getY(), DimExpr(0), 4), ElementType::F32, table.size(q[1] * DimExpr(heads * dv)), Size::constant(heads * dv),
               Size::constant(dv)};
+  if (op.getLse())
+    spec.lse = pointer(table, op.getLse(), DimExpr(0), 4);
   if (op.getMap())
     spec.statistics = bufferPointer(table, plan.temps.at({op.getOperation(), Temp::statistics}));
 
   Launch launch;
-  launch.kernel = emit("attention" + keyOfSpec(spec), "attention", [&](StringRef name) { return emitAttention(module, name, spec, target); });
+  launch.kernel = emit("attention" + weft::keyOf(spec), "attention", [&](StringRef name) { return emitAttention(module, name, spec, target); });
   launch.slots = table.slots;
   launch.flops = q[0] * q[1] * keys * DimExpr(heads * (dh + dv) * 2);
   launch.bytes = (q[0] * q[1] * DimExpr(heads * (dh + dv)) + q[0] * keys * DimExpr(kvHeads * (dh + dv))) * DimExpr(4);
@@ -177,7 +191,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     weights.attention = spec;
     weights.mean = *op.getWeights() == "mean";
     weights.weights = pointer(table, op.getMap(), DimExpr(0), 4);
-    std::string key = "map" + keyOfSpec(spec) + std::to_string(weights.weights) + (weights.mean ? "mean" : "");
+    std::string key = "map" + weft::keyOf(spec) + std::to_string(weights.weights) + (weights.mean ? "mean" : "");
     Launch map;
     map.kernel = emit(key, "attention_map", [&](StringRef name) { return emitAttentionWeights(module, name, weights, target); });
     map.slots = table.slots;

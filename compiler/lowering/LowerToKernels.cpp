@@ -24,13 +24,25 @@ bool ownsMemory(Value value) {
   return op && (isKernel(op) || isa<RepeatOp>(op));
 }
 
+/// Queries, keys, values, results of an attention, and their gradients.
+bool isHeads(OpOperand &use) {
+  if (auto grad = dyn_cast<AttentionGradOp>(use.getOwner()))
+    return llvm::is_contained({grad.getQ(), grad.getK(), grad.getV(), grad.getY(), grad.getDy()}, use.get());
+  return isa<AttentionOp>(use.getOwner()) && use.getOperandNumber() < 3;
+}
+
+/// Read as one row of memory.
+bool isRow(OpOperand &use) {
+  auto grad = dyn_cast<AttentionGradOp>(use.getOwner());
+  return isa<LastTokenOp>(use.getOwner()) || (grad && use.get() == grad.getLse());
+}
+
 /// A use that reads a concat of parameters as one packed parameter. Whatever is no kernel yet will be one.
 bool readsPacked(OpOperand &use) {
   Operation *owner = use.getOwner();
   if (auto contract = dyn_cast<ContractOp>(owner); contract && use.getOperandNumber() == 1)
     return parameterMatrix(use.get(), contract.getTransposeB()).has_value();
-  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, KeepOp, YieldOp, func::ReturnOp>(owner) ||
-      (isa<AttentionOp>(owner) && use.getOperandNumber() < 3))
+  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, KeepOp, YieldOp, func::ReturnOp>(owner) || isHeads(use))
     return false;
   return parameterPieces(use.get()).has_value();
 }
@@ -124,7 +136,6 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
   /// Kernels read operands as strided views; attention wants the features of a head next to each other.
   void ownOperands(Operation *kernel) {
     OpBuilder b(kernel);
-    auto attention = dyn_cast<AttentionOp>(kernel);
     for (OpOperand &operand : kernel->getOpOperands()) {
       Value value = operand.get();
       bool isConcat = value.getDefiningOp<ConcatOp>() != nullptr, fits = true;
@@ -137,12 +148,12 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
           continue;
         }
       }
-      if (isa<LastTokenOp>(kernel)) {
+      if (isRow(operand)) {
         std::optional<View> view = viewOf(value);
         if (!view || !isContiguous(*view, shapeOf(value)))
           operand.set(copy(b, value));
       }
-      if (attention && operand.getOperandNumber() < 3) {
+      if (isHeads(operand)) {
         std::optional<View> view = isConcat ? std::nullopt : viewOf(value);
         if (!view || view->strides.back() != DimExpr(1))
           operand.set(copy(b, value));

@@ -223,8 +223,7 @@ private:
     pm.addPass(createLowerToKernelsPass());
     Operation *without = nullptr;
     module->walk([&](Operation *op) {
-      auto attention = dyn_cast<AttentionOp>(op);
-      if (!without && !isKernel(op) && (isa<AttentionGradOp, EmbeddingGradOp, ScatterAddOp>(op) || (attention && attention.getSaveLse())))
+      if (!without && !isKernel(op) && isa<EmbeddingGradOp, ScatterAddOp>(op))
         without = op;
     });
     if (without) {

@@ -69,7 +69,7 @@ private:
       ValueRange sum = k.loop(k.i64(0), count, k.i64(lanes), sums, [&](Value group, ValueRange running) {
         Value address = k.at(block, group, f32());
         Value p = vmath::exp2Unit(k, sub(k.load(k.vecF32(), address), maximum));
-        k.store(p, address);
+        k.store(spec.dropout ? mul(p, scores.keepFactor(head, index, k.add(key, group))) : p, address);
         return SmallVector<Value>{add(running[0], p)};
       });
       addValues(head, key, count, correction);

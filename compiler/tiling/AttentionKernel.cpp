@@ -30,7 +30,7 @@ public:
     EmittedKernel kernel;
     kernel.func = k.finish();
     int64_t tiled = 4 * tileQueries * (spec.headDim + scores.tile.keyBlock + spec.valueDim) +
-                    4 * (valueElements() + scores.extraElements());
+                    4 * (valueElements() + scores.extraElements() + scores.keepElements());
     kernel.scratchBytes = std::max(tiled, attentionDecodeScratch(spec, target()));
     kernel.tasks = [spec = spec, tileQueries = tileQueries](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
@@ -62,27 +62,18 @@ private:
       AttentionHead head = scores.head(k.udiv(rest, heads), k.urem(rest, heads));
       Value first = k.mul(tileIndex, k.i64(tileQueries));
       Value rows = k.min(k.i64(tileQueries), k.sub(queries, first));
-      // The smallest tile that holds the rows: `queryVectors` vectors of queries, half of it, and so on. What moves the
-      // data in and out is emitted once for all of them.
+      // What moves the data in and out is emitted once for all widths of tiles.
       packed = k.scratch;
       block = k.at(packed, k.i64(tileQueries * spec.headDim), f32());
       result = k.at(block, k.i64(tileQueries * scores.tile.keyBlock), f32());
       values = k.at(result, k.i64(tileQueries * spec.valueDim), f32());
       extra = k.at(values, k.i64(valueElements()), f32());
-      Value width = k.i64(lanes);
-      for (int64_t vectors = 2; vectors <= scores.tile.queryVectors; vectors *= 2)
-        width = k.select(k.less(k.i64(vectors / 2 * lanes), rows), k.i64(vectors * lanes), width);
+      keep = k.at(extra, k.i64(scores.extraElements()), f32());
+      Value width = scores.widthOf(rows);
       scores.packQueries(head, first, rows, width, packed);
-      emitVariants(head, first, rows, width, scores.tile.queryVectors);
+      scores.forWidth(width, [&](int64_t vectors) { emitTile(head, {vectors, first, rows}); });
       finishTile(head, first, rows, width);
     });
-  }
-
-  void emitVariants(const AttentionHead &head, Value first, Value rows, Value width, int64_t vectors) {
-    auto here = [&] { emitTile(head, {vectors, first, rows}); };
-    if (vectors == 1)
-      return here();
-    k.ifThen(k.less(width, k.i64(vectors * lanes)), [&] { emitVariants(head, first, rows, width, vectors / 2); }, here);
   }
 
   /// Leaves result[d][query], not yet divided by the sums; the maxima and sums of the queries are in `block`.
@@ -92,7 +83,7 @@ private:
            [&](Value i) { k.store(k.constVec(0), k.at(result, i, f32())); });
 
     Value firstPosition = k.add(head.start, queryTile.first);
-    Value from = scores.firstKey(firstPosition);
+    Value from = scores.alignedFirstKey(firstPosition);
     Value to = scores.endKey(head, k.add(firstPosition, k.sub(queryTile.rows, k.i64(1))));
     SmallVector<Value> init(vectors, k.constVec(lowestScore)); // running maxima, then running sums
     init.append(vectors, k.constVec(0));
@@ -105,6 +96,8 @@ private:
         correction.push_back(vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, oldMaxima[v], maxima[v])));
         sums.push_back(arith::MulFOp::create(k.b, k.loc, oldSums[v], correction[v]));
       }
+      if (spec.dropout)
+        scores.keepFactors(head, queryTile.first, queryTile.rows, k.i64(width), key, count, keep);
       sums = exponentiate(count, maxima, sums, width);
       addValues(head, key, count, correction, vectors);
       SmallVector<Value> next(maxima);
@@ -115,16 +108,17 @@ private:
       k.store(state[v], statisticAt(v / vectors, k.i64(v % vectors * lanes)));
   }
 
-  /// block = 2^(block - maxima); returns the sums plus the new probabilities.
+  /// block = 2^(block - maxima), without what is dropped; returns the sums plus the new probabilities.
   SmallVector<Value> exponentiate(Value count, ArrayRef<Value> maxima, ArrayRef<Value> sums, int64_t width) {
     ValueRange result = k.loop(k.i64(0), count, k.i64(1), sums, [&](Value row, ValueRange carried) {
       SmallVector<Value> next(carried);
-      Value rowAt = k.at(block, k.mul(row, k.i64(width)), f32());
       for (size_t v = 0; v < maxima.size(); ++v) {
-        Value address = k.at(rowAt, k.i64(v * lanes), f32());
+        Value offset = k.add(k.mul(row, k.i64(width)), k.i64(v * lanes)), address = k.at(block, offset, f32());
         Value p = vmath::exp2Unit(k, arith::SubFOp::create(k.b, k.loc, k.load(k.vecF32(), address), maxima[v]));
-        k.store(p, address);
         next[v] = arith::AddFOp::create(k.b, k.loc, next[v], p);
+        if (spec.dropout)
+          p = arith::MulFOp::create(k.b, k.loc, p, k.load(k.vecF32(), k.at(keep, offset, f32())));
+        k.store(p, address);
       }
       return next;
     });
@@ -242,7 +236,7 @@ private:
   AttentionScores scores;
   int64_t lanes, tileQueries;
   Value queries;
-  Value packed, block, result, values, extra; ///< scratch
+  Value packed, block, result, values, extra, keep; ///< scratch
 };
 
 } // namespace

@@ -25,6 +25,15 @@ struct ScoreOperand {
   Size batch, head, query, key;
 };
 
+/// Elements of the probabilities are dropped as weft.attention says: element (b, h, i, j) has the number
+/// ((b * heads + h) * queries + i) * keys + j, b counted within the whole batch.
+struct AttentionDropout {
+  double p = 0;
+  int64_t site = 0;
+  int random = -1; ///< pointer to weft_exec.seed, step, first_sample
+  Size round = Size::constant(0);
+};
+
 struct AttentionSpec {
   Size batch, queries, keys; ///< `keys` is not used when `start` is given
   Size heads, kvHeads;       ///< heads is a multiple of kvHeads; query head h reads kv head h / (heads / kvHeads)
@@ -39,6 +48,7 @@ struct AttentionSpec {
 
   ScoreOperand keyMask; ///< (b, j): head = query = 0
   ScoreOperand mask, bias;
+  std::optional<AttentionDropout> dropout; ///< neither lse nor statistics nor a map see it
 
   /// Pointer to int64 [batch], for a cache: positions stored before this call. Sequence b then has
   /// start[b] + valid[b] keys.

@@ -9,8 +9,22 @@ using namespace mlir;
 
 namespace weft {
 
+/// With dropout, blocks of keys start where a block of four random numbers does.
+static TileSizes attentionTiles(const TargetInfo &target, bool dropout) {
+  TileSizes tile = tileSizes(target);
+  while (dropout && (tile.keyBlock % 4 || tile.keyBlock % tile.attentionRows))
+    --tile.keyBlock;
+  return tile;
+}
+
 AttentionScores::AttentionScores(KernelBuilder &k, const AttentionSpec &spec)
-    : tile(tileSizes(k.target)), k(k), spec(spec) {}
+    : tile(attentionTiles(k.target, spec.dropout.has_value())), k(k), spec(spec) {
+  if (!spec.dropout)
+    return;
+  const AttentionDropout &dropout = *spec.dropout;
+  Value round = dropout.round.isConstant() && dropout.round.value == 0 ? Value() : k.size(dropout.round);
+  mask.emplace(k, k.ptrSlot(dropout.random), dropout.p, dropout.site, round);
+}
 
 static bool isConstant(Size s, int64_t value) { return s.isConstant() && s.value == value; }
 
@@ -75,6 +89,11 @@ Value AttentionScores::firstKey(Value firstPosition) {
   if (!spec.causal || !spec.window)
     return k.i64(0);
   return k.max(k.i64(0), k.sub(firstPosition, k.i64(*spec.window - 1)));
+}
+
+Value AttentionScores::alignedFirstKey(Value firstPosition) {
+  Value first = firstKey(firstPosition);
+  return spec.dropout ? k.mul(k.udiv(first, k.i64(4)), k.i64(4)) : first;
 }
 
 Value AttentionScores::endKey(const AttentionHead &head, Value lastPosition) {
@@ -248,29 +267,48 @@ SmallVector<Value> accumulateTile(KernelBuilder &k, int64_t rows, int64_t vector
   return SmallVector<Value>(sums);
 }
 
-void AttentionScores::packQueries(const AttentionHead &head, Value first, Value exist, Value width, Value packed) {
+Value AttentionScores::widthOf(Value rows) {
+  int64_t lanes = k.target.lanes;
+  Value width = k.i64(lanes);
+  for (int64_t vectors = 2; vectors <= tile.queryVectors; vectors *= 2)
+    width = k.select(k.less(k.i64(vectors / 2 * lanes), rows), k.i64(vectors * lanes), width);
+  return width;
+}
+
+void AttentionScores::forWidth(Value width, llvm::function_ref<void(int64_t)> body) {
+  std::function<void(int64_t)> variants = [&](int64_t vectors) {
+    if (vectors == 1)
+      return body(1);
+    k.ifThen(
+        k.less(width, k.i64(vectors * k.target.lanes)), [&] { variants(vectors / 2); }, [&] { body(vectors); });
+  };
+  variants(tile.queryVectors);
+}
+
+void AttentionScores::pack(const HeadOperand &operand, Value head, int64_t dims, double scale, Value first, Value exist,
+                           Value width, Value packed) {
   int64_t lanes = k.target.lanes;
   Type f32 = k.b.getF32Type();
-  Value scale = k.constVec(queryScale());
   auto square = [&](Value group, Value d0, int64_t dims) {
     Value mask = dims < lanes ? k.laneMask(k.i64(dims)) : nullptr;
     SmallVector<Value> rows;
     for (int64_t l = 0; l < lanes; ++l) {
-      // Queries past the end repeat the last one; nothing of them is kept.
-      Value query = k.add(first, k.min(k.add(group, k.i64(l)), k.sub(exist, k.i64(1))));
-      Value ptr = elementAt(k, head.q, k.add(k.mul(query, k.size(spec.q.row)), d0), spec.q.type);
-      rows.push_back(arith::MulFOp::create(k.b, k.loc, loadVector(k, ptr, spec.q.type, mask), scale));
+      // Rows past the end repeat the last one; nothing of them is kept.
+      Value row = k.add(first, k.min(k.add(group, k.i64(l)), k.sub(exist, k.i64(1))));
+      Value ptr = elementAt(k, head, k.add(k.mul(row, k.size(operand.row)), d0), operand.type);
+      Value values = loadVector(k, ptr, operand.type, mask);
+      rows.push_back(scale == 1 ? values : arith::MulFOp::create(k.b, k.loc, values, k.constVec(scale)).getResult());
     }
     rows = transpose(k, rows);
     for (int64_t l = 0; l < dims; ++l)
       k.store(rows[l], k.at(packed, k.add(k.mul(k.add(d0, k.i64(l)), width), group), f32));
   };
-  int64_t whole = spec.headDim / lanes * lanes;
+  int64_t whole = dims / lanes * lanes;
   k.loop(k.i64(0), width, k.i64(lanes), [&](Value group) {
     if (whole)
       k.loop(k.i64(0), k.i64(whole), k.i64(lanes), [&](Value d0) { square(group, d0, lanes); });
-    if (whole < spec.headDim)
-      square(group, k.i64(whole), spec.headDim - whole);
+    if (whole < dims)
+      square(group, k.i64(whole), dims - whole);
   });
 }
 
@@ -290,86 +328,88 @@ void AttentionScores::copyRows(const HeadOperand &operand, Value head, int64_t d
   });
 }
 
-SmallVector<Value> AttentionScores::block(const AttentionHead &head, const QueryTile &queries, Value from, Value count,
-                                          Value packed, Value scores, Value extra, ValueRange maxima) {
-  Value terms = extra, keys = head.k;
-  int64_t lanes = k.target.lanes, vectors = queries.vectors, width = vectors * lanes, rows = tileRows(vectors);
+SmallVector<Value> AttentionScores::products(const HeadOperand &operand, Value head, int64_t dims, int64_t vectors,
+                                             Value from, Value count, Value packed, Value target, Value widened,
+                                             ValueRange maxima) {
+  int64_t lanes = k.target.lanes, width = vectors * lanes, rows = tileRows(vectors);
   Type f32 = k.b.getF32Type();
   SmallVector<Value> zero(rows * vectors, k.constVec(0));
-  Value stride = k.size(spec.k.row), base = from; // key j of the block is row base + j of `keys`
-  if (widensKeys()) {
-    keys = k.at(extra, k.i64(termElements()), f32);
-    copyRows(spec.k, head.k, spec.headDim, from, count, keys);
-    stride = k.i64(rowElements(spec.headDim)), base = k.i64(0);
+  Value stride = k.size(operand.row), base = from; // row j of the block is row base + j of `head`
+  if (operand.type != ElementType::F32) {
+    copyRows(operand, head, dims, from, count, widened);
+    head = widened, stride = k.i64(rowElements(dims)), base = k.i64(0);
   }
 
-  auto scoreTile = [&](Value row, ArrayRef<Value> keyRows, int64_t unroll, ValueRange running) {
+  auto productTile = [&](Value row, ArrayRef<Value> sources, int64_t unroll, ValueRange running) {
     SmallVector<Value> sums = accumulateTile(
-        k, rows, vectors, unroll, k.i64(0), k.i64(spec.headDim), zero,
+        k, rows, vectors, unroll, k.i64(0), k.i64(dims), zero,
         [&](int64_t r, Value d, int64_t ahead) {
-          return k.load(f32, k.at(k.at(keyRows[r], d, f32), k.i64(ahead), f32));
+          return k.load(f32, k.at(k.at(sources[r], d, f32), k.i64(ahead), f32));
         },
         [&](Value d, int64_t ahead, int64_t v) {
           return k.load(k.vecF32(),
                         k.at(k.at(packed, k.mul(d, k.i64(width)), f32), k.i64(ahead * width + v * lanes), f32));
         });
     SmallVector<Value> next(running);
-    Value target = k.at(scores, k.mul(row, k.i64(width)), f32);
+    Value results = k.at(target, k.mul(row, k.i64(width)), f32);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < vectors; ++v) {
-        k.store(sums[r * vectors + v], k.at(target, k.i64(r * width + v * lanes), f32));
-        if (!alwaysFinishes())
+        k.store(sums[r * vectors + v], k.at(results, k.i64(r * width + v * lanes), f32));
+        if (!next.empty())
           next[v] = larger(k, next[v], sums[r * vectors + v]);
       }
     return next;
   };
   Value whole = k.mul(k.udiv(count, k.i64(rows)), k.i64(rows));
   ValueRange running = k.loop(k.i64(0), whole, k.i64(rows), maxima, [&](Value row, ValueRange carried) {
-    Value first = k.at(keys, k.mul(k.add(base, row), stride), f32);
-    SmallVector<Value> keyRows;
+    Value first = k.at(head, k.mul(k.add(base, row), stride), f32);
+    SmallVector<Value> sources;
     for (int64_t r = 0; r < rows; ++r)
-      keyRows.push_back(k.at(first, k.mul(k.i64(r), stride), f32));
-    return scoreTile(row, keyRows, unroll(vectors), carried);
+      sources.push_back(k.at(first, k.mul(k.i64(r), stride), f32));
+    return productTile(row, sources, unroll(vectors), carried);
   });
-  // A last tile with too few keys repeats the last one: its scores change neither the maximum nor what is read later.
-  SmallVector<Type> types(vectors, k.vecF32());
+  // A last tile with too few rows repeats the last one: its products change neither the maximum nor what is read later.
+  SmallVector<Type> types(maxima.size(), k.vecF32());
   running = k.ifElse(
       types, k.less(whole, count),
       [&] {
-        SmallVector<Value> keyRows;
+        SmallVector<Value> sources;
         for (int64_t r = 0; r < rows; ++r) {
           Value row = k.add(base, k.min(k.add(whole, k.i64(r)), k.sub(count, k.i64(1))));
-          keyRows.push_back(k.at(keys, k.mul(row, stride), f32));
+          sources.push_back(k.at(head, k.mul(row, stride), f32));
         }
-        return scoreTile(whole, keyRows, 2, running);
+        return productTile(whole, sources, 2, running);
       },
       [&] { return SmallVector<Value>(running); });
+  return SmallVector<Value>(running);
+}
 
-  if (!spec.causal && !alwaysFinishes())
-    return SmallVector<Value>(running);
-  auto finish = [&] {
-    if (transposesTerms())
-      transposeTerms(head, queries, from, count, terms);
-    SmallVector<Value> exists;
-    for (int64_t v = 0; v < vectors; ++v)
-      exists.push_back(k.laneMask(k.sub(queries.rows, k.i64(v * lanes))));
-    ValueRange finished = k.loop(k.i64(0), count, k.i64(1), maxima, [&](Value row, ValueRange carried) {
-      SmallVector<Value> next(carried);
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value offset = k.add(k.mul(row, k.i64(width)), k.i64(v * lanes));
-        Value address = k.at(scores, offset, f32);
-        Value term = transposesTerms() ? k.load(k.vecF32(), k.at(terms, offset, f32)) : Value();
-        Value score = finishScore(head, k.load(k.vecF32(), address), k.add(queries.first, k.i64(v * lanes)),
-                                  k.add(from, row), /*lanesAreKeys=*/false, exists[v], term);
-        k.store(score, address);
-        next[v] = larger(k, next[v], score);
-      }
-      return next;
-    });
-    return SmallVector<Value>(finished);
-  };
+SmallVector<Value> AttentionScores::block(const AttentionHead &head, const QueryTile &queries, Value from, Value count,
+                                          Value packed, Value scores, Value extra, ValueRange maxima) {
+  Value widened = widensKeys() ? k.at(extra, k.i64(termElements()), k.b.getF32Type()) : Value();
+  ValueRange none;
+  SmallVector<Value> running = products(spec.k, head.k, spec.headDim, queries.vectors, from, count, packed, scores,
+                                        widened, alwaysFinishes() ? none : maxima);
+  SmallVector<Type> types(queries.vectors, k.vecF32());
+  return whereFinished(
+      types, head, queries, from, count,
+      [&] {
+        return overScores(head, queries, from, count, scores, extra, /*finish=*/true, maxima,
+                          [&](Value offset, int64_t v, Value, Value score, SmallVector<Value> &next) {
+                            k.store(score, k.at(scores, offset, k.b.getF32Type()));
+                            next[v] = larger(k, next[v], score);
+                          });
+      },
+      [&] { return running; });
+}
+
+SmallVector<Value> AttentionScores::whereFinished(TypeRange types, const AttentionHead &head, const QueryTile &queries,
+                                                  Value from, Value count, KernelBuilder::Branch finished,
+                                                  KernelBuilder::Branch plain) {
   if (alwaysFinishes())
-    return finish();
+    return finished();
+  if (!spec.causal)
+    return plain();
   // Below the diagonal and inside the window nothing is hidden.
   Value firstPosition = k.add(head.start, queries.first);
   Value crosses = k.less(firstPosition, k.add(from, k.sub(count, k.i64(1))));
@@ -378,8 +418,87 @@ SmallVector<Value> AttentionScores::block(const AttentionHead &head, const Query
     Value leaves = k.less(from, k.add(k.sub(lastPosition, k.i64(*spec.window)), k.i64(1)));
     crosses = arith::OrIOp::create(k.b, k.loc, crosses, leaves);
   }
-  ValueRange result = k.ifElse(types, crosses, finish, [&] { return SmallVector<Value>(running); });
-  return SmallVector<Value>(result);
+  return SmallVector<Value>(k.ifElse(types, crosses, finished, plain));
+}
+
+SmallVector<Value> AttentionScores::overScores(const AttentionHead &head, const QueryTile &queries, Value from,
+                                               Value count, Value scores, Value extra, bool finish, ValueRange init,
+                                               ScoreBody body) {
+  int64_t lanes = k.target.lanes, vectors = queries.vectors, width = vectors * lanes;
+  Type f32 = k.b.getF32Type();
+  bool terms = finish && transposesTerms();
+  if (terms)
+    transposeTerms(head, queries, from, count, extra);
+  SmallVector<Value> exists;
+  for (int64_t v = 0; v < vectors; ++v)
+    exists.push_back(k.laneMask(k.sub(queries.rows, k.i64(v * lanes))));
+  ValueRange results = k.loop(k.i64(0), count, k.i64(1), init, [&](Value row, ValueRange carried) {
+    SmallVector<Value> next(carried);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value offset = k.add(k.mul(row, k.i64(width)), k.i64(v * lanes));
+      Value raw = k.load(k.vecF32(), k.at(scores, offset, f32)), score = raw;
+      if (finish)
+        score = finishScore(head, raw, k.add(queries.first, k.i64(v * lanes)), k.add(from, row), /*lanesAreKeys=*/false,
+                            exists[v], terms ? k.load(k.vecF32(), k.at(extra, offset, f32)) : Value());
+      body(offset, v, raw, score, next);
+    }
+    return next;
+  });
+  return SmallVector<Value>(results);
+}
+
+// ---- Dropout
+
+Value AttentionScores::elementNumber(const AttentionHead &head, Value query, Value key) {
+  Value row = k.add(k.mul(k.add(head.batch, mask->firstSample()), k.size(spec.heads)), head.head);
+  row = k.add(k.mul(row, k.size(spec.queries)), query);
+  return k.add(k.mul(row, k.size(spec.keys)), key);
+}
+
+Value AttentionScores::keepFactor(const AttentionHead &head, Value query, Value key) {
+  Value kept = mask->consecutive(elementNumber(head, query, key), k.target.lanes, /*aligned=*/false);
+  return arith::SelectOp::create(k.b, k.loc, kept, k.constVec(mask->scale()), k.constVec(0));
+}
+
+int64_t AttentionScores::keepElements() const {
+  int64_t lanes = k.target.lanes;
+  return spec.dropout ? llvm::alignTo(tile.keyBlock, lanes) * tile.queryVectors * lanes + lanes * drawnElements() : 0;
+}
+
+void AttentionScores::keepFactors(const AttentionHead &head, Value first, Value rows, Value width, Value from,
+                                  Value count, Value keep) {
+  int64_t lanes = k.target.lanes;
+  Type f32 = k.b.getF32Type();
+  Value drawn = k.at(keep, k.i64(llvm::alignTo(tile.keyBlock, lanes) * tile.queryVectors * lanes), f32);
+  // Numbers are drawn along keys, where four share a block, and transposed.
+  auto draw = [&](Value number, Value target, int64_t together, bool aligned) {
+    VectorType type = VectorType::get({together}, f32);
+    auto all = [&](double x) -> Value {
+      return arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(type, float(x)));
+    };
+    k.loop(k.i64(0), count, k.i64(together), [&](Value key) {
+      Value kept = mask->consecutive(k.add(number, key), together, aligned);
+      k.store(arith::SelectOp::create(k.b, k.loc, kept, all(mask->scale()), all(0)), k.at(target, key, f32));
+    });
+  };
+  Value aligned = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::eq,
+                                        k.urem(k.size(spec.keys), k.i64(4)), k.i64(0));
+  k.loop(k.i64(0), width, k.i64(lanes), [&](Value group) {
+    k.loop(k.i64(0), k.min(k.i64(lanes), k.sub(rows, group)), k.i64(1), [&](Value l) {
+      Value number = elementNumber(head, k.add(first, k.add(group, l)), from);
+      Value target = k.at(drawn, k.mul(l, k.i64(drawnElements())), f32);
+      k.ifThen(
+          aligned, [&] { draw(number, target, 2 * lanes, true); }, [&] { draw(number, target, lanes, false); });
+    });
+    k.loop(k.i64(0), count, k.i64(lanes), [&](Value key) {
+      SmallVector<Value> square;
+      for (int64_t l = 0; l < lanes; ++l)
+        square.push_back(k.load(k.vecF32(), k.at(drawn, k.add(key, k.i64(l * drawnElements())), f32)));
+      square = transpose(k, square);
+      for (int64_t l = 0; l < lanes; ++l)
+        k.store(square[l], k.at(keep, k.add(k.mul(k.add(key, k.i64(l)), width), group), f32));
+    });
+  });
 }
 
 } // namespace weft

@@ -8,6 +8,7 @@
 #define WEFT_TILING_ATTENTIONSCORES_H
 
 #include "tiling/AttentionKernel.h"
+#include "tiling/Philox.h"
 #include "tiling/TileSizes.h"
 
 namespace weft {
@@ -42,23 +43,58 @@ public:
 
   AttentionHead head(mlir::Value batch, mlir::Value head);
   /// Keys that some query of positions [first, last] (absolute) may see: [from, to).
+  /// alignedFirstKey is at or before firstKey, where a block of random numbers starts.
   mlir::Value firstKey(mlir::Value firstPosition);
+  mlir::Value alignedFirstKey(mlir::Value firstPosition);
   mlir::Value endKey(const AttentionHead &head, mlir::Value lastPosition);
 
   /// Register tile rows for `vectors` vectors of queries.
   int64_t tileRows(int64_t vectors) const;
   /// Steps per iteration of inner loops: fewer in the narrower tiles, which are rare and as large in code.
   int64_t unroll(int64_t vectors) const { return vectors == tile.queryVectors ? 4 : 2; }
-  /// Writes the scaled transpose of `rows` queries: packed[d][width], width a multiple of the lanes.
-  void packQueries(const AttentionHead &head, mlir::Value first, mlir::Value rows, mlir::Value width,
-                   mlir::Value packed);
+  /// The smallest width that holds `rows` queries: `queryVectors` vectors of queries, half of it, and so on.
+  mlir::Value widthOf(mlir::Value rows);
+  /// Emits body(vectors) for every such width, of which `width` chooses one.
+  void forWidth(mlir::Value width, llvm::function_ref<void(int64_t vectors)> body);
+  /// Writes the transpose of `rows` rows of a head, times `scale`: packed[d][width], width a multiple of the lanes.
+  void pack(const HeadOperand &operand, mlir::Value head, int64_t dims, double scale, mlir::Value first,
+            mlir::Value rows, mlir::Value width, mlir::Value packed);
+  void packQueries(const AttentionHead &h, mlir::Value first, mlir::Value rows, mlir::Value width, mlir::Value packed) {
+    pack(spec.q, h.q, spec.headDim, queryScale(), first, rows, width, packed);
+  }
+  /// target[j][vectors * lanes] = row j of a head's keys or values, times what is packed, for rows [from, from + count).
+  /// Rows past `count` up to the next multiple of tileRows may be written too. `widened` is scratch of
+  /// keyBlock * rowElements(dims) elements for types other than f32. With `maxima`, returns the maximum of them and the
+  /// products.
+  llvm::SmallVector<mlir::Value> products(const HeadOperand &operand, mlir::Value head, int64_t dims, int64_t vectors,
+                                          mlir::Value from, mlir::Value count, mlir::Value packed, mlir::Value target,
+                                          mlir::Value widened, mlir::ValueRange maxima);
   /// Writes scores[j][vectors * lanes] for keys [from, from + count), finished: capped, biased, masked (-inf). Rows
-  /// past `count` up to the next multiple of tileRows may be written too. Returns the maximum of `maxima` and the
-  /// scores. `extra` is scratch of extraElements() elements.
+  /// past `count` as in products. Returns the maximum of `maxima` and the scores. `extra` is scratch of extraElements()
+  /// elements.
   llvm::SmallVector<mlir::Value> block(const AttentionHead &head, const QueryTile &tile, mlir::Value from,
                                        mlir::Value count, mlir::Value packed, mlir::Value scores, mlir::Value extra,
                                        mlir::ValueRange maxima);
+  /// Emits finished() where scores of the block have to be finished, and plain() where all of them are as they stand.
+  llvm::SmallVector<mlir::Value> whereFinished(mlir::TypeRange types, const AttentionHead &head, const QueryTile &tile,
+                                               mlir::Value from, mlir::Value count, KernelBuilder::Branch finished,
+                                               KernelBuilder::Branch plain);
+  /// body for each vector of a block of products: `offset` is its place in scores, `raw` what stands there, `score` that
+  /// finished if `finish` is set. `extra` as in block.
+  using ScoreBody = llvm::function_ref<void(mlir::Value offset, int64_t vector, mlir::Value raw, mlir::Value score,
+                                            llvm::SmallVector<mlir::Value> &carried)>;
+  llvm::SmallVector<mlir::Value> overScores(const AttentionHead &head, const QueryTile &tile, mlir::Value from,
+                                            mlir::Value count, mlir::Value scores, mlir::Value extra, bool finish,
+                                            mlir::ValueRange init, ScoreBody body);
   int64_t extraElements() const { return termElements() + keyElements(); }
+
+  /// Dropout: what probabilities are multiplied by, 0 or 1 / (1 - p). `keep` is scratch of keepElements() elements, at its
+  /// start keep[j][width] afterwards, for keys [from, from + count) and `rows` queries from `first` on.
+  void keepFactors(const AttentionHead &head, mlir::Value first, mlir::Value rows, mlir::Value width, mlir::Value from,
+                   mlir::Value count, mlir::Value keep);
+  int64_t keepElements() const;
+  /// The same for one query and `lanes` keys.
+  mlir::Value keepFactor(const AttentionHead &head, mlir::Value query, mlir::Value key);
 
   /// Copies rows [from, from + count) of a head's keys or values to scratch as f32, rowElements(dims) apart.
   void copyRows(const HeadOperand &operand, mlir::Value head, int64_t dims, mlir::Value from, mlir::Value count,
@@ -80,6 +116,9 @@ public:
   const TileSizes tile;
 
 private:
+  /// Elements between the rows of random numbers before they are transposed.
+  int64_t drawnElements() const { return llvm::alignTo(tile.keyBlock, 2 * k.target.lanes); }
+  mlir::Value elementNumber(const AttentionHead &head, mlir::Value query, mlir::Value key);
   int64_t termElements() const;
   /// Keys of other types than f32 are widened block by block: a scalar is converted in more steps than it is used.
   bool widensKeys() const { return spec.k.type != ElementType::F32; }
@@ -100,6 +139,7 @@ private:
 
   KernelBuilder &k;
   const AttentionSpec &spec;
+  std::optional<DropoutMask> mask;
 };
 
 /// acc[r][v] += a(r, step) * b(step, v) for step in [from, to): the inner loop of all products of attention, `unroll`

@@ -145,3 +145,24 @@ func.func @results_and_arguments_are_copied_to_be_kept(%x: tensor<8xf32>) -> ten
   weft.keep %v in @v : tensor<8xf32>
   return %v : tensor<8xf32>
 }
+
+// -----
+
+!h = tensor<2x5x8xf32>
+!l = tensor<2x2x5xf32>
+
+// Its operands may be strided as long as the features of a head lie next to each other; rows of lse lie one after the other.
+// CHECK-LABEL: func @a_gradient_of_attention_is_a_kernel
+func.func @a_gradient_of_attention_is_a_kernel(%q: !h, %kv: tensor<2x5x16xf32>, %y: !h, %lse: tensor<2x5x2xf32>, %dy: tensor<2x8x5xf32>) -> (!h, !h, !h) {
+  // CHECK-DAG: %[[K:.*]] = weft.slice %arg1
+  // CHECK-DAG: %[[LSE:.*]] = weft.fused(%{{.*}}) : (tensor<2x2x5xf32>)
+  // CHECK-DAG: %[[DY:.*]] = weft.fused(%{{.*}}) : (tensor<2x5x8xf32>)
+  // CHECK: weft.attention_grad %arg0, %[[K]], %{{.*}}, %arg2, %[[LSE]], %[[DY]] {
+  // CHECK-NEXT: return %dq, %dk, %dv
+  %k = weft.slice %kv {axis = 2 : i64, start = "0", step = 1 : i64} : tensor<2x5x16xf32> to !h
+  %v = weft.slice %kv {axis = 2 : i64, start = "8", step = 1 : i64} : tensor<2x5x16xf32> to !h
+  %l = weft.transpose %lse {perm = array<i64: 0, 2, 1>} : (tensor<2x5x2xf32>) -> !l
+  %d = weft.transpose %dy {perm = array<i64: 0, 2, 1>} : (tensor<2x8x5xf32>) -> !h
+  %dq, %dk, %dv = weft.attention_grad %q, %k, %v, %y, %l, %d {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64} : (!h, !h, !h, !h, !l, !h) -> (!h, !h, !h)
+  return %dq, %dk, %dv : !h, !h, !h
+}

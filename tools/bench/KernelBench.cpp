@@ -3,7 +3,7 @@
 //   kernel_bench [--cpu NAME] [--filter TEXT]
 #include "target/cpu/CpuTargets.h"
 #include "target/cpu/KernelJit.h"
-#include "tiling/AttentionKernel.h"
+#include "tiling/AttentionGradKernel.h"
 #include "tiling/ContractionKernel.h"
 #include "tiling/TileSizes.h"
 #include "tiling/VectorMath.h"
@@ -12,6 +12,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <vector>
@@ -155,29 +156,46 @@ struct Bench {
     time(name, jit, {lhs.data, rhs.data, result.data, biasData.data, reinterpret_cast<void *>(m)}, 2.0 * m * n * k);
   }
 
-  void attention(int64_t b, int64_t heads, int64_t tq, int64_t tk, int64_t d, bool causal) {
+  enum class Pass { Forward, Dropout, Backward };
+
+  void attention(int64_t b, int64_t heads, int64_t tq, int64_t tk, int64_t d, bool causal, Pass pass = Pass::Forward) {
     std::string name = "attention B" + std::to_string(b) + " H" + std::to_string(heads) + " T" + std::to_string(tq) +
-                       "x" + std::to_string(tk) + " D" + std::to_string(d) + (causal ? " causal" : "");
+                       "x" + std::to_string(tk) + " D" + std::to_string(d) + (causal ? " causal" : "") +
+                       (pass == Pass::Backward  ? " backward"
+                        : pass == Pass::Dropout ? " dropout"
+                                                : "");
     if (!wanted(name))
       return;
-    AttentionSpec spec;
+    AttentionGradSpec grad;
+    AttentionSpec &spec = grad.attention;
     spec.batch = Size::dynamic(4), spec.queries = Size::dynamic(5), spec.keys = Size::dynamic(6);
     spec.heads = spec.kvHeads = Size::constant(heads);
     spec.headDim = spec.valueDim = d;
     spec.scale = 0.125, spec.causal = causal;
-    spec.q = {0, ElementType::F32, Size::dynamic(7), Size::constant(heads * d), Size::constant(d)};
-    spec.k = {1, ElementType::F32, Size::dynamic(8), Size::constant(heads * d), Size::constant(d)};
-    spec.v = {2, ElementType::F32, Size::dynamic(8), Size::constant(heads * d), Size::constant(d)};
-    spec.out = {3, ElementType::F32, Size::dynamic(7), Size::constant(heads * d), Size::constant(d)};
+    auto operand = [&](int pointer, int batch) {
+      return HeadOperand{pointer, ElementType::F32, Size::dynamic(batch), Size::constant(heads * d), Size::constant(d)};
+    };
+    spec.q = operand(0, 7), spec.k = operand(1, 8), spec.v = operand(2, 8), spec.out = operand(3, 7);
+    if (pass == Pass::Dropout)
+      spec.dropout = AttentionDropout{0.1, 1, 10, Size::constant(0)};
+    grad.dout = operand(11, 7), grad.dq = operand(12, 7), grad.dk = operand(13, 8), grad.dv = operand(14, 8);
     KernelJit jit(target);
-    jit.add(emitAttention(jit.module(), "kernel", spec, target), 9);
-    Buffer q(b * tq * heads * d), k(b * tk * heads * d), v(b * tk * heads * d), out(b * tq * heads * d);
+    bool backward = pass == Pass::Backward;
+    if (backward)
+      spec.lse = 9;
+    jit.add(backward ? emitAttentionGrad(jit.module(), "kernel", grad, target)
+                     : emitAttention(jit.module(), "kernel", spec, target),
+            15);
+    int64_t nq = b * tq * heads * d, nk = b * tk * heads * d;
+    Buffer q(nq), k(nk), v(nk), out(nq), lse(b * heads * tq), dout(nq), dq(nq), dk(nk), dv(nk);
+    std::fill_n(lse.data, b * heads * tq, std::log(float(tk)));
+    uint64_t random[3] = {1, 2, 3};
     auto number = [](int64_t x) { return reinterpret_cast<const void *>(x); };
     double pairs = causal ? tq * (tq + 1) / 2.0 : double(tq) * tk;
     time(name, jit,
          {q.data, k.data, v.data, out.data, number(b), number(tq), number(tk), number(tq * heads * d),
-          number(tk * heads * d)},
-         4.0 * b * heads * d * pairs);
+          number(tk * heads * d), lse.data, random, dout.data, dq.data, dk.data, dv.data},
+         (backward ? 10.0 : 4.0) * b * heads * d * pairs);
   }
 };
 
@@ -212,5 +230,11 @@ int main(int argc, char **argv) {
   bench.attention(1, 12, 1024, 1024, 64, true);
   bench.attention(8, 12, 128, 128, 32, false);
   bench.attention(1, 12, 1, 1024, 64, false);
+  using Pass = Bench::Pass;
+  bench.attention(1, 12, 1024, 1024, 64, false, Pass::Dropout);
+  for (bool causal : {false, true}) {
+    bench.attention(1, 12, 1024, 1024, 64, causal, Pass::Backward);
+    bench.attention(1, 12, 4096, 4096, 64, causal, Pass::Backward);
+  }
   return 0;
 }

@@ -1,0 +1,55 @@
+// One tile of queries in the backward pass of attention: what is loaded once per tile, and the probabilities and
+// gradients of scores of a block of keys. Queries are in lanes, as in AttentionScores.
+#ifndef WEFT_TILING_ATTENTIONGRADTILE_H
+#define WEFT_TILING_ATTENTIONGRADTILE_H
+
+#include "tiling/AttentionGradKernel.h"
+#include "tiling/AttentionScores.h"
+
+namespace weft {
+
+/// Which gradient of a score is wanted.
+enum class ScoreGrad {
+  Product, ///< of q k^T: through the cap, times the scale
+  Score    ///< of what the bias is added to
+};
+
+class AttentionGradTile {
+public:
+  AttentionGradTile(KernelBuilder &k, const AttentionGradSpec &spec, AttentionScores &scores, ScoreGrad wanted);
+
+  /// Scratch, in elements; `place` says where it begins.
+  int64_t elements() const;
+  void place(mlir::Value scratch);
+
+  /// Loads queries [first, first + rows) of a head.
+  void load(const AttentionHead &head, mlir::Value first, mlir::Value rows);
+  /// Keys that some query of the tile may see.
+  mlir::Value fromKey(const AttentionHead &head), toKey(const AttentionHead &head);
+  /// Leaves in probabilities[key][width] and slopes[key][width] those of keys [from, from + count), after dropout: what
+  /// values were multiplied by, and the gradients of the scores. Lanes past the queries hold anything.
+  void block(const AttentionHead &head, mlir::Value from, mlir::Value count);
+
+  mlir::Value first, rows, width;
+  mlir::Value probabilities, slopes;
+  mlir::Value queries, douts; ///< rows of the tile, scores.rowElements(dims) apart, zero between
+  const int64_t tileQueries;
+
+private:
+  void loadRows(const AttentionHead &head, mlir::Value dout);
+  mlir::Type f32() { return k.b.getF32Type(); }
+
+  KernelBuilder &k;
+  const AttentionGradSpec &spec;
+  const AttentionSpec &attention;
+  AttentionScores &scores;
+  const ScoreGrad wanted;
+  const int64_t lanes;
+  mlir::Value packedQueries, packedDouts; ///< transposed, [dims][width]
+  mlir::Value lse, delta;                 ///< of each query: in base 2; the sum of dout * out
+  mlir::Value extra, keep;                ///< scratch of AttentionScores
+};
+
+} // namespace weft
+
+#endif // WEFT_TILING_ATTENTIONGRADTILE_H
