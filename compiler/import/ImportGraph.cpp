@@ -24,8 +24,8 @@ void declare(const ModelDesc &model, OpBuilder &b, const EntryImporter &types) {
 
 class ImportEntry {
 public:
-  ImportEntry(const ModelDesc &model, const EntryDesc &entry, ModuleOp module, const std::vector<std::string> &probes)
-      : model(model), entry(entry), module(module), probes(probes), hasLoss(entry.mode != EntryDesc::Mode::infer) {
+  ImportEntry(const ModelDesc &model, const EntryDesc &entry, ModuleOp module)
+      : model(model), entry(entry), module(module), hasLoss(entry.mode != EntryDesc::Mode::infer) {
     for (const Node &node : model.graph.nodes)
       all.push_back(&node);
     for (const InputDesc &input : model.inputs)
@@ -66,9 +66,8 @@ public:
     SmallVector<Value> results;
     for (auto &[name, id] : outputs) {
       Value result = values.lookup(id);
-      if (entry.lastTokenOnly && !StringRef(name).starts_with("probe."))
-        if (cast<RankedTensorType>(result.getType()).getRank() > 1)
-          result = LastTokenOp::create(b, result.getLoc(), result);
+      if (entry.lastTokenOnly && cast<RankedTensorType>(result.getType()).getRank() > 1)
+        result = LastTokenOp::create(b, result.getLoc(), result);
       results.push_back(result);
     }
     func::ReturnOp::create(b, func.getLoc(), results);
@@ -87,15 +86,6 @@ private:
       for (const OutputDesc &output : model.outputs)
         if (output.name == name)
           selected.emplace_back(name, output.value);
-    std::vector<ValueId> targets;
-    for (auto &[name, value] : selected)
-      targets.push_back(value);
-    std::set<ValueId> used;
-    std::vector<const Node *> wanted = neededNodes(all, targets, used);
-    for (const std::string &probe : probes)
-      for (const Node *node : wanted)
-        if (node->path == probe && !node->results.empty())
-          selected.emplace_back("probe." + probe, node->results.front());
     return selected;
   }
 
@@ -154,7 +144,6 @@ private:
   const ModelDesc &model;
   const EntryDesc &entry;
   ModuleOp module;
-  const std::vector<std::string> &probes;
   bool hasLoss;
   std::vector<const Node *> all;      ///< the graph's nodes, then those of `train` if the entry has a loss
   std::vector<const InputDesc *> inputs;  ///< likewise; after `run`: those that the entry reads
@@ -162,8 +151,8 @@ private:
 
 }  // namespace
 
-OwningOpRef<ModuleOp> importGraph(const ModelDesc &model, const std::vector<std::string> &entries,
-                                  const std::vector<std::string> &probes, MLIRContext &context, Diagnostics &diagnostics) {
+OwningOpRef<ModuleOp> importGraph(const ModelDesc &model, const std::vector<std::string> &entries, MLIRContext &context,
+                                  Diagnostics &diagnostics) {
   context.loadDialect<WeftDialect, func::FuncDialect>();
   OpBuilder b(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(FileLineColLoc::get(&context, model.file, 0, 0), model.name);
@@ -176,7 +165,7 @@ OwningOpRef<ModuleOp> importGraph(const ModelDesc &model, const std::vector<std:
       diagnostics.error(Position(), "expected an entry of the model but got " + quote(name));
       return nullptr;
     }
-    ImportEntry(model, *entry, *module, probes).run(b);
+    ImportEntry(model, *entry, *module).run(b);
   }
   if (failed(verify(*module))) {
     diagnostics.error(Position(), "the imported graph is not valid");

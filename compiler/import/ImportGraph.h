@@ -12,14 +12,13 @@
 namespace weft {
 
 /// Entries to import by name; each must exist. Those of mode train or grad have the loss as their first result, named
-/// "loss", then their outputs; their nodes are the graph's and those of `train`, with dropout. `probes` are node paths (as Node::path): an entry that
-/// computes such a node gets its first result as an extra output "probe.PATH". Returns null after diagnostics.error.
+/// "loss", then their outputs; their nodes are the graph's and those of `train`, with dropout.
+/// Returns null after diagnostics.error.
 /// Functions have arguments named `weft.name` (inputs that the entry needs, in the model's order), results likewise,
 /// and the attributes `weft.entry` (unit), `weft.mode` ("train" or "grad"; none: infer), `weft.states` (symbols bound), `weft.fixed` (dim → size),
 /// `weft.prefills` (of a step that has something to keep: symbols of entries, which may not be among those imported).
 mlir::OwningOpRef<mlir::ModuleOp> importGraph(const ModelDesc &model, const std::vector<std::string> &entries,
-                                              const std::vector<std::string> &probes, mlir::MLIRContext &context,
-                                              Diagnostics &diagnostics);
+                                              mlir::MLIRContext &context, Diagnostics &diagnostics);
 
 }  // namespace weft
 

@@ -149,7 +149,7 @@ private:
           if (!llvm::is_contained(names, training->eval))
             names.push_back(training->eval);
         }
-    module = importGraph(model, names, options.probes, context, diagnostics);
+    module = importGraph(model, names, context, diagnostics);
     if (!module)
       return CompileResult::invalid;
     out.descriptorSymbol = descriptorSymbol(prefix);

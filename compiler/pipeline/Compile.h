@@ -22,7 +22,6 @@ struct CompileOptions {
   std::set<Stage> printIrAfter;                ///< CompiledModel::printedIr gets the IR after each
   bool wantLlvm = false, wantAssembly = false; ///< also fill llvmIr / assembly (first variant)
   std::string embeddedWeights;                 ///< bytes of a safetensors file to put into the object; empty: none
-  std::vector<std::string> probes;             ///< node paths whose values become extra outputs of the entries that compute them
   std::set<std::string> disabledPasses;        ///< fusion passes to leave out (tests), by option name: "weft-fuse-attention"
 };
 

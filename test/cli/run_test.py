@@ -53,14 +53,6 @@ class Run(CommandTest):
         write_safetensors(self.folder / "want.safetensors", {"z": ("F32", shape, values)})
         self.run_small("--compare", "want.safetensors", code=1)
 
-    def test_probe(self):
-        out, _ = self.run_small("--probe", "up", "--json")
-        shapes = {output["name"]: output["shape"] for output in json.loads(out)["outputs"]}
-        self.assertEqual(shapes, {"y": [2, 2], "probe.up": [2, 5]})
-        _, err = self.run_small("--probe", "upp", code=2)
-        self.assertIn("did you mean 'up'?", err)
-        self.run_small("--probe", "words", code=5)
-
     def test_threads_do_not_change_results(self):
         for threads in ("1", "2", "7"):
             self.weft("run", STORIES / "stories260k.json", "--input", "tokens=" + ",".join(str(i * 7 % 512) for i in range(100)), "--threads", threads,

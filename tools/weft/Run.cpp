@@ -2,7 +2,7 @@
 // command line; outputs go to a file, are compared with expected ones, or are summarised.
 #include "Commands.h"
 #include "OutputFiles.h"
-#include "Runner.h"
+#include "Probe.h"
 
 #include <algorithm>
 #include <cmath>
@@ -132,32 +132,6 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
   print(json.close().text() + "\n");
 }
 
-void collectPaths(const Graph &graph, std::vector<std::string> &paths) {
-  for (const Node &node : graph.nodes) {
-    paths.push_back(node.path);
-    if (node.body)
-      collectPaths(*node.body, paths);
-  }
-}
-
-int checkProbes(const ModelDesc &model, const std::vector<std::string> &probes) {
-  std::vector<std::string> paths;
-  collectPaths(model.graph, paths);
-  for (const std::string &probe : probes)
-    if (std::find(paths.begin(), paths.end(), probe) == paths.end())
-      return fail(kUsage, "expected a node of the model for --probe but got " + quote(probe), didYouMean(probe, paths));
-  return kOk;
-}
-
-/// A node that an entry does not compute, or whose value changes from round to round, has no output.
-int checkProbed(const RunOptions &options, const std::vector<HostTensor> &outputs) {
-  for (const std::string &probe : options.probes)
-    if (std::none_of(outputs.begin(), outputs.end(), [&](const HostTensor &tensor) { return tensor.name == "probe." + probe; }))
-      return fail(kUnsupported, "node " + quote(probe) + " can't be probed in entry " + quote(options.entry),
-                  "the entry does not compute it, or it has a value for each round of a repeat");
-  return kOk;
-}
-
 int run(RunOptions options) {
   Runner runner;
   if (int code = runner.read(options))
@@ -167,7 +141,9 @@ int run(RunOptions options) {
   Sizes sizes;
   if (int code = parseSizes(options.dims, runner.model, sizes))
     return code;
-  if (int code = checkProbes(runner.model, options.probes))
+  std::string probe;
+  std::vector<ProbedValue> probed;
+  if (int code = addProbeEntry(runner.model, options.entry, options.probes, probe, probed))
     return code;
   std::vector<HostTensor> given, expected;
   for (const std::string &file : options.inputFiles)
@@ -193,7 +169,8 @@ int run(RunOptions options) {
 
   CompileOptions compile;
   compile.entries = {options.entry};
-  compile.probes = options.probes;
+  if (!probe.empty())
+    compile.entries.push_back(probe);
   if (int code = runner.compile(options, compile))
     return code;
   WeightsChoice weights;
@@ -204,7 +181,7 @@ int run(RunOptions options) {
   int32_t entry = runner.entryIndex(options.entry);
   std::vector<int64_t> dims = runner.dimList(sizes);
   std::vector<HostTensor> inputs;
-  if (int code = bindInputs(runner.desc(), entry, std::move(given), inputs))
+  if (int code = bindInputs(runner.desc(), entry, given, inputs))
     return code;
   const std::vector<int64_t> asked = dims;
   if (int code = dimsFromInputs(runner.desc(), entry, inputs, dims))
@@ -218,11 +195,15 @@ int run(RunOptions options) {
   if (int code = runner.start(options, dims))
     return code;
   std::vector<HostTensor> outputs = makeOutputs(runner.desc(), entry, dims);
-  if (int code = checkProbed(options, outputs))
-    return code;
   weft_status status = runner.call(entry, dims, inputs, outputs);
   if (status != WEFT_OK)
     return runner.failCall(status);
+  if (!probe.empty()) {
+    std::vector<HostTensor> values;
+    if (int code = runProbeEntry(runner, options, probe, given, dims, values))
+      return code;
+    std::move(values.begin(), values.end(), std::back_inserter(outputs));
+  }
 
   std::vector<Compared> compared;
   int result = kOk;
@@ -257,7 +238,6 @@ static void addCallOptions(CLI::App *command, const std::shared_ptr<RunOptions> 
   command->add_option("--outputs", options->outputs, "safetensors or .npy file to write (default: print a summary)");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
   command->add_option("--init", options->init, "SEED: random weights");
-  addRepeated(*command, "--probe", options->probes, "also write the value of this node (repeatable)");
   command->add_option("--compare", options->compare, "safetensors file with expected outputs; exit 1 if they differ");
   command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(notNegative());
   command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(notNegative());
@@ -278,6 +258,7 @@ void addRun(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("run", "compile in memory and call an entry once");
   addCallOptions(command, options);
   command->add_option("--entry", options->entry, "entry to call (default: forward)");
+  addRepeated(*command, "--probe", options->probes, "also write the value of a node, of attention its map too: 'enc[3].attn' (repeatable)");
   command->footer("Examples:\n  weft run gpt2.json --input tokens=464,3290 --init 0\n  weft run model.json --inputs in.safetensors --compare expected.safetensors");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }

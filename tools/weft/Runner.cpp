@@ -56,6 +56,8 @@ int Runner::open(const CommonOptions &options, const WeightsChoice &weights, boo
 }
 
 int Runner::start(const CommonOptions &options, const std::vector<int64_t> &maxDims, weft_trace_fn trace, void *traceUser) {
+  weft_session_destroy(session);
+  session = nullptr;
   weft_session_options starting = {};
   starting.threads = options.threads;
   starting.trace = trace;
@@ -76,15 +78,13 @@ std::vector<int64_t> Runner::dimList(const Sizes &sizes) const {
 }
 
 weft_status Runner::call(int32_t entry, const std::vector<int64_t> &dims, const std::vector<HostTensor> &inputs, std::vector<HostTensor> &outputs) {
-  const void *in[256];
-  void *out[256];
-  if (inputs.size() > 256 || outputs.size() > 256)
-    return WEFT_ERR_LIMIT;
+  std::vector<const void *> in(inputs.size() + 1); // one more: never an array of nothing
+  std::vector<void *> out(outputs.size() + 1);
   for (size_t i = 0; i < inputs.size(); ++i)
     in[i] = inputs[i].bytes.empty() ? nullptr : inputs[i].bytes.data();
   for (size_t i = 0; i < outputs.size(); ++i)
     out[i] = outputs[i].bytes.empty() ? nullptr : outputs[i].bytes.data();
-  return weft_session_run(session, entry, dims.data(), in, out);
+  return weft_session_run(session, entry, dims.data(), in.data(), out.data());
 }
 
 int Runner::failCall(weft_status status) const { return fail(exitCodeOf(status), weft_session_error(session)); }

@@ -25,6 +25,7 @@ public:
   int read(const CommonOptions &options);
   int compile(const CommonOptions &options, const CompileOptions &compile);
   int open(const CommonOptions &options, const WeightsChoice &weights, bool keepParameters = false);
+  /// Once more makes a new session in place of the one before.
   int start(const CommonOptions &options, const std::vector<int64_t> &maxDims, weft_trace_fn trace = nullptr, void *traceUser = nullptr);
 
   const weft_model_desc *desc() const { return object->descriptor(); }

@@ -17,7 +17,7 @@ using namespace weft;
 namespace {
 
 /// Commands of later versions: named, so that nobody looks for a typing error.
-const char *const kLaterCommands[] = {"train", "new", "view", "import"};
+const char *const kLaterCommands[] = {"train", "new", "import"};
 
 const char kFooter[] = "Examples:\n"
                        "  weft check model.json\n"
@@ -55,10 +55,21 @@ std::vector<std::string> optionNames(const CLI::App &command) {
   return names;
 }
 
-int usageError(const CLI::App &root, const CLI::ParseError &error) {
+/// The command that was chosen, or the kind of it: "view attention".
+const CLI::App &chosenCommand(const CLI::App &root) {
   const CLI::App *command = &root;
-  for (const CLI::App *chosen : root.get_subcommands())
-    command = chosen;
+  while (!command->get_subcommands().empty())
+    command = command->get_subcommands().front();
+  return *command;
+}
+
+/// "weft view attention"
+std::string fullName(const CLI::App *command) {
+  return command->get_parent() ? fullName(command->get_parent()) + " " + command->get_name() : command->get_name();
+}
+
+int usageError(const CLI::App &root, const CLI::ParseError &error) {
+  const CLI::App *command = &chosenCommand(root);
   std::string text = error.what(), hint;
   if (dynamic_cast<const CLI::ExtrasError *>(&error)) {
     std::vector<std::string> extra = command->remaining(true);
@@ -75,8 +86,7 @@ int usageError(const CLI::App &root, const CLI::ParseError &error) {
   }
   while (!text.empty() && (text.back() == '.' || text.back() == '\n'))
     text.pop_back();
-  std::string name = command == &root ? "weft" : "weft " + command->get_name();
-  return fail(kUsage, escapeText(text), hint.empty() ? "'" + name + " --help' lists the options" : hint);
+  return fail(kUsage, escapeText(text), hint.empty() ? "'" + fullName(command) + " --help' lists the options" : hint);
 }
 
 int unknownCommand(const CLI::App &root, const std::string &word) {
@@ -106,7 +116,7 @@ int main(int argc, char **argv) {
   bool version = false;
   root.add_flag("--version", version, "version, LLVM version, host CPU and its features");
   Action action;
-  for (auto add : {addCheck, addCompile, addRun, addGrad, addInit, addGenerate, addBench, addInspect})
+  for (auto add : {addCheck, addCompile, addRun, addGrad, addInit, addGenerate, addBench, addInspect, addView})
     add(root, action);
 
   if (argc > 1 && argv[1][0] != '-') {
@@ -117,10 +127,8 @@ int main(int argc, char **argv) {
   try {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {
-    const CLI::App *shown = &root;
-    for (const CLI::App *chosen : root.get_subcommands())
-      shown = chosen;
-    print(shown->help(shown == &root ? "" : "weft"));
+    const CLI::App &shown = chosenCommand(root);
+    print(shown.help(&shown == &root ? "" : fullName(shown.get_parent())));
     return finish(kOk);
   } catch (const CLI::ParseError &error) {
     return usageError(root, error);

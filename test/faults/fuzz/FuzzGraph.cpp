@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (const EntryDesc &entry : model->entries)
     if (entry.mode == EntryDesc::Mode::infer)
       entries.push_back(entry.name);
-  mlir::OwningOpRef<mlir::ModuleOp> module = importGraph(*model, entries, {}, *context, diagnostics);
+  mlir::OwningOpRef<mlir::ModuleOp> module = importGraph(*model, entries, *context, diagnostics);
   // importGraph verifies; what the reader accepts, it must accept too.
   if (!module || diagnostics.hasErrors()) {
     fprintf(stderr, "broken promise: a good model gives good IR\n%s", diagnostics.str().c_str());
