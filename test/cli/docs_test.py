@@ -71,9 +71,9 @@ class Docs(CommandTest):
                         if re.match(r"(tools|test|compiler|docs|runtime)/[\w./-]+\.\w+$", word) and ">" not in words:
                             self.assertTrue((ROOT / word).exists(), f"{page}: {line}")
                     if words and (words[0] == "weft" or words[0].endswith("/weft")) and len(words) > 1:
-                        command = words[1]
+                        command = tuple(words[1:3 if words[1] == "view" else 2])
                         if command not in helps:
-                            helps[command] = self.weft(*([command] if not command.startswith("-") else []), "--help")[0]
+                            helps[command] = self.weft(*(command if not command[0].startswith("-") else []), "--help")[0]
                         for option in (w.split("=")[0] for w in words[1:] if w.startswith("--")):
                             self.assertIn(option, helps[command], f"{page}: {line}")
 
