@@ -30,6 +30,29 @@ def ExpandSugarPass : Pass<"weft-expand-sugar"> {
 
 //===-- autodiff: from a loss to gradients ------------------------------------------------------------------------------===//
 
+def CountLabelsPass : Pass<"weft-count-labels", "::mlir::ModuleOp"> {
+  let summary = "return how much a batch counts, and how many labels are right";
+  let description = [{
+    Before:
+    ```mlir
+    func.func @step_eval(%x: …, %y: …) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "eval"} {
+      %l = weft.cross_entropy %x, %y : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
+      return %l : tensor<f32>
+    }
+    ```
+    After (`weight` only where the loss is a mean that ignores labels or weighs classes, `labels` and `correct` only in
+    entries that evaluate):
+    ```mlir
+      return %l, %weight, %labels, %correct : tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>
+    ```
+    A mean over several batches is then `Σ weight · loss / Σ weight`, as if they were one.
+
+    Sound because results are only added. Functions without a mode, with several losses over labels or with more than 8,192
+    classes (whose logits for all positions should not exist at once) get less or nothing.
+  }];
+  let dependentDialects = ["::weft::WeftDialect"];
+}
+
 def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
   let summary = "add the gradients of a loss to its function";
   let description = [{

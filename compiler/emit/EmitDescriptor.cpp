@@ -269,7 +269,8 @@ private:
                                  i64(int64_t(number("step_size", 0))), i64(int64_t(number("decay_steps", 0))), f64(number("min_lr_ratio", 0)),
                                  f64(number("factor", 1)), f64(number("d_model", 0)), f64(number("gamma", 0.1))});
     Constant *value = record(sizeof(weft_train_desc),
-                             {i32(entryIndex(in.training->entry)), i32(entryIndex(in.training->eval)), i32(tensors.size()), array(tensors), optimizer,
+                             {i32(entryIndex(in.training->entry)), i32(entryIndex(in.training->eval)), i32(in.training->weight),
+                              i32(in.training->labels), i32(in.training->correct), i32(tensors.size()), array(tensors), optimizer,
                               schedule, f64(train.clipGradNorm), i64(train.accumulate), i32(train.dynamicLossScale),
                               i32(in.training->tokensInput.empty() ? -1 : inputIndex(model, in.training->tokensInput))});
     return global(value, "weft.train", GlobalValue::PrivateLinkage);

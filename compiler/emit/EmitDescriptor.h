@@ -28,6 +28,7 @@ struct TrainedTensor {
 
 struct DescribedTraining {
   std::string entry, eval;
+  int weight = -1, labels = -1, correct = -1; ///< outputs of both entries; of `eval`
   std::vector<TrainedTensor> tensors;
   std::string tokensInput;      ///< may be empty
 };

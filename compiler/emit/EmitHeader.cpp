@@ -65,7 +65,10 @@ public:
     names();
     opening();
     for (size_t i = 0; i < input.entries.size(); ++i)
-      entry(input.entries[i], i);
+      if (input.entries[i].trains)
+        training(input.entries[i]);
+      else if (!input.entries[i].evaluates)
+        entry(input.entries[i], i);
     for (size_t i = 0; i < input.generates.size(); ++i)
       generate(input.generates[i], i);
     line("#ifdef __cplusplus");
@@ -86,10 +89,13 @@ private:
 
   /// Names of entries share one scope with what the header declares itself, so those get another spelling.
   std::string entryName(const std::string &name) const {
-    static const std::set<std::string> own = {"open", "session", "arena_bytes", "dims"};
+    static const std::set<std::string> own = {"open", "session", "arena_bytes", "dims", "trainer"};
     std::string mangled = mangleName(name);
     std::string stem = mangled.substr(0, mangled.find_last_not_of('_') + 1);
-    if (own.count(stem))
+    bool isTrainers = std::any_of(input.entries.begin(), input.entries.end(), [&](const HeaderEntry &entry) {
+      return entry.trains && (mangled == mangleName(entry.name) + "_accumulate" || mangled == mangleName(entry.name) + "_eval");
+    });
+    if (own.count(stem) || isTrainers)
       return p + "_" + mangled + "_";
     auto endsWith = [&](std::string_view end) { return stem.size() > end.size() && stem.compare(stem.size() - end.size(), end.size(), end) == 0; };
     auto startsWith = [&](std::string_view start) { return stem.compare(0, start.size(), start) == 0; };
@@ -213,8 +219,11 @@ private:
   /// The formula is in the object: each entry's plan function. It is called for the code that this CPU would run.
   void arena() {
     int buffers = 0;
-    for (const HeaderEntry &entry : input.entries)
-      buffers = std::max(buffers, entry.buffers);
+    bool trains = false;
+    for (const HeaderEntry &entry : input.entries) {
+      buffers = std::max(buffers, entry.trains || entry.evaluates ? 0 : entry.buffers);
+      trains = trains || entry.trains;
+    }
     line("/* Bytes of the arena for calls of at most these sizes (the largest entry's), by the compiled formula; -1: a size is out");
     line(" * of its range, or no code of the object runs on this CPU. weft_session_bytes adds threads' scratch and caches. */");
     line("static inline int64_t " + p + "_arena_bytes(const " + p + "_dims *dims) {");
@@ -229,6 +238,8 @@ private:
     line("    if (sizes[d] < desc->dim[d].min || sizes[d] > desc->dim[d].max) return -1;");
     line("  for (e = 0; e < desc->entries; e++) {");
     line("    int64_t own[" + sizeCount() + "];");
+    if (trains)
+      line("    if (e == desc->train->entry || e == desc->train->eval) continue; /* weft_trainer_memory has those */");
     line("    for (d = 0; d < desc->dims; d++) own[d] = desc->entry[e].fixed_dims[d] ? desc->entry[e].fixed_dims[d] : sizes[d];");
     line("    desc->variant[v].plan[e](own, plan);");
     line("    if (plan[desc->entry[e].buffers] > most) most = plan[desc->entry[e].buffers];");
@@ -262,18 +273,25 @@ private:
     return text + ".";
   }
 
-  void entry(const HeaderEntry &entry, size_t index) {
-    const std::string name = entryName(entry.name);
-    std::set<std::string> taken = {"dims", "valid"};
-    auto fieldOf = [&](const std::string &tensor, const char *suffix) {
+  /// Names of an argument structure's fields; no two are the same.
+  class Fields {
+  public:
+    std::string name(const std::string &tensor, const char *suffix) {
       std::string field = mangleName(tensor);
       if (taken.count(field))
         field += suffix;
       while (!taken.insert(field).second)
         field += "_";
       return field;
-    };
-    std::vector<std::string> inputs, outputs;
+    }
+
+  private:
+    std::set<std::string> taken = {"dims", "valid"};
+  };
+
+  /// Opens the structure of an entry's arguments: sizes and inputs. Returns the inputs' fields.
+  std::vector<std::string> beginArguments(const HeaderEntry &entry, const std::string &name, Fields &fields) {
+    std::vector<std::string> inputs;
     line("/* Arguments of entry '" + commentText(entry.name) + "'. Arrays are row-major and belong to the caller. */");
     line("typedef struct " + name + "_args {");
     std::string fixed;
@@ -281,14 +299,29 @@ private:
       fixed += (fixed.empty() ? "" : ", ") + commentText(dim) + " is always " + std::to_string(value);
     line("  " + p + "_dims dims;" + (fixed.empty() ? "" : " /* " + fixed + " here, whatever is given */"));
     for (const HeaderTensor &tensor : entry.inputs) {
-      inputs.push_back(fieldOf(tensor.name, "_in"));
+      inputs.push_back(fields.name(tensor.name, "_in"));
       std::string text = "  const " + std::string(cType(tensor.type.dtype)) + " *" + inputs.back() + "; /* " + commentText(axesText(tensor, entry.fixedDims));
       if (tensor.hasRange)
         text += ", " + std::to_string(tensor.low) + ".." + std::to_string(tensor.high);
       line(text + (tensor.optional ? "; NULL: left out */" : " */"));
     }
+    return inputs;
+  }
+
+  /// `const void *const inputs[N] = {args->x, …};`
+  void fieldList(const std::string &type, const char *array, const std::vector<std::string> &fields) {
+    std::string text = "  " + type + array + "[" + std::to_string(std::max<size_t>(1, fields.size())) + "] = {";
+    for (size_t i = 0; i < fields.size(); ++i)
+      text += (i ? ", args->" : "args->") + fields[i];
+    line(text + (fields.empty() ? "0};" : "};"));
+  }
+
+  void entry(const HeaderEntry &entry, size_t index) {
+    const std::string name = entryName(entry.name);
+    Fields fields;
+    std::vector<std::string> inputs = beginArguments(entry, name, fields), outputs;
     for (const HeaderTensor &tensor : entry.outputs) {
-      outputs.push_back(fieldOf(tensor.name, "_out"));
+      outputs.push_back(fields.name(tensor.name, "_out"));
       line("  " + std::string(cType(tensor.type.dtype)) + " *" + outputs.back() + "; /* out: " + commentText(axesText(tensor, entry.fixedDims)) + " */");
     }
     if (!entry.batchDim.empty())
@@ -298,14 +331,8 @@ private:
     line("/* Runs '" + commentText(entry.name) + "'. No allocation, no lock. On failure the session stays usable; weft_session_error has the text." + keptText(entry) + " */");
     line("static inline weft_status " + name + "(weft_session *session, const " + name + "_args *args) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("args->dims.", entry.fixedDims) + ";");
-    auto list = [&](const std::string &type, const char *array, const std::vector<std::string> &fields) {
-      std::string text = "  " + type + array + "[" + std::to_string(std::max<size_t>(1, fields.size())) + "] = {";
-      for (size_t i = 0; i < fields.size(); ++i)
-        text += (i ? ", args->" : "args->") + fields[i];
-      line(text + (fields.empty() ? "0};" : "};"));
-    };
-    list("const void *const ", "inputs", inputs);
-    list("void *const ", "outputs", outputs);
+    fieldList("const void *const ", "inputs", inputs);
+    fieldList("void *const ", "outputs", outputs);
     line("  weft_status status = weft_session_expect(session, &" + descriptorSymbol(p) + ");");
     if (inputs.empty() && outputs.empty() && input.dims.empty())
       line("  (void)args;");
@@ -318,6 +345,38 @@ private:
     line("  return status != WEFT_OK ? status : weft_session_run(session, " + std::to_string(index) + ", sizes, inputs, outputs);");
     line("}");
     line();
+  }
+
+  void training(const HeaderEntry &entry) {
+    const std::string name = entryName(entry.name), descriptor = "&" + descriptorSymbol(p);
+    line("/* Makes a trainer for batches of at most these sizes; all memory that its steps need is allocated here. `options` may");
+    line(" * be NULL. One trainer a model; see weft/train.h. */");
+    line("static inline weft_status " + p + "_trainer(weft_model *model, const " + p + "_dims *max_dims, const weft_trainer_options *options,");
+    line("    weft_trainer **out_trainer) {");
+    line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("max_dims->", {}) + ";");
+    out += unusedDims("max_dims");
+    line("  return weft_trainer_create(weft_model_descriptor(model) == " + descriptor + " ? model : NULL, sizes, options, out_trainer);");
+    line("}");
+    line();
+    Fields fields;
+    std::vector<std::string> inputs = beginArguments(entry, name, fields);
+    line("} " + name + "_args;");
+    line();
+    auto call = [&](const char *doc, const std::string &function, const char *runtime, const char *result, const char *variable) {
+      line(std::string("/* ") + doc + " */");
+      line("static inline weft_status " + function + "(weft_trainer *trainer, const " + name + "_args *args, " + result + " *" + variable + ") {");
+      line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("args->dims.", entry.fixedDims) + ";");
+      fieldList("const void *const ", "inputs", inputs);
+      line("  weft_status status = weft_trainer_expect(trainer, " + descriptor + ");");
+      if (inputs.empty() && input.dims.empty())
+        line("  (void)args;");
+      line(std::string("  return status != WEFT_OK ? status : ") + runtime + "(trainer, sizes, inputs, " + variable + ");");
+      line("}");
+      line();
+    };
+    call("One batch: forward, loss, gradients; and the update, when the batch completes it. `metrics` may be NULL.", name, "weft_trainer_step", "weft_metrics", "metrics");
+    call("The gradients of one more batch; weft_trainer_apply makes the update.", name + "_accumulate", "weft_trainer_accumulate", "weft_metrics", "metrics");
+    call("The loss of a batch without dropout; nothing changes.", name + "_eval", "weft_trainer_eval", "weft_evaluation", "evaluation");
   }
 
   void generate(const GenerateDesc &generate, size_t index) {

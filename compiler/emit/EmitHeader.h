@@ -28,6 +28,7 @@ struct HeaderEntry {
   std::string batchDim;                      ///< the dim that counts the bound cache's sequences; empty: no state
   int buffers = 0;                           ///< as in the descriptor
   std::vector<HeaderTensor> keeps, recalls;  ///< kept values that it writes, and reads; of one round
+  bool trains = false, evaluates = false;    ///< run by trainers; the second has no functions of its own
 };
 
 struct HeaderInput {

@@ -138,8 +138,8 @@ TrainKernels buildTrainKernels(const OptimizerDesc &optimizer, ModuleOp kernels,
   names.norm = k.emitNorm((prefix + "_norm").str(), offsetof(weft_norm_args, g) / kSlot, offsetof(weft_norm_args, squares) / kSlot,
                           offsetof(weft_norm_args, tasks) / kSlot);
   const int sum = offsetof(weft_add_args, sum) / kSlot;
-  names.add = k.emit((prefix + "_add").str(), {sum, int(offsetof(weft_add_args, g) / kSlot)}, {}, {sum}, offsetof(weft_add_args, n) / kSlot,
-                     [&](ArrayRef<Value> a) { return SmallVector<Value>{k.add(a[0], a[1])}; });
+  names.add = k.emit((prefix + "_add").str(), {sum, int(offsetof(weft_add_args, g) / kSlot)}, {int(offsetof(weft_add_args, scale) / kSlot)}, {sum},
+                     offsetof(weft_add_args, n) / kSlot, [&](ArrayRef<Value> a) { return SmallVector<Value>{k.add(a[0], k.mul(a[2], a[1]))}; });
   return names;
 }
 

@@ -1,6 +1,7 @@
 // Writes losses with reductions and pointwise ops, which existing kernels compute.
 // Runs after whatever wants to see a loss as one op.
 #include "Passes.h"
+#include "fusion/Labels.h"
 #include "fusion/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -21,6 +22,7 @@ public:
   Arithmetic(OpBuilder &b, Operation *loss)
       : b(b), loc(loss->getLoc()), loss(loss), given(elementOf(loss->getResult(0))), f(given.isF64() ? given : b.getF32Type()) {}
 
+  Type type() const { return f; }
   Value wide(Value x) { return cast(x, f); }
   Value narrow(Value x) { return cast(x, given); }
   Value number(double value) { return floatConstant(b, loc, f, value); }
@@ -97,15 +99,12 @@ struct ExpandCrossEntropy : OpRewritePattern<CrossEntropyOp> {
   LogicalResult matchAndRewrite(CrossEntropyOp op, PatternRewriter &b) const override {
     Location loc = op.getLoc();
     Arithmetic m(b, op);
-    Value labels = op.getLabels(), z = m.wide(op.getLogits());
-    Shape rows = shapeOf(labels), kept = rows;
+    Value z = m.wide(op.getLogits());
+    Shape rows = shapeOf(op.getLabels()), kept = rows;
     kept.push_back(DimExpr(1));
     int64_t last = rows.size();
 
-    Value ignored = isIgnored(b, op), index = labels;
-    if (ignored)
-      index = m.where(ignored, integer(b, loc, labels, 0), labels);
-    index = reshapeTo(b, loc, index, kept);
+    Value ignored = ignoredLabels(b, op), index = reshapeTo(b, loc, labelIndices(b, op), kept);
 
     Value top = m.along<ReduceMaxOp>(z, {last}, true);
     Value shifted = m.sub(z, top);
@@ -134,30 +133,13 @@ struct ExpandCrossEntropy : OpRewritePattern<CrossEntropyOp> {
       losses = m.where(ignored, m.number(0), losses);
 
     Value result;
-    if (op.getReduction() == "mean" && (ignored || weight)) {
-      Value counted = weight ? reshapeTo(b, loc, weight, rows) : m.number(1);
-      if (ignored)
-        counted = m.where(ignored, m.number(0), counted);
-      result = m.quotient(m.sum(losses), m.sum(counted));
+    if (op.getReduction() == "mean" && isAnyLabelLighter(op)) {
+      result = m.quotient(m.sum(losses), m.sum(labelWeights(b, op, m.type())));
     } else {
       result = m.reduce(losses, op.getReduction());
     }
     b.replaceOp(op, m.narrow(result));
     return success();
-  }
-
-private:
-  static Value integer(OpBuilder &b, Location loc, Value like, int64_t value) {
-    auto type = RankedTensorType::get({}, elementOf(like));
-    return ConstantOp::create(b, loc, ::mlir::cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, b.getIntegerAttr(elementOf(like), value)))));
-  }
-
-  /// Null if no label of the type can be the ignored one.
-  static Value isIgnored(OpBuilder &b, CrossEntropyOp op) {
-    int64_t label = op.getIgnoreIndex();
-    if (!llvm::isIntN(elementOf(op.getLabels()).getIntOrFloatBitWidth(), label))
-      return {};
-    return EqualOp::create(b, op.getLoc(), op.getLabels(), integer(b, op.getLoc(), op.getLabels(), label));
   }
 };
 

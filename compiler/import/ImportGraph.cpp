@@ -117,8 +117,10 @@ private:
     bool trains = entry.mode == EntryDesc::Mode::train;
     if (entry.mode != EntryDesc::Mode::grad)
       func->setAttr("weft.plain_parameters", b.getUnitAttr());
-    if (entry.mode == EntryDesc::Mode::eval)
+    if (entry.mode == EntryDesc::Mode::eval) {
+      func->setAttr("weft.mode", b.getStringAttr("eval"));
       return;
+    }
     func->setAttr("weft.mode", b.getStringAttr(trains ? "train" : "grad"));
     std::vector<int32_t> tensors = trains ? trainableTensors(model) : differentiatedTensors(model, entry);
     SmallVector<Attribute> names;

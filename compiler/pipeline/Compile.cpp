@@ -181,6 +181,7 @@ private:
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createFuseAttentionPass());
     pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCountLabelsPass());
     pm.addPass(createGenerateBackwardPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
@@ -256,7 +257,8 @@ private:
       panel = std::max(panel, tileSizes(cpu->info).panel);
     }
     if (training)
-      describeTraining();
+      if (CompileResult result = describeTraining(); result != CompileResult::ok)
+        return result;
     for (auto op : module->getOps<KeptOp>())
       out.kept.push_back({op.getSymName().str(), tensorTypeOf(op.getType()), int64_t(op.getRounds()),
                           elementCount(shapeOf(op.getType())) * DimExpr(int64_t(op.getRounds()) * elementBytes(cast<RankedTensorType>(op.getType()).getElementType()))});
@@ -414,17 +416,28 @@ private:
   static std::string nameOf(Attribute name) { return cast<StringAttr>(name).getValue().str(); }
 
   /// Which tensors the results of the training entry are gradients of.
-  void describeTraining() {
+  CompileResult describeTraining() {
     auto func = module->lookupSymbol<func::FuncOp>(training->entry);
+    auto eval = module->lookupSymbol<func::FuncOp>(training->eval);
+    for (unsigned i = 0; i < eval.getNumResults(); ++i)
+      if (auto count = eval.getResultAttrOfType<StringAttr>(i, "weft.count"))
+        (count.getValue() == "weight" ? training->weight : count.getValue() == "labels" ? training->labels : training->correct) = int(i);
     for (unsigned i = 0; i < func.getNumResults(); ++i)
       if (auto tensors = func.getResultAttrOfType<DenseI32ArrayAttr>(i, "weft.tensors"))
         for (int32_t tensor : tensors.asArrayRef())
           training->tensors.push_back({tensor, int(i), isDecayed(model.train->optimizer, model.tensors[tensor])});
+    for (const TrainedTensor &trained : training->tensors)
+      if (const ParamTensor &tensor = model.tensors[trained.tensor]; tensor.dtype != DType::f32) {
+        diagnostics.error(tensor.pos, "parameter " + quote(tensor.name) + ": expected f32, the only type that training can change in this version",
+                          "leave precision.params at f32, or freeze the parameter", Failure::model);
+        return CompileResult::unsupported;
+      }
     // Labels count as tokens; without any, what the model reads.
     for (const auto *inputs : {&model.train->inputs, &model.inputs})
       for (const InputDesc &input : *inputs)
         if (training->tokensInput.empty() && (input.type.dtype == DType::i32 || input.type.dtype == DType::i64))
           training->tokensInput = input.name;
+    return CompileResult::ok;
   }
 
   /// Memory facts of an entry; FLOPs are added when its kernels are chosen.
@@ -592,6 +605,8 @@ private:
       }
       for (const TensorInfo &output : info.outputs)
         entry.outputs.push_back({output.name, output.type, false, false, 0, 0});
+      entry.trains = desc.mode == EntryDesc::Mode::train;
+      entry.evaluates = desc.mode == EntryDesc::Mode::eval;
       entry.fixedDims = desc.fixedDims;
       entry.buffers = info.buffers;
       for (auto [from, to] : {std::pair(&info.keeps, &entry.keeps), std::pair(&info.recalls, &entry.recalls)})

@@ -1,6 +1,7 @@
 /* The system's file operations, and loops over partial reads and writes. */
 #include "fileops.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,10 +95,40 @@ static int system_is_special(void *user, const char *path, bool *special) {
   return 0;
 }
 
+static int system_make_directory(void *user, const char *path) {
+  (void)user;
+  return mkdir(path, 0777) < 0 ? -errno : 0;
+}
+
+static int system_remove_directory(void *user, const char *path) {
+  (void)user;
+  return rmdir(path) < 0 ? -errno : 0;
+}
+
+static int system_list(void *user, const char *path, int (*visit)(void *context, const char *name), void *context) {
+  (void)user;
+  DIR *folder = opendir(path);
+  if (!folder) return -errno;
+  int code = 0;
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(folder);
+    if (!entry) {
+      code = -errno;
+      break;
+    }
+    if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+    if ((code = visit(context, entry->d_name)) != 0) break;
+  }
+  closedir(folder);
+  return code;
+}
+
 const weft_file_ops *weft_system_files(void) {
   static const weft_file_ops files = {
-      NULL,        system_open_read,      system_create, system_close,  system_size,      system_read, system_write,
-      system_sync, system_sync_directory, system_rename, system_remove, system_is_special};
+      NULL,        system_open_read,      system_create, system_close,  system_size,      system_read,           system_write,
+      system_sync, system_sync_directory, system_rename, system_remove, system_is_special, system_make_directory, system_remove_directory,
+      system_list};
   return &files;
 }
 

@@ -24,6 +24,12 @@ struct weft_file_ops {
   int (*remove)(void *user, const char *path);
   /* Whether there is something at `path` that is not a regular file (following links). */
   int (*is_special)(void *user, const char *path, bool *special);
+  /* -EEXIST: there is something at `path`. */
+  int (*make_directory)(void *user, const char *path);
+  int (*remove_directory)(void *user, const char *path);
+  /* Calls visit(context, name) for each entry of a folder but "." and ".."; a result other than 0 ends the walk and is
+   * returned. */
+  int (*list)(void *user, const char *path, int (*visit)(void *context, const char *name), void *context);
 };
 
 #pragma GCC visibility push(hidden)

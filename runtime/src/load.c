@@ -85,11 +85,9 @@ static void log_unused(weft_model *model, const weft_tensor_file *file) {
              weft_quote(example).text);
 }
 
-weft_status weft_model_load_tensors(weft_model *model, weft_tensor_file *file) {
-  weft_status status = weft_begin_change(model);
-  if (status) return status;
-  if (!file) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "expected an open file");
+weft_status weft_load_tensors(weft_model *model, weft_tensor_file *file) {
   const weft_model_desc *desc = model->desc;
+  weft_status status = WEFT_OK;
   weft_origin *origins = make_origins(model);
   if (!origins) return WEFT_ERR_MEMORY;
   for (int32_t p = 0; !status && p < desc->params; ++p) {
@@ -103,6 +101,12 @@ weft_status weft_model_load_tensors(weft_model *model, weft_tensor_file *file) {
   release_origins(model, origins);
   if (!status) log_unused(model, file);
   return status;
+}
+
+weft_status weft_model_load_tensors(weft_model *model, weft_tensor_file *file) {
+  weft_status status = weft_begin_change(model);
+  if (status) return status;
+  return file ? weft_load_tensors(model, file) : weft_fail(&model->error, WEFT_ERR_ARGUMENT, "expected an open file");
 }
 
 /* Loads from a file that was (or was not) opened, and puts the path in front of a text. */
@@ -168,6 +172,18 @@ weft_status weft_model_init(weft_model *model, uint64_t seed) {
   return status;
 }
 
+weft_status weft_pack_views(weft_model *model) {
+  weft_origin *origins = make_origins(model);
+  if (!origins) return WEFT_ERR_MEMORY;
+  for (int32_t p = 0; p < model->desc->params; ++p) {
+    origins[p].kind = model->params[p].data ? WEFT_ORIGIN_MEMORY : WEFT_ORIGIN_NONE;
+    origins[p].data = model->params[p].data;
+  }
+  weft_status status = weft_fill(model, NULL, origins, 0);
+  release_origins(model, origins);
+  return status;
+}
+
 static int32_t find_param(const weft_model *model, const char *name) {
   for (int32_t p = 0; name && p < model->desc->params; ++p)
     if (!strcmp(model->desc->param[p].name, name)) return p;
@@ -203,7 +219,7 @@ weft_status weft_model_set(weft_model *model, const char *name, const void *data
 weft_status weft_model_get(const weft_model *model, const char *name, const void **out_data, const weft_param_desc **out_desc) {
   if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || !out_data) return WEFT_ERR_ARGUMENT;
   int32_t p = find_param(model, name);
-  if (p < 0 || !model->options.keep_parameters) return WEFT_ERR_ARGUMENT;
+  if (p < 0 || (!model->options.keep_parameters && !model->desc->train)) return WEFT_ERR_ARGUMENT;
   if (!model->params[p].set) return WEFT_ERR_MISSING;
   *out_data = model->params[p].data;
   if (out_desc) *out_desc = &model->desc->param[p];
@@ -216,7 +232,7 @@ weft_status weft_model_save(weft_model *model, const char *path) {
   if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
   if (model->opened) return model->opened;
   const weft_model_desc *desc = model->desc;
-  if (!model->options.keep_parameters) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: was opened without keep_parameters", desc->name);
+  if (!model->options.keep_parameters && !desc->train) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: was opened without keep_parameters", desc->name);
   int64_t turned_bytes = 0, list_bytes = desc->params * (int64_t)sizeof(weft_tensor);
   for (int32_t p = 0; p < desc->params; ++p) {
     if (!model->params[p].set) return weft_fail(&model->error, WEFT_ERR_MISSING, "%s: parameter '%s' has no value", desc->name, desc->param[p].name);

@@ -186,6 +186,7 @@ static weft_status open_model(weft_model *model) {
   status = check_params(model);
   if (!status) status = weft_check_views(model);
   if (!status) status = check_entries(model);
+  if (!status) status = weft_check_training(model);
   if (status) return status;
   describe_kept(model);
   for (int32_t v = 0; v < model->variant->views; ++v)
@@ -208,6 +209,7 @@ weft_status weft_model_open(const weft_model_desc *descriptor, const weft_model_
   model->options.allocator = &model->allocator;
   model->desc = descriptor;
   atomic_init(&model->sessions, 0);
+  atomic_init(&model->trainers, 0);
   model->opened = open_model(model);
   model->options.cpu = NULL; /* the caller's string; no longer needed */
   return model->opened;

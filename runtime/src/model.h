@@ -36,7 +36,8 @@ struct weft_model {
   weft_model_options options;
   weft_allocator allocator;
   weft_error error;
-  atomic_int sessions;
+  atomic_int sessions;      /* the trainer's own among them */
+  atomic_int trainers;      /* 0 or 1 */
   int64_t handle_bytes;
   weft_param_state *params; /* [desc->params] */
   weft_use *uses;
@@ -60,6 +61,18 @@ int64_t weft_param_bytes(const weft_model *model, int32_t param);
 
 /* Draws elements [begin, end) of a parameter that has `elements`. `data`: element `begin`. */
 void weft_init_elements(const weft_param_desc *param, int64_t elements, uint64_t seed, int64_t begin, int64_t end, void *data);
+
+/* load.c: weft_model_load_tensors without asking whether sessions read the weights. */
+weft_status weft_load_tensors(weft_model *model, weft_tensor_file *file);
+/* Brings every packed view up to date with the parameters' own memory. */
+weft_status weft_pack_views(weft_model *model);
+
+/* train_layout.c: places of trained tensors in the memories of training (abi_train.h), in elements. Called for tensor 0, 1, …:
+ * the place of `tensor` when those before it end at `at`. False on overflow. */
+bool weft_train_place(const weft_model *model, int32_t tensor, int64_t at, int64_t *out_begin);
+/* Elements of each of those memories; false on overflow. */
+bool weft_train_elements(const weft_model *model, int64_t *out);
+weft_status weft_check_training(weft_model *model);
 
 /* Refuses changes of weights while sessions read them, and broken handles. */
 weft_status weft_begin_change(weft_model *model);

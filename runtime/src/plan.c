@@ -4,7 +4,7 @@
 #include "checked.h"
 #include "memory.h"
 
-static int64_t lowest(const weft_dim_desc *dim) {
+int64_t weft_lowest_dim(const weft_dim_desc *dim) {
   int64_t multiple = dim->multiple_of > 1 ? dim->multiple_of : 1;
   return (dim->min + multiple - 1) / multiple * multiple;
 }
@@ -19,8 +19,8 @@ weft_status weft_check_max_dims(const weft_model *model, const int64_t *max_dims
                        (long long)dim->min, (long long)dim->max);
     int64_t multiple = dim->multiple_of > 1 ? dim->multiple_of : 1;
     out_dims[d] = max_dims[d] / multiple * multiple;
-    if (out_dims[d] < lowest(dim))
-      return weft_fail(error, WEFT_ERR_DIM, "%s: %s is %lld, expected at least %lld", desc->name, dim->name, (long long)max_dims[d], (long long)lowest(dim));
+    if (out_dims[d] < weft_lowest_dim(dim))
+      return weft_fail(error, WEFT_ERR_DIM, "%s: %s is %lld, expected at least %lld", desc->name, dim->name, (long long)max_dims[d], (long long)weft_lowest_dim(dim));
   }
   return WEFT_OK;
 }
@@ -39,7 +39,7 @@ weft_status weft_resolve_dims(const weft_model *model, int32_t index, const int6
       continue;
     }
     if (!model->mentioned[(int64_t)index * desc->dims + d]) {
-      out_dims[d] = lowest(dim);
+      out_dims[d] = weft_lowest_dim(dim);
       continue;
     }
     if (value < dim->min || value > dim->max)

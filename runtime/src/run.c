@@ -94,8 +94,7 @@ static int64_t find_bad(const weft_tensor_desc *input, const void *data, int64_t
   return at;
 }
 
-/* "tokens[0, 17]" for a flat index. */
-static void write_position(char *text, size_t size, const char *name, const int64_t *sizes, int32_t rank, int64_t flat) {
+void weft_write_position(char *text, size_t size, const char *name, const int64_t *sizes, int32_t rank, int64_t flat) {
   int64_t index[WEFT_MAX_RANK];
   for (int32_t i = rank - 1; i >= 0; --i) {
     index[i] = flat % sizes[i];
@@ -118,7 +117,7 @@ static weft_status check_values(weft_session *session, int32_t index, const weft
   int64_t bad = find_bad(input, data, count, low, high, &value);
   if (bad < 0) return WEFT_OK;
   char position[280];
-  write_position(position, sizeof position, input->name, sizes, input->rank, bad);
+  weft_write_position(position, sizeof position, input->name, sizes, input->rank, bad);
   return weft_fail(&session->error, WEFT_ERR_INDEX, "%s_%s: %s is %lld, expected %lld..%lld", session->desc->name, session->desc->entry[index].name,
                    position, (long long)value, (long long)low, (long long)high);
 }
@@ -251,6 +250,13 @@ static void traced_parallel_for(weft_exec *exec, weft_kernel_fn kernel, const vo
   session->options.trace(session->options.trace_user, kernel, tasks, (int64_t)(end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec - begin.tv_nsec);
 }
 
+void weft_launch(weft_session *session, weft_kernel_fn kernel, const void *args, int64_t tasks) {
+  session->exec.runtime = session;
+  unsigned state = weft_enter_float_state();
+  (session->options.trace ? traced_parallel_for : parallel_for)(&session->exec, kernel, args, tasks);
+  weft_leave_float_state(state);
+}
+
 /* ---- The call --------------------------------------------------------------------------------------------------- */
 
 static weft_status report_fault(weft_session *session, int32_t index, const int64_t *fault) {
@@ -270,6 +276,8 @@ weft_status weft_run_entry(weft_session *session, int32_t index, const int64_t *
     status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s: expected an entry 0..%d but got %d", desc->name, desc->entries - 1, index);
   else if (desc->dims && !dims)
     status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected sizes", desc->name, desc->entry[index].name);
+  else if (weft_is_trainers(desc, index) != session->trains)
+    status = weft_fail(&session->error, WEFT_ERR_ARGUMENT, "%s_%s: expected a trainer to run it", desc->name, desc->entry[index].name);
   if (!status) status = weft_kept_present(session, index);
   if (!status) status = weft_prepare_plan(session, index, weft_kept_dims(session, index, dims));
   if (!status) status = weft_kept_fits(session, index);

@@ -23,6 +23,7 @@ static void *take(cursor *c, int64_t count, int64_t size) {
 /* Sizes at the session's largest dims, computed with memory that is released before the session exists. */
 typedef struct extents {
   int64_t *max_dims;  /* [dims] */
+  bool trains;        /* a trainer's: for its two entries, which other sessions can't run */
   int64_t arena, scratch, batch, most_inputs;
   int64_t *fill;      /* [inputs] bytes of optional inputs */
   int64_t *kept;      /* [kepts] bytes of one round */
@@ -69,13 +70,23 @@ static weft_status measure_entry(const weft_model *model, int32_t e, extents *x,
 }
 
 static weft_status measure_kept(const weft_model *model, extents *x, int64_t *numbers, weft_error *error) {
+  if (x->trains) return WEFT_OK;
   for (int32_t k = 0; k < model->desc->kepts; ++k)
     if (!weft_kept_bytes(model->desc, x->max_dims, numbers, k, &x->kept[k]) || !weft_ck_align(x->kept[k], WEFT_ALIGNMENT, &x->kept[k]))
       return weft_fail(error, WEFT_ERR_LIMIT, "%s: these sizes are too large", model->desc->name);
   return WEFT_OK;
 }
 
-static weft_status measure(const weft_model *model, const int64_t *max_dims, extents *x, weft_error *error) {
+/* Sizes that no entry of a trainer mentions may be left out. */
+static void fill_in_dims(const weft_model *model, const int64_t *max_dims, int64_t *dims) {
+  const weft_model_desc *desc = model->desc;
+  for (int32_t d = 0; d < desc->dims; ++d) {
+    bool mentioned = model->mentioned[(int64_t)desc->train->entry * desc->dims + d] || model->mentioned[(int64_t)desc->train->eval * desc->dims + d];
+    dims[d] = mentioned || max_dims[d] ? max_dims[d] : weft_lowest_dim(&desc->dim[d]);
+  }
+}
+
+static weft_status measure(const weft_model *model, const int64_t *max_dims, bool trains, extents *x, weft_error *error) {
   const weft_model_desc *desc = model->desc;
   int64_t most = weft_kept_axes(desc), fixed = desc->dims + desc->inputs + desc->kepts + 3 * (int64_t)desc->generates;
   memset(x, 0, sizeof *x);
@@ -87,14 +98,20 @@ static weft_status measure(const weft_model *model, const int64_t *max_dims, ext
   x->memory = weft_allocate(&model->allocator, x->memory_bytes);
   if (!x->memory) return weft_fail(error, WEFT_ERR_MEMORY, "%s: out of memory", desc->name);
   memset(x->memory, 0, (size_t)x->memory_bytes);
+  x->trains = trains;
   x->max_dims = x->memory;
   x->fill = x->max_dims + desc->dims;
   x->kept = x->fill + desc->inputs;
   x->logits = x->kept + desc->kepts;
   x->vocabulary = x->logits + desc->generates;
   x->tokens = x->vocabulary + desc->generates;
+  if (trains && max_dims) {
+    fill_in_dims(model, max_dims, x->max_dims);
+    max_dims = x->max_dims;
+  }
   weft_status status = weft_check_max_dims(model, max_dims, x->max_dims, error);
-  for (int32_t e = 0; !status && e < desc->entries; ++e) status = measure_entry(model, e, x, x->tokens + desc->generates, error);
+  for (int32_t e = 0; !status && e < desc->entries; ++e)
+    if (weft_is_trainers(desc, e) == trains) status = measure_entry(model, e, x, x->tokens + desc->generates, error);
   if (!status) status = measure_kept(model, x, x->tokens + desc->generates, error);
   return status;
 }
@@ -236,14 +253,22 @@ static bool total_bytes(const weft_model *model, const extents *x, int64_t threa
   return c.good && weft_ck_add(c.at, WEFT_ALIGNMENT, out);
 }
 
-int64_t weft_session_bytes(const weft_model *model, const int64_t *max_dims, const weft_session_options *options) {
-  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened) return -1;
+weft_status weft_measure_session(const weft_model *model, const int64_t *max_dims, const weft_session_options *options, bool trains,
+                                 int64_t *out_bytes, int64_t *out_arena, weft_error *error) {
   extents x;
-  weft_error error;
-  int64_t bytes = -1;
-  if (measure(model, max_dims, &x, &error) || !total_bytes(model, &x, thread_count(options), &bytes)) bytes = -1;
+  weft_status status = measure(model, max_dims, trains, &x, error);
+  if (!status && !total_bytes(model, &x, thread_count(options), out_bytes))
+    status = weft_fail(error, WEFT_ERR_LIMIT, "%s: these sizes are too large", model->desc->name);
+  *out_arena = x.arena;
   weft_release(&model->allocator, x.memory, x.memory_bytes);
-  return bytes;
+  return status;
+}
+
+int64_t weft_session_bytes(const weft_model *model, const int64_t *max_dims, const weft_session_options *options) {
+  weft_error error;
+  int64_t bytes, arena;
+  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened) return -1;
+  return weft_measure_session(model, max_dims, options, false, &bytes, &arena, &error) ? -1 : bytes;
 }
 
 /* ---- Creating --------------------------------------------------------------------------------------------------- */
@@ -319,6 +344,7 @@ static weft_status place(weft_model *model, const weft_session_options *options,
   session->allocator = model->allocator;
   session->model = model;
   session->desc = model->desc;
+  session->trains = x->trains;
   if (options) session->options = *options;
   session->thread_count = threads;
   atomic_init(&session->busy, 0);
@@ -348,6 +374,11 @@ static weft_status start_threads(weft_session *session, weft_error *error) {
 }
 
 weft_status weft_session_create(weft_model *model, const int64_t *max_dims, const weft_session_options *options, weft_session **out_session) {
+  return weft_make_session(model, max_dims, options, false, out_session);
+}
+
+weft_status weft_make_session(weft_model *model, const int64_t *max_dims, const weft_session_options *options, bool trains,
+                              weft_session **out_session) {
   if (!out_session) return WEFT_ERR_ARGUMENT;
   *out_session = NULL;
   if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
@@ -358,7 +389,7 @@ weft_status weft_session_create(weft_model *model, const int64_t *max_dims, cons
   if (options && options->threads < 0)
     status = weft_fail(&error, WEFT_ERR_ARGUMENT, "%s: expected a number of threads but got %lld", model->desc->name, (long long)options->threads);
   if (!status) status = check_weights(model, &error);
-  if (!status) status = measure(model, max_dims, &x, &error);
+  if (!status) status = measure(model, max_dims, trains, &x, &error);
   if (!status) status = place(model, options, &x, thread_count(options), out_session, &error);
   weft_release(&model->allocator, x.memory, x.memory_bytes);
   if (!status && (status = start_threads(*out_session, &error)) != WEFT_OK)

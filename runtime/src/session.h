@@ -87,6 +87,7 @@ struct weft_session {
   weft_error error;
   weft_model *model;
   const weft_model_desc *desc;
+  bool trains;               /* it is a trainer's */
   weft_session_options options;
   weft_allocator allocator;
   void *block;               /* what was allocated; NULL: the caller's memory */
@@ -125,6 +126,8 @@ weft_status weft_resolve_dims(const weft_model *model, int32_t entry, const int6
                               weft_error *error);
 /* Largest sizes of a session as multiples that calls can have. */
 weft_status weft_check_max_dims(const weft_model *model, const int64_t *max_dims, int64_t *out_dims, weft_error *error);
+/* The smallest size that a dim can have. */
+int64_t weft_lowest_dim(const weft_dim_desc *dim);
 /* Number of axes of all inputs and outputs of an entry. */
 int64_t weft_entry_axes(const weft_model_desc *desc, const weft_entry_desc *entry);
 /* Elements of each input and output from `sizes`; false: an impossible size. */
@@ -133,6 +136,19 @@ bool weft_count_elements(const weft_model_desc *desc, const weft_entry_desc *ent
 /* session.c / run.c ---------------------------------------------------------------------------------------------- */
 
 bool weft_session_is(const weft_session *session);
+/* Whether an entry is run by trainers, and not by other sessions. */
+static inline bool weft_is_trainers(const weft_model_desc *desc, int32_t entry) {
+  return desc->train && (entry == desc->train->entry || entry == desc->train->eval);
+}
+/* weft_session_create for either kind of session. */
+weft_status weft_make_session(weft_model *model, const int64_t *max_dims, const weft_session_options *options, bool trains,
+                              weft_session **out_session);
+weft_status weft_measure_session(const weft_model *model, const int64_t *max_dims, const weft_session_options *options, bool trains,
+                                 int64_t *out_bytes, int64_t *out_arena, weft_error *error);
+/* Runs a kernel outside of entries, on the session's threads. */
+void weft_launch(weft_session *session, weft_kernel_fn kernel, const void *args, int64_t tasks);
+/* "tokens[0, 17]" for a flat index. */
+void weft_write_position(char *text, size_t size, const char *name, const int64_t *sizes, int32_t rank, int64_t flat);
 /* Takes the session for this call; WEFT_ERR_BUSY when another has it. */
 weft_status weft_session_enter(weft_session *session);
 static inline void weft_session_leave(weft_session *session) { atomic_store_explicit(&session->busy, 0, memory_order_release); }

@@ -55,6 +55,32 @@ weft_status weft_check_views(weft_model *model) {
   return WEFT_OK;
 }
 
+static bool is_trained(const weft_model *model, int32_t p) {
+  const weft_train_desc *train = model->desc->train;
+  for (int32_t i = 0; train && i < train->tensors; ++i)
+    if (train->tensor[i].param == p) return true;
+  return false;
+}
+
+/* What is trained stands first, as the update's kernels want it, with zeros between tensors. */
+static bool place_trained(weft_model *model, char *block, int64_t *at) {
+  const weft_train_desc *train = model->desc->train;
+  int64_t end = 0, begin, elements;
+  if (!train) return true;
+  for (int32_t i = 0; i < train->tensors; ++i) {
+    weft_param_state *param = &model->params[train->tensor[i].param];
+    if (!weft_train_place(model, i, end, &begin)) return false;
+    if (block) {
+      param->data = block + begin * (int64_t)sizeof(float);
+      memset(block + end * (int64_t)sizeof(float), 0, (size_t)(begin - end) * sizeof(float));
+    }
+    if (!weft_ck_add(begin, param->elements, &end)) return false;
+  }
+  if (!weft_train_elements(model, &elements) || !weft_ck_mul(elements, sizeof(float), at)) return false;
+  if (block) memset(block + end * (int64_t)sizeof(float), 0, (size_t)(elements - end) * sizeof(float));
+  return true;
+}
+
 weft_status weft_allocate_weights(weft_model *model) {
   if (model->weights) return WEFT_OK;
   const weft_variant_desc *variant = model->variant;
@@ -62,9 +88,10 @@ weft_status weft_allocate_weights(weft_model *model) {
   for (int pass = 0; pass < 2; ++pass) {
     int64_t at = 0, bytes = 0;
     char *block = model->weights;
-    bool good = true;
+    bool good = place_trained(model, block, &at);
     for (int32_t p = 0; p < model->desc->params; ++p) {
-      bool keep = model->options.keep_parameters != 0;
+      if (block ? model->params[p].data != NULL : is_trained(model, p)) continue;
+      bool keep = model->options.keep_parameters || model->desc->train;
       for (int32_t u = 0; u < model->params[p].uses && !keep; ++u)
         keep = weft_view_is_param(model, &variant->view[model->uses[model->params[p].first_use + u].view]);
       if (!keep) continue;

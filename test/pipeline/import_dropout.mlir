@@ -16,3 +16,6 @@
 // CHECK-LABEL: func.func @forward
 // CHECK-NOT: weft.mode
 // CHECK-NOT: weft.dropout
+// CHECK-LABEL: func.func @step_eval
+// CHECK-SAME: weft.mode = "eval"
+// CHECK-NOT: weft.dropout

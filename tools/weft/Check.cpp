@@ -117,7 +117,7 @@ void printText(const ModelDesc &model, const CompiledModel &compiled, const Size
   }
   for (const EntryDesc &entry : model.entries)
     if (entry.mode != EntryDesc::Mode::infer) {
-      out += title + padded(entry.name, 16) + "checked; training entries are not compiled by this version\n";
+      out += title + padded(entry.name, 16) + "trains, or gives gradients\n";
       title = "            ";
     }
   for (const GenerateDesc &generate : model.generates) {

@@ -254,7 +254,7 @@ int compile(CompileCommand options) {
   for (std::string name : options.entries) {
     bool generates = std::any_of(model.generates.begin(), model.generates.end(), [&](const GenerateDesc &generate) { return generate.name == name; });
     if (!generates)
-      if (int code = chooseEntry(model, name, /*mayTrain=*/compile.stopAfter && *compile.stopAfter < Stage::emit))
+      if (int code = chooseEntry(model, name, /*mayTrain=*/true))
         return code;
     compile.entries.push_back(name);
   }

@@ -82,15 +82,18 @@ typedef struct weft_norm_args {                 /* squares[i] = sum of g² over 
   float *squares;
   int64_t tasks;
 } weft_norm_args;
-typedef struct weft_add_args {                  /* sum += g */
+typedef struct weft_add_args {                  /* sum += scale[0] g */
   float *sum;
   const float *g;
+  const float *scale;
   int64_t n;
 } weft_add_args;
 
 typedef struct weft_train_desc {
-  int32_t entry;   /* the training entry: output 0 is the loss, the others are gradients */
-  int32_t eval;    /* an entry with the same inputs whose output 0 is the loss without dropout */
+  int32_t entry;   /* the training entry: output 0 is the loss, output `weight` the batch's weight, the others are gradients */
+  int32_t eval;    /* an entry with the same inputs whose output 0 is the loss without dropout, output `weight` as there */
+  int32_t weight;  /* f32 []: what the batch counts in a mean over several (labels not ignored); -1: its samples count */
+  int32_t labels, correct; /* outputs of `eval`, f32 []: labels not ignored, and those whose logit is the largest; or -1 */
   int32_t tensors; /* trained; parameters not among them are frozen */
   const weft_trained_desc *tensor;
   weft_optimizer_desc optimizer;

@@ -28,6 +28,7 @@
 #include "weft/abi.h"
 #include "weft/status.h"
 #include "weft/tensors.h"
+#include "weft/train.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -103,9 +103,15 @@ weft_status weft_trainer_step(weft_trainer *trainer, const int64_t *dims, const 
 weft_status weft_trainer_accumulate(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, weft_metrics *out_metrics);
 weft_status weft_trainer_apply(weft_trainer *trainer, weft_metrics *out_metrics);
 
-/* The loss of a batch without dropout; nothing changes. `out_weight` (may be NULL): what the batch counts in a mean over
- * several: labels that are not ignored, weighted by class; else its samples. */
-weft_status weft_trainer_eval(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, double *out_loss, double *out_weight);
+/* What a batch is worth without dropout. */
+typedef struct weft_evaluation {
+  double loss;
+  double weight;           /* what the batch counts in a mean over several: labels that are not ignored, weighted by class; else samples */
+  int64_t labels, correct; /* of cross entropy: labels not ignored, and those whose class has the largest logit; else -1 */
+} weft_evaluation;
+
+/* Evaluates a batch; nothing changes. */
+weft_status weft_trainer_eval(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, weft_evaluation *out_evaluation);
 
 weft_status weft_trainer_metrics(const weft_trainer *trainer, weft_metrics *out_metrics);
 
@@ -146,7 +152,8 @@ weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const w
 
 /* Continues from the newest whole checkpoint in `folder`; damaged ones are logged as warnings and passed over. `note` (may
  * be NULL) receives the stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none), WEFT_ERR_FORMAT (none is
- * whole; or of another model, optimizer or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. */
+ * whole; or of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Everything is verified first; only
+ * when reading fails after that (WEFT_ERR_IO), parameters and moments may hold anything until a load succeeds. */
 weft_status weft_trainer_load(weft_trainer *trainer, const char *folder, char *note, size_t note_size);
 
 /* ---- Data --------------------------------------------------------------------------------------------------------- */

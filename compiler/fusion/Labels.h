@@ -1,0 +1,25 @@
+// The labels of a cross entropy: which are ignored, and what each counts.
+// Makers of IR for passes that write the loss, or numbers about it.
+#ifndef WEFT_FUSION_LABELS_H
+#define WEFT_FUSION_LABELS_H
+
+#include "dialect/Weft.h"
+
+#include "mlir/IR/Builders.h"
+
+namespace weft {
+
+/// Bool `[…]` of the labels' shape; null: no label of their type can be the ignored one.
+mlir::Value ignoredLabels(mlir::OpBuilder &b, CrossEntropyOp op);
+/// The labels with 0 in place of ignored ones: valid indices of classes.
+mlir::Value labelIndices(mlir::OpBuilder &b, CrossEntropyOp op);
+/// 1 for a label that counts, 0 for one that is ignored; `[…]` of float type f.
+mlir::Value countedLabels(mlir::OpBuilder &b, CrossEntropyOp op, mlir::Type f);
+/// The same with the weight of the label's class in place of 1.
+mlir::Value labelWeights(mlir::OpBuilder &b, CrossEntropyOp op, mlir::Type f);
+/// False: every label has weight 1.
+bool isAnyLabelLighter(CrossEntropyOp op);
+
+} // namespace weft
+
+#endif // WEFT_FUSION_LABELS_H
