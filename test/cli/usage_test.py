@@ -41,7 +41,7 @@ class Usage(CommandTest):
         self.wrong("frobnicate", expect="the commands are")
 
     def test_commands_of_later_versions(self):
-        for command in ("train", "new", "import"):
+        for command in ("train", "import"):
             self.wrong(command, "m.json", code=5, expect="not in this version")
 
     def test_unknown_option(self):

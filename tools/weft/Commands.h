@@ -15,6 +15,7 @@ void addInit(CLI::App &root, Action &action);
 void addGenerate(CLI::App &root, Action &action);
 void addBench(CLI::App &root, Action &action);
 void addInspect(CLI::App &root, Action &action);
+void addNew(CLI::App &root, Action &action);
 void addView(CLI::App &root, Action &action);
 
 } // namespace weft

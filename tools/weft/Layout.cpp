@@ -98,12 +98,13 @@ private:
   void order(bool down) {
     for (size_t k = 0; k < layers.size(); ++k) {
       auto &layer = layers[down ? k : layers.size() - 1 - k];
-      std::vector<std::pair<double, int>> wanted;
-      for (int i : layer)
-        wanted.emplace_back(mean(i, down), i);
-      std::stable_sort(wanted.begin(), wanted.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+      std::vector<std::pair<double, size_t>> wanted; // equal means keep their order
       for (size_t i = 0; i < layer.size(); ++i)
-        layer[i] = wanted[i].second;
+        wanted.emplace_back(mean(layer[i], down), i);
+      std::sort(wanted.begin(), wanted.end());
+      std::vector<int> before = layer;
+      for (size_t i = 0; i < layer.size(); ++i)
+        layer[i] = before[wanted[i].second];
       pack(layer);
     }
   }

@@ -207,7 +207,7 @@ public:
             first = int(k);
         order.emplace_back(first, node);
       }
-    std::stable_sort(order.begin(), order.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+    std::sort(order.begin(), order.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
     std::map<ValueId, std::set<int>> boxesOf; // the boxes whose results a value comes from
     auto add = [&](Box box) {
       drawing->boxes.push_back(std::move(box));
