@@ -23,6 +23,11 @@ const weft_file_ops *weft_trainer_files(const weft_trainer *trainer) {
   return files ? files : weft_system_files();
 }
 
+void weft_digest_tensor(weft_digest *digest, const char *name, int32_t rank, const int64_t *shape) {
+  weft_digest_add(digest, name, strlen(name) + 1);
+  weft_digest_add(digest, shape, (size_t)rank * sizeof *shape);
+}
+
 int64_t weft_checkpoint_number(const char *name, bool *aside) {
   *aside = !strncmp(name, ASIDE, strlen(ASIDE));
   if (*aside) name += strlen(ASIDE);
@@ -200,6 +205,7 @@ static weft_status write_trainer(saving *s, int64_t model_bytes, uint64_t model_
   for (int64_t i = 0; i < count; ++i) {
     int64_t elements = 1;
     for (int32_t axis = 0; axis < tensors[i].rank; ++axis) elements *= tensors[i].shape[axis];
+    weft_digest_tensor(&digest, tensors[i].name, tensors[i].rank, tensors[i].shape);
     weft_digest_add(&digest, tensors[i].data, (size_t)elements * sizeof(float));
   }
   snprintf(numbers[WEFT_META_DIGEST], 24, "%016llx", (unsigned long long)weft_digest_end(&digest));

@@ -13,7 +13,7 @@
 #define WEFT_CHECKPOINT_TRAINER "trainer.safetensors"
 #define WEFT_CHECKPOINT_FORMAT "weft-checkpoint-1"
 
-/* Metadata of trainer.safetensors, in this order; DIGEST covers the values before it and then the tensors' bytes. */
+/* Metadata of trainer.safetensors, in this order; DIGEST covers the values before it, then each tensor's name, shape and bytes. */
 enum {
   WEFT_META_FORMAT,
   WEFT_META_MODEL,       /* the model's name */
@@ -39,6 +39,9 @@ typedef struct weft_path {
 
 /* "folder/name"; false: too long. */
 bool weft_join_path(weft_path *path, const char *folder, const char *name);
+
+/* Adds what a digest covers of a tensor beside its bytes. */
+void weft_digest_tensor(weft_digest *digest, const char *name, int32_t rank, const int64_t *shape);
 
 /* Number of a checkpoint from its folder's name "step-0000000012", or of one that was put aside; -1: neither. */
 int64_t weft_checkpoint_number(const char *name, bool *aside);

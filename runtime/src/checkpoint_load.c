@@ -85,6 +85,7 @@ static verdict check_digest(loading *l) {
   for (int i = 0; i < WEFT_META_DIGEST; ++i) weft_digest_add(&digest, l->values[i], strlen(l->values[i]) + 1);
   for (int64_t i = 0; i < weft_tensor_file_count(l->tensors); ++i) {
     const weft_tensor_info *info = weft_tensor_file_at(l->tensors, i);
+    weft_digest_tensor(&digest, info->name, info->rank, info->shape);
     for (int64_t at = 0; at < info->bytes; at += BUFFER) {
       int64_t piece = info->bytes - at < BUFFER ? info->bytes - at : BUFFER;
       int code = weft_read_tensor(l->tensors, info, l->buffer, piece, at);

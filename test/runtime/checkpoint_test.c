@@ -1,0 +1,406 @@
+/* Checkpoints: training goes on from them bit by bit; every file operation of a save may fail and every byte of a file may
+ * change: an older whole one is then found, or a clear error, and never a start from nothing. */
+#include "check.h"
+#include "checkpoint.h"
+#include "trained.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "weft-checkpoint-XXXXXX", path[400];
+static weft_model *model;
+static int warnings;
+static char warning[600];
+
+static void count_warning(void *user, weft_log_level level, const char *text) {
+  (void)user;
+  warnings += level == WEFT_LOG_WARNING;
+  snprintf(warning, sizeof warning, "%s", text);
+}
+
+static weft_trainer *make(const weft_file_ops *files, uint64_t seed) {
+  weft_model_options options = {.files = files};
+  weft_trainer_options training = {.seed = seed, .log = count_warning};
+  const int64_t dims[] = {TRAINED_MAX_B};
+  weft_trainer *trainer;
+  model = trained_open(&options);
+  CHECK_EQUAL(weft_trainer_create(model, dims, &training, &trainer), WEFT_OK);
+  return trainer;
+}
+
+static void finish(weft_trainer *trainer) {
+  weft_trainer_destroy(trainer);
+  CHECK_EQUAL(weft_model_close(model), WEFT_OK);
+}
+
+/* Steps of a stream of samples whose place is the trainer's own counter. */
+static void run(weft_trainer *trainer, int steps) {
+  for (int s = 0; s < steps; ++s) {
+    weft_metrics metrics;
+    weft_trainer_metrics(trainer, &metrics);
+    float x[2][3];
+    for (int i = 0; i < 6; ++i) x[i / 3][i % 3] = (float)((metrics.batches * 6 + (uint64_t)i) * 2654435761u % 1000) / 500 - 1;
+    const int32_t weight[] = {1, 2};
+    const int64_t dims[] = {2};
+    const void *const inputs[] = {x, weight};
+    CHECK_EQUAL(weft_trainer_step(trainer, dims, inputs, NULL), WEFT_OK);
+  }
+}
+
+typedef struct state {
+  float w[3], m[3], v[3], b;
+  uint64_t step;
+} state;
+
+static state read_state(weft_trainer *trainer) {
+  state s;
+  memset(&s, 0, sizeof s);
+  float *data;
+  const weft_role roles[] = {WEFT_ROLE_PARAMETER, WEFT_ROLE_M, WEFT_ROLE_V};
+  float *const to[] = {s.w, s.m, s.v};
+  for (int i = 0; i < 3; ++i)
+    if (!weft_trainer_tensor(trainer, "w", roles[i], &data, NULL)) memcpy(to[i], data, sizeof s.w);
+  if (!weft_trainer_tensor(trainer, "b", WEFT_ROLE_PARAMETER, &data, NULL)) s.b = *data;
+  weft_metrics metrics;
+  weft_trainer_metrics(trainer, &metrics);
+  s.step = metrics.step;
+  return s;
+}
+
+static int same(state a, state b) { return !memcmp(&a, &b, sizeof a); }
+
+static void empty(void) {
+  char command[500];
+  snprintf(command, sizeof command, "rm -rf '%s'", folder);
+  CHECK_EQUAL(system(command), 0);
+  CHECK_EQUAL(mkdir(folder, 0777), 0);
+}
+
+static int entries(const char *where) {
+  int count = 0;
+  DIR *stream = opendir(where);
+  if (!stream) return -1;
+  for (struct dirent *entry; (entry = readdir(stream));) count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+  closedir(stream);
+  return count;
+}
+
+static const char *in(const char *name) {
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static void training_goes_on_bit_by_bit(void) {
+  empty();
+  weft_checkpoint_options options = {.note = "data 1\n\"x\""};
+  char note[40];
+  weft_trainer *trainer = make(NULL, 5);
+  run(trainer, 7);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
+  run(trainer, 9);
+  state whole = read_state(trainer);
+  finish(trainer);
+  trainer = make(NULL, 5);
+  run(trainer, 2); /* is forgotten */
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, note, sizeof note), WEFT_OK);
+  CHECK_TEXT(note, "data 1\n\"x\"");
+  CHECK_EQUAL(read_state(trainer).step, 7);
+  run(trainer, 9);
+  CHECK(same(whole, read_state(trainer)));
+  finish(trainer);
+  CHECK_EQUAL(entries(folder), 1);
+}
+
+/* The file of weights is an ordinary one. */
+static void weights_of_a_checkpoint_load_by_themselves(void) {
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  run(trainer, 3);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  state trained = read_state(trainer);
+  finish(trainer);
+  model = trained_open(NULL);
+  const void *w;
+  CHECK_EQUAL(weft_model_load(model, in("step-0000000003/model.safetensors")), WEFT_OK);
+  CHECK_EQUAL(weft_model_get(model, "w", &w, NULL), WEFT_OK);
+  CHECK(!memcmp(w, trained.w, sizeof trained.w));
+  weft_model_close(model);
+}
+
+static void the_last_ones_are_kept(void) {
+  empty();
+  weft_checkpoint_options options = {.keep = 2};
+  weft_trainer *trainer = make(NULL, 0);
+  CHECK_EQUAL(mkdir(in(".tmp-step-0000000099-1"), 0777), 0); /* of a save that was killed */
+  for (int i = 0; i < 4; ++i) {
+    run(trainer, 1);
+    CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
+    CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK); /* the same step again */
+  }
+  finish(trainer);
+  CHECK_EQUAL(entries(folder), 2);
+  CHECK_EQUAL(entries(in("step-0000000003")), 2);
+  CHECK_EQUAL(entries(in("step-0000000004")), 2);
+}
+
+/* ---- File operations that fail ---------------------------------------------------------------------------------- */
+
+typedef struct injector {
+  long calls, fail_at;
+  int code;
+} injector;
+
+static int fails(void *user) { return ((injector *)user)->calls++ == ((injector *)user)->fail_at; }
+#define SYSTEM weft_system_files()
+#define OR_FAIL(call) (fails(u) ? ((injector *)u)->code : (call))
+static int do_open(void *u, const char *directory, const char *name) { return OR_FAIL(SYSTEM->open_read(NULL, directory, name)); }
+static int do_create(void *u, const char *p) { return OR_FAIL(SYSTEM->create(NULL, p)); }
+static int do_close(void *u, int file) {
+  int failed = fails(u), code = SYSTEM->close(NULL, file);
+  return failed ? ((injector *)u)->code : code;
+}
+static int do_size(void *u, int file, int64_t *size, bool *regular) { return OR_FAIL(SYSTEM->size(NULL, file, size, regular)); }
+static int64_t do_read(void *u, int file, void *buffer, size_t bytes, int64_t offset) { return OR_FAIL(SYSTEM->read(NULL, file, buffer, bytes, offset)); }
+static int64_t do_write(void *u, int file, const void *data, size_t bytes) {
+  if (!fails(u)) return SYSTEM->write(NULL, file, data, bytes);
+  if (bytes > 10 && SYSTEM->write(NULL, file, data, 10) < 0) return -EIO; /* a full disk takes a part first */
+  return ((injector *)u)->code;
+}
+static int do_sync(void *u, int file) { return OR_FAIL(SYSTEM->sync(NULL, file)); }
+static int do_sync_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->sync_directory(NULL, p)); }
+static int do_rename(void *u, const char *a, const char *b) { return OR_FAIL(SYSTEM->rename(NULL, a, b)); }
+static int do_remove(void *u, const char *p) { return OR_FAIL(SYSTEM->remove(NULL, p)); }
+static int do_is_special(void *u, const char *p, bool *special) { return OR_FAIL(SYSTEM->is_special(NULL, p, special)); }
+static int do_make_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->make_directory(NULL, p)); }
+static int do_remove_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->remove_directory(NULL, p)); }
+static int do_list(void *u, const char *p, int (*visit)(void *, const char *), void *context) { return OR_FAIL(SYSTEM->list(NULL, p, visit, context)); }
+
+static weft_file_ops injected(injector *i) {
+  weft_file_ops ops = {i,       do_open,           do_create, do_close,  do_size,       do_read,           do_write,
+                       do_sync, do_sync_directory, do_rename, do_remove, do_is_special, do_make_directory, do_remove_directory,
+                       do_list};
+  return ops;
+}
+
+static long faults;
+
+static void a_save_that_fails_leaves_the_older_one(void) {
+  static const int codes[] = {-ENOSPC, -EIO};
+  for (int c = 0; c < 2; ++c)
+    for (long at = 0;; ++at) {
+      empty();
+      injector i = {0, -1, codes[c]};
+      weft_file_ops ops = injected(&i);
+      weft_checkpoint_options options = {.keep = 1};
+      weft_trainer *trainer = make(&ops, 0);
+      run(trainer, 2);
+      CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
+      run(trainer, 2);
+      i = (injector){0, at, codes[c]};
+      weft_status status = weft_trainer_save(trainer, folder, &options);
+      long calls = i.calls;
+      state now = read_state(trainer);
+      i.fail_at = -1;
+      CHECK(now.step == 4);
+      CHECK(status == WEFT_OK || status == WEFT_ERR_IO);
+      if (status) CHECK_CONTAINS(weft_trainer_error(trainer), "cannot ");
+      CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+      uint64_t found = read_state(trainer).step;
+      /* What was said to be saved is there; else the older one, or the newer if the failure came after its rename. */
+      CHECK(status == WEFT_OK ? found == 4 : found == 2 || found == 4);
+      run(trainer, (int)(5 - found));
+      CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK); /* and the next one works */
+      finish(trainer);
+      CHECK_EQUAL(entries(folder), 1);
+      if (calls <= at) break;
+      ++faults;
+    }
+}
+
+static void a_load_that_fails_says_so(void) {
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  run(trainer, 2);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  state saved = read_state(trainer);
+  finish(trainer);
+  for (long at = 0;; ++at) {
+    injector i = {0, -1, -EIO};
+    weft_file_ops ops = injected(&i);
+    trainer = make(&ops, 0);
+    i = (injector){0, at, -EIO};
+    weft_status status = weft_trainer_load(trainer, folder, NULL, 0);
+    CHECK(status == WEFT_OK || status == WEFT_ERR_IO || status == WEFT_ERR_FORMAT);
+    if (status) CHECK(weft_trainer_error(trainer)[0] != 0);
+    else CHECK(same(saved, read_state(trainer)));
+    long calls = i.calls;
+    i.fail_at = -1;
+    CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+    CHECK(same(saved, read_state(trainer)));
+    finish(trainer);
+    if (calls <= at) break;
+    ++faults;
+  }
+}
+
+/* ---- Damage ------------------------------------------------------------------------------------------------------ */
+
+static char *slurp(const char *file, long *size) {
+  FILE *stream = fopen(file, "rb");
+  CHECK(stream != NULL);
+  fseek(stream, 0, SEEK_END);
+  *size = ftell(stream);
+  rewind(stream);
+  char *bytes = malloc((size_t)*size + 1);
+  CHECK_EQUAL(fread(bytes, 1, (size_t)*size, stream), *size);
+  fclose(stream);
+  return bytes;
+}
+
+static void spill(const char *file, const char *bytes, long size) {
+  FILE *stream = fopen(file, "wb");
+  CHECK_EQUAL(fwrite(bytes, 1, (size_t)size, stream), size);
+  fclose(stream);
+}
+
+/* Every byte of both files is changed in turn, and both are cut at every length: the older checkpoint is found. */
+static void damage_is_found(void) {
+  static const char *const names[] = {"step-0000000004/model.safetensors", "step-0000000004/trainer.safetensors"};
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  run(trainer, 2);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  run(trainer, 2);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  state newest = read_state(trainer);
+  for (int n = 0; n < 2; ++n) {
+    long size;
+    char *bytes = slurp(in(names[n]), &size);
+    for (int cut = 0; cut < 2; ++cut)
+      for (long at = 0; at < size; ++at) {
+        char before = bytes[at];
+        bytes[at] = (char)(bytes[at] ^ (at % 2 ? 0x80 : 0x01));
+        spill(in(names[n]), bytes, cut ? at : size);
+        bytes[at] = before;
+        warnings = 0;
+        CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+        state found = read_state(trainer);
+        /* Padding between header and data means nothing: a space may become a tab's neighbour and still be whole. */
+        CHECK(found.step == 2 ? warnings == 1 : same(found, newest) && !cut && n == 1);
+        ++faults;
+      }
+    spill(in(names[n]), bytes, size);
+    free(bytes);
+  }
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK(same(newest, read_state(trainer)));
+  spill(in(names[0]), "", 0);
+  spill(in("step-0000000002/trainer.safetensors"), "", 0);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_FORMAT);
+  CHECK_CONTAINS(weft_trainer_error(trainer), "none of 2 checkpoints is whole; the newest: model.safetensors: expected");
+  CHECK_CONTAINS(warning, "step-0000000002' is damaged and passed over: trainer.safetensors: ");
+  CHECK(same(newest, read_state(trainer)));
+  finish(trainer);
+}
+
+static void others_are_refused(void) {
+  empty();
+  const weft_optimizer_desc adam = trained_train.optimizer;
+  weft_trainer *trainer = make(NULL, 3);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_MISSING);
+  CHECK_CONTAINS(weft_trainer_error(trainer), ": there is no checkpoint");
+  CHECK_EQUAL(weft_trainer_load(trainer, in("nowhere"), NULL, 0), WEFT_ERR_IO);
+  CHECK_CONTAINS(weft_trainer_error(trainer), "/nowhere: cannot read the folder: No such file or directory");
+  run(trainer, 1);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  finish(trainer);
+  trainer = make(NULL, 4);
+  state before = read_state(trainer);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_FORMAT);
+  CHECK_CONTAINS(weft_trainer_error(trainer), "step-0000000001: expected seed 4 but got 3");
+  CHECK(same(before, read_state(trainer)));
+  finish(trainer);
+  trained_train.optimizer = (weft_optimizer_desc){WEFT_SGD, 0, .1, 0, 0, 0, 0, 0};
+  trainer = make(NULL, 3);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_FORMAT);
+  CHECK_CONTAINS(weft_trainer_error(trainer), "expected optimizer 'sgd' but got 'adam'");
+  finish(trainer);
+  trained_train.optimizer = adam;
+}
+
+/* ---- Allocations that fail ---------------------------------------------------------------------------------------- */
+
+typedef struct counting {
+  long calls, fail_at, blocks;
+} counting;
+
+static void *count_allocate(void *user, size_t bytes, size_t alignment) {
+  counting *c = user;
+  if (c->calls++ == c->fail_at) return NULL;
+  void *memory = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory) memset(memory, 0xa5, bytes);
+  c->blocks += memory != NULL;
+  return memory;
+}
+static void count_release(void *user, void *memory, size_t bytes) {
+  (void)bytes;
+  --((counting *)user)->blocks;
+  free(memory);
+}
+
+static void every_allocation_may_fail(void) {
+  for (long at = 0;; ++at) {
+    empty();
+    counting c = {0, at, 0};
+    weft_allocator allocator = {count_allocate, count_release, &c};
+    weft_model_options options = {.allocator = &allocator};
+    weft_trainer_options training = {.threads = 2};
+    const int64_t dims[] = {TRAINED_MAX_B};
+    weft_trainer *trainer = NULL;
+    int failed = !(model = trained_open(&options));
+    if (!failed) {
+      weft_status status = weft_trainer_create(model, dims, &training, &trainer);
+      failed = status != WEFT_OK;
+      CHECK(!status || status == WEFT_ERR_MEMORY);
+      if (!status) {
+        run(trainer, 1);
+        status = weft_trainer_save(trainer, folder, NULL);
+        failed |= status != WEFT_OK;
+        CHECK(!status || status == WEFT_ERR_MEMORY);
+        if (!status && (status = weft_trainer_load(trainer, folder, NULL, 0)) != WEFT_OK) {
+          failed = 1;
+          CHECK(status == WEFT_ERR_MEMORY || status == WEFT_ERR_FORMAT);
+        }
+        if (weft_trainer_publish(trainer) == WEFT_ERR_MEMORY) failed = 1;
+      }
+      weft_trainer_destroy(trainer);
+      CHECK_EQUAL(weft_model_close(model), WEFT_OK);
+    }
+    CHECK_EQUAL(c.blocks, 0);
+    if (c.calls <= at) {
+      CHECK(!failed);
+      break;
+    }
+    ++faults;
+  }
+}
+
+int main(void) {
+  trained_train.optimizer = (weft_optimizer_desc){WEFT_ADAM, 0, .05, 0, .9, .95, 1e-8, .01};
+  if (!mkdtemp(folder)) return 1;
+  training_goes_on_bit_by_bit();
+  weights_of_a_checkpoint_load_by_themselves();
+  the_last_ones_are_kept();
+  a_save_that_fails_leaves_the_older_one();
+  a_load_that_fails_says_so();
+  damage_is_found();
+  others_are_refused();
+  every_allocation_may_fail();
+  empty();
+  rmdir(folder);
+  printf("%ld faults\n", faults);
+  return check_failures != 0;
+}
