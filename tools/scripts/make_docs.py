@@ -86,9 +86,9 @@ def fallback(declaration):
 
 
 def functions_table():
-    """One table a chapter of runtime.h, then tensors.h and status.h: declaration, first sentence, what it can answer."""
+    """One table a chapter of runtime.h, then train.h, tensors.h and status.h: declaration, first sentence, what it can answer."""
     lines = []
-    for header in ("runtime.h", "tensors.h", "status.h"):
+    for header in ("runtime.h", "train.h", "tensors.h", "status.h"):
         text = (INCLUDE / header).read_text()
         text = text[text.index('extern "C" {') : text.rindex("#ifdef __cplusplus")]
         text = re.sub(r"(?ms)^typedef (?:struct|enum) \w+ \{.*?^\} \w+;|^typedef [^;{]*\{[^}]*\} \w+;|^typedef [^;{]*;|^#.*?$", "", text)

@@ -26,7 +26,7 @@ typedef enum weft_status {
   WEFT_ERR_ABI = 10,        /* object and runtime were built for different interfaces */
   WEFT_ERR_BUSY = 11,       /* the handle is in use by another thread, or has sessions */
   WEFT_ERR_UNSUPPORTED = 12,/* well-formed, but not something this runtime does */
-  WEFT_ERR_NUMERIC = 13,    /* no token can be chosen: the logits hold NaN, or no finite value */
+  WEFT_ERR_NUMERIC = 13,    /* no token can be chosen, as the logits hold NaN or no finite value; or a loss or gradient is not finite */
   WEFT_ERR_LIMIT = 14       /* larger than a documented limit */
 } weft_status;
 

@@ -98,9 +98,10 @@ weft_status weft_trainer_expect(weft_trainer *trainer, const weft_model_desc *de
  * Fails as weft_session_run does, and with WEFT_ERR_NUMERIC. */
 weft_status weft_trainer_step(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, weft_metrics *out_metrics);
 
-/* The two halves of a step: gradients of one more batch; and the update with the mean of those that were added
- * (at least one, at most the number that an update takes). */
+/* The first half of a step: the gradients of one more batch. WEFT_ERR_ARGUMENT when an update has all it takes. */
 weft_status weft_trainer_accumulate(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, weft_metrics *out_metrics);
+/* The second half: the update with the mean of what was added (at least one batch, at most the number that an update takes).
+ * Fails: WEFT_ERR_NUMERIC, WEFT_ERR_ARGUMENT (nothing was added), and with what the gradients callback returns. */
 weft_status weft_trainer_apply(weft_trainer *trainer, weft_metrics *out_metrics);
 
 /* What a batch is worth without dropout. */
@@ -110,9 +111,10 @@ typedef struct weft_evaluation {
   int64_t labels, correct; /* of cross entropy: labels not ignored, and those whose class has the largest logit; else -1 */
 } weft_evaluation;
 
-/* Evaluates a batch; nothing changes. */
+/* Evaluates a batch, without dropout and without any change. Fails as weft_session_run does. */
 weft_status weft_trainer_eval(weft_trainer *trainer, const int64_t *dims, const void *const *inputs, weft_evaluation *out_evaluation);
 
+/* The counters, and loss, norm and rate of the last update. */
 weft_status weft_trainer_metrics(const weft_trainer *trainer, weft_metrics *out_metrics);
 
 /* Copies the parameters to where sessions' kernels read them (see above). No session may be running. */
@@ -124,6 +126,7 @@ weft_status weft_trainer_publish(weft_trainer *trainer);
  * "clip_grad_norm". "lr" is what the schedule multiplies. They are not stored in checkpoints.
  * Fails: WEFT_ERR_ARGUMENT (no such number; negative or not finite). */
 weft_status weft_trainer_set(weft_trainer *trainer, const char *name, double value);
+/* What such a number is now. */
 weft_status weft_trainer_get(const weft_trainer *trainer, const char *name, double *out_value);
 
 /* The learning rate that step `step` (from 0) has by the schedule. */
