@@ -1,5 +1,5 @@
 // A model file after every check: names resolved, expressions evaluated, shapes inferred, blocks expanded.
-// Plain structs, no MLIR and no JSON: ImportGraph turns them into IR, test/reference executes them in f64.
+// Plain structs, no MLIR and no JSON: ImportGraph turns them into IR, tools/reference executes them in f64.
 #ifndef WEFT_IMPORT_MODELDESC_H
 #define WEFT_IMPORT_MODELDESC_H
 

@@ -1,5 +1,6 @@
 // `weft run`: one call of an entry; `weft grad`: the same for the loss and its gradients. Inputs come from files or the
 // command line; outputs go to a file, are compared with expected ones, or are summarised.
+#include "Bisect.h"
 #include "Commands.h"
 #include "OutputFiles.h"
 #include "Probe.h"
@@ -16,7 +17,7 @@ struct RunOptions : CommonOptions {
   std::string outputs, entry, weights, compare;
   std::optional<uint64_t> init;
   double rtol = 1e-4, atol = -1;
-  bool differentiates = false;
+  bool differentiates = false, bisect = false;
 };
 
 /// The entry that `weft grad` calls: the one that is asked for, else one with the gradients of all parameters.
@@ -109,7 +110,24 @@ void printComparisons(const std::vector<Compared> &list) {
   }
 }
 
-void printJson(const std::string &entry, const std::vector<HostTensor> &outputs, const std::vector<Compared> &compared) {
+void printBisect(const ModelDesc &model, const BisectResult &found) {
+  if (found.node.empty())
+    return print("bisect: every value that the outputs depend on agrees with the f64 reference (" + std::to_string(found.probes) +
+                 " values compared): the expected tensors are of other weights, other inputs or another model\n");
+  print("bisect: " + escapeText(model.file) + ":" + std::to_string(found.pos.line) + ":" + std::to_string(found.pos.column) + ": node " + quote(found.node) + " (" + found.op +
+        ") is the first that leaves the bound around the f64 reference; what it reads is right\n  at " + escapeText(found.pos.pointer) + "\n  " + found.difference + "\n");
+}
+
+void writeBisect(JsonWriter &json, const BisectResult &found) {
+  json.key("bisect").open('{').key("probes").integer(int64_t(found.probes));
+  if (!found.node.empty()) {
+    json.key("node").string(found.node).key("op").string(found.op).key("line").integer(found.pos.line).key("column").integer(found.pos.column);
+    json.key("pointer").string(found.pos.pointer).key("difference").string(found.difference);
+  }
+  json.close();
+}
+
+void printJson(const std::string &entry, const std::vector<HostTensor> &outputs, const std::vector<Compared> &compared, const std::optional<BisectResult> &found) {
   JsonWriter json;
   json.open('{').key("entry").string(entry).key("outputs").open('[');
   for (const HostTensor &tensor : outputs) {
@@ -129,6 +147,8 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
     }
     json.close();
   }
+  if (found)
+    writeBisect(json, *found);
   print(json.close().text() + "\n");
 }
 
@@ -212,6 +232,14 @@ int run(RunOptions options) {
     if (result != kOk && compared.empty())
       return result;
   }
+  std::optional<BisectResult> found;
+  if (options.bisect && result == kInvalid) {
+    Sizes held;
+    for (int32_t d = 0; d < runner.desc()->dims; ++d)
+      held[runner.desc()->dim[d].name] = dims[size_t(d)];
+    if (int code = bisect(options, options.entry, weights, given, held, found.emplace()))
+      return code;
+  }
   if (!options.outputs.empty()) {
     if (int code = writeTensors(files.temporary(options.outputs), options.outputs, outputs))
       return code;
@@ -220,11 +248,13 @@ int run(RunOptions options) {
       return fail(kFile, text);
   }
   if (options.json)
-    printJson(options.entry, outputs, compared);
+    printJson(options.entry, outputs, compared, found);
   else if (!options.quiet && !compared.empty())
     printComparisons(compared);
   else if (!options.quiet && options.outputs.empty())
     printSummaries(outputs);
+  if (found && !options.json && !options.quiet)
+    printBisect(runner.model, *found);
   return result;
 }
 
@@ -259,6 +289,7 @@ void addRun(CLI::App &root, Action &action) {
   addCallOptions(command, options);
   command->add_option("--entry", options->entry, "entry to call (default: forward)");
   addRepeated(*command, "--probe", options->probes, "also write the value of a node, of attention its map too: 'enc[3].attn' (repeatable)");
+  command->add_flag("--bisect", options->bisect, "after --compare found a difference: name the first node that leaves the f64 reference")->needs("--compare");
   command->footer("Examples:\n  weft run gpt2.json --input tokens=464,3290 --init 0\n  weft run model.json --inputs in.safetensors --compare expected.safetensors");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }
