@@ -2,6 +2,7 @@
 // q, k and v may be parts of one buffer: only strides differ.
 #include "entry/Launch.h"
 #include "tiling/AttentionKernel.h"
+#include "tiling/Philox.h"
 #include "tiling/TileSizes.h"
 
 using namespace mlir;
@@ -28,7 +29,7 @@ std::string keyOf(const ScoreOperand &s) {
 std::string keyOf(const AttentionSpec &s) {
   std::string dropout;
   if (s.dropout)
-    dropout = "d" + number(s.dropout->p) + "," + std::to_string(s.dropout->site) + "," + std::to_string(s.dropout->random) + keyOf(s.dropout->round);
+    dropout = "d" + number(s.dropout->p) + "," + std::to_string(s.dropout->random) + keyOf(s.dropout->site);
   return keyOf(s.batch) + keyOf(s.queries) + keyOf(s.keys) + keyOf(s.heads) + keyOf(s.kvHeads) + "," + std::to_string(s.headDim) + "," +
          std::to_string(s.valueDim) + keyOf(s.q) + keyOf(s.k) + keyOf(s.v) + keyOf(s.out) + number(s.scale) +
          (s.softcap ? "c" + number(*s.softcap) : "") + (s.causal ? "causal" : "") + (s.window ? "w" + std::to_string(*s.window) : "") +
@@ -80,9 +81,11 @@ template <typename Op> LogicalResult LaunchBuilder::attentionSpec(Op op, SlotTab
   if (op.getWindow())
     spec.window = int64_t(*op.getWindow());
   if (op.getSite() && !op.getDropout().isZero()) {
+    // Sites in slots: layers of a model that is not a repeat share kernels.
     DimExpr round = op.getRound() ? *DimExpr::parse(op.getRound()->str()) : DimExpr(0);
+    DimExpr site = DimExpr(int64_t(*op.getSite())) + round * DimExpr(DropoutMask::roundStep);
     int random = table.add({Slot::Kind::random, 0, {}, {}, {}, 0});
-    spec.dropout = AttentionDropout{op.getDropout().convertToDouble(), int64_t(*op.getSite()), random, table.size(round)};
+    spec.dropout = AttentionDropout{op.getDropout().convertToDouble(), random, Size::dynamic(table.sizeSlot(site))};
   }
   std::optional<HeadOperand> qh = headOperand(table, op.getQ(), spec.headDim);
   if (!qh)

@@ -9,6 +9,9 @@ using namespace mlir;
 
 namespace weft {
 
+/// Up to this size, lse holds the sum of a row's exponentials to a few units in the last place of a probability.
+constexpr double largestExactLse = 256;
+
 AttentionGradTile::AttentionGradTile(KernelBuilder &k, const AttentionGradSpec &spec, AttentionScores &scores,
                                      ScoreGrad wanted)
     : tileQueries(scores.tile.queryVectors * k.target.lanes), k(k), spec(spec), attention(spec.attention),
@@ -16,7 +19,7 @@ AttentionGradTile::AttentionGradTile(KernelBuilder &k, const AttentionGradSpec &
 
 int64_t AttentionGradTile::elements() const {
   int64_t rowElements = scores.rowElements(attention.headDim) + scores.rowElements(attention.valueDim);
-  return tileQueries * (attention.headDim + attention.valueDim + 2 * scores.tile.keyBlock + rowElements + 2) +
+  return tileQueries * (attention.headDim + attention.valueDim + 2 * scores.tile.keyBlock + rowElements + 3) +
          scores.extraElements() + scores.keepElements();
 }
 
@@ -33,6 +36,7 @@ void AttentionGradTile::place(Value scratch) {
   queries = take(tileQueries * scores.rowElements(attention.headDim));
   douts = take(tileQueries * scores.rowElements(attention.valueDim));
   lse = take(tileQueries);
+  rest = take(tileQueries);
   delta = take(tileQueries);
   extra = take(scores.extraElements());
   keep = scratch;
@@ -55,6 +59,7 @@ void AttentionGradTile::load(const AttentionHead &head, Value firstQuery, Value 
     Value exists = k.laneMask(k.sub(rows, group));
     Value values = k.maskedLoad(k.vecF32(), k.at(stored, group, f32()), exists);
     k.store(arith::MulFOp::create(k.b, k.loc, values, k.constVec(log2OfE)), k.at(lse, group, f32()));
+    k.store(k.constVec(0), k.at(rest, group, f32()));
     SmallVector<Value> outRows, doutRows, sums(lanes, k.constVec(0));
     for (int64_t l = 0; l < lanes; ++l) {
       Value query = k.min(k.add(group, k.i64(l)), k.sub(rows, k.i64(1)));
@@ -76,6 +81,56 @@ void AttentionGradTile::load(const AttentionHead &head, Value firstQuery, Value 
       sums = step(k.i64(whole), k.laneMask(k.i64(attention.valueDim - whole)), sums);
     k.store(sumRows(k, sums), k.at(delta, group, f32()));
   });
+  restoreStatistics(head);
+}
+
+/// Where scores are of great size (a finite fill in place of a mask, in a row with nothing else), lse has lost the sum
+/// beside the maximum: both are found again.
+void AttentionGradTile::restoreStatistics(const AttentionHead &head) {
+  ValueRange sizes = k.loop(k.i64(0), width, k.i64(lanes), k.constVec(0), [&](Value group, ValueRange carried) {
+    Value size = LLVM::FAbsOp::create(k.b, k.loc, k.load(k.vecF32(), k.at(lse, group, f32())));
+    Value unseen = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, size, k.constVec(INFINITY));
+    return SmallVector<Value>{
+        larger(k, carried[0], arith::SelectOp::create(k.b, k.loc, unseen, k.constVec(0), size))};
+  });
+  Value largest = vector::ExtractOp::create(k.b, k.loc, maxLanes(k, sizes[0]), int64_t(0));
+  Value lost = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OGT, largest, k.f32(largestExactLse));
+  auto emit = [&](int64_t vectors) {
+    QueryTile tile{vectors, first, rows};
+    SmallVector<Value> init(vectors, k.constVec(lowestScore)); // maxima, then sums
+    init.append(vectors, k.constVec(0));
+    Value to = toKey(head);
+    ValueRange state =
+        k.loop(fromKey(head), to, k.i64(scores.tile.keyBlock), init, [&](Value key, ValueRange carried) {
+          Value count = k.min(k.i64(scores.tile.keyBlock), k.sub(to, key));
+          ValueRange before = carried.take_front(vectors);
+          SmallVector<Value> maxima =
+              scores.block(head, tile, key, count, packedQueries, probabilities, extra, before);
+          SmallVector<Value> sums;
+          for (int64_t v = 0; v < vectors; ++v)
+            sums.push_back(arith::MulFOp::create(k.b, k.loc, carried[vectors + v],
+                                                 vmath::exp2Unit(k, sub(before[v], maxima[v]))));
+          ValueRange total = k.loop(k.i64(0), count, k.i64(1), sums, [&](Value row, ValueRange running) {
+            SmallVector<Value> next;
+            for (int64_t v = 0; v < vectors; ++v) {
+              Value offset = k.add(k.mul(row, k.i64(vectors * lanes)), k.i64(v * lanes));
+              Value p = vmath::exp2Unit(k, sub(k.load(k.vecF32(), k.at(probabilities, offset, f32())), maxima[v]));
+              next.push_back(arith::AddFOp::create(k.b, k.loc, running[v], p));
+            }
+            return next;
+          });
+          maxima.append(total.begin(), total.end());
+          return maxima;
+        });
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value sum = state[vectors + v], zero = k.constVec(0);
+      Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, sum, zero);
+      k.store(state[v], k.at(lse, k.i64(v * lanes), f32()));
+      k.store(arith::SelectOp::create(k.b, k.loc, empty, zero, vmath::log2(k, sum)),
+              k.at(rest, k.i64(v * lanes), f32()));
+    }
+  };
+  k.ifThen(lost, [&] { scores.forWidth(width, emit); });
 }
 
 Value AttentionGradTile::fromKey(const AttentionHead &head) {
@@ -93,19 +148,20 @@ void AttentionGradTile::block(const AttentionHead &head, Value from, Value count
     QueryTile tile{vectors, first, rows};
     scores.products(attention.k, head.k, attention.headDim, vectors, from, count, packedQueries, probabilities, {}, {});
     scores.products(attention.v, head.v, attention.valueDim, vectors, from, count, packedDouts, slopes, {}, {});
-    SmallVector<Value> lses, deltas;
+    SmallVector<Value> lses, rests, deltas;
     for (int64_t v = 0; v < vectors; ++v) {
       lses.push_back(k.load(k.vecF32(), k.at(lse, k.i64(v * lanes), f32())));
+      rests.push_back(k.load(k.vecF32(), k.at(rest, k.i64(v * lanes), f32())));
       deltas.push_back(k.load(k.vecF32(), k.at(delta, k.i64(v * lanes), f32())));
     }
-    auto sub = [&](Value x, Value y) { return arith::SubFOp::create(k.b, k.loc, x, y).getResult(); };
     auto mul = [&](Value x, Value y) { return arith::MulFOp::create(k.b, k.loc, x, y).getResult(); };
     auto over = [&](bool finish) {
       return scores.overScores(
           head, tile, from, count, probabilities, extra, finish, {},
           [&](Value offset, int64_t v, Value raw, Value score, SmallVector<Value> &) {
             Value slopeAt = k.at(slopes, offset, f32());
-            Value p = vmath::exp2Unit(k, sub(score, lses[v])), kept = p, dp = k.load(k.vecF32(), slopeAt);
+            Value p = vmath::exp2Unit(k, sub(sub(score, lses[v]), rests[v])), kept = p;
+            Value dp = k.load(k.vecF32(), slopeAt);
             if (attention.dropout) {
               Value factor = k.load(k.vecF32(), k.at(keep, offset, f32()));
               kept = mul(p, factor), dp = mul(dp, factor);

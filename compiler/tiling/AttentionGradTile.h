@@ -36,8 +36,9 @@ public:
   const int64_t tileQueries;
 
 private:
-  void loadRows(const AttentionHead &head, mlir::Value dout);
+  void restoreStatistics(const AttentionHead &head);
   mlir::Type f32() { return k.b.getF32Type(); }
+  mlir::Value sub(mlir::Value x, mlir::Value y) { return mlir::arith::SubFOp::create(k.b, k.loc, x, y); }
 
   KernelBuilder &k;
   const AttentionGradSpec &spec;
@@ -46,7 +47,8 @@ private:
   const ScoreGrad wanted;
   const int64_t lanes;
   mlir::Value packedQueries, packedDouts; ///< transposed, [dims][width]
-  mlir::Value lse, delta;                 ///< of each query: in base 2; the sum of dout * out
+  /// Of each query: lse in base 2 as lse + rest, and the sum of dout * out.
+  mlir::Value lse, rest, delta;
   mlir::Value extra, keep;                ///< scratch of AttentionScores
 };
 

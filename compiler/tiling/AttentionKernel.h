@@ -29,9 +29,8 @@ struct ScoreOperand {
 /// ((b * heads + h) * queries + i) * keys + j, b counted within the whole batch.
 struct AttentionDropout {
   double p = 0;
-  int64_t site = 0;
   int random = -1; ///< pointer to weft_exec.seed, step, first_sample
-  Size round = Size::constant(0);
+  Size site;       ///< as DropoutMask wants it
 };
 
 struct AttentionSpec {

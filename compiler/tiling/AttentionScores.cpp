@@ -21,9 +21,7 @@ AttentionScores::AttentionScores(KernelBuilder &k, const AttentionSpec &spec)
     : tile(attentionTiles(k.target, spec.dropout.has_value())), k(k), spec(spec) {
   if (!spec.dropout)
     return;
-  const AttentionDropout &dropout = *spec.dropout;
-  Value round = dropout.round.isConstant() && dropout.round.value == 0 ? Value() : k.size(dropout.round);
-  mask.emplace(k, k.ptrSlot(dropout.random), dropout.p, dropout.site, round);
+  mask.emplace(k, k.ptrSlot(spec.dropout->random), spec.dropout->p, k.size(spec.dropout->site));
 }
 
 static bool isConstant(Size s, int64_t value) { return s.isConstant() && s.value == value; }

@@ -8,9 +8,10 @@ namespace weft {
 Value ElementEmitter::dropoutAt(DropoutOp op, const Point &point, Value mask) {
   std::unique_ptr<DropoutMask> &random = dropouts[op];
   if (!random) {
-    Value round = op.getRound() ? size(*DimExpr::parse(op.getRound()->str())) : Value();
+    Value round = op.getRound() ? size(*DimExpr::parse(op.getRound()->str())) : k.i64(0);
     hoist(0, [&] {
-      random = std::make_unique<DropoutMask>(k, k.ptrSlot(spec.random), op.getP().convertToDouble(), int64_t(*op.getSite()), round);
+      Value site = k.add(k.i64(int64_t(*op.getSite())), k.mul(round, k.i64(DropoutMask::roundStep)));
+      random = std::make_unique<DropoutMask>(k, k.ptrSlot(spec.random), op.getP().convertToDouble(), site);
     });
   }
   // Axis by axis and not by strides: what the last axes say of the number's alignment is kept.

@@ -15,7 +15,6 @@ namespace {
 constexpr int64_t kWord = 0xffffffff;
 constexpr int64_t kMultiplier[2] = {0xD2511F53, 0xCD9E8D57};
 constexpr int64_t kKeyStep[2] = {0x9E3779B9, 0xBB67AE85};
-constexpr int64_t kRoundStep = 2654435769;
 
 Value splatLike(KernelBuilder &k, Type type, Value scalar) {
   return isa<VectorType>(type) ? Value(vector::BroadcastOp::create(k.b, k.loc, type, scalar)) : scalar;
@@ -35,7 +34,7 @@ Value shiftRight(KernelBuilder &k, Value x, int64_t bits) {
 
 } // namespace
 
-DropoutMask::DropoutMask(KernelBuilder &k, Value random, double p, int64_t siteNumber, Value round) : k(k), p(p) {
+DropoutMask::DropoutMask(KernelBuilder &k, Value random, double p, Value siteNumber) : k(k), p(p) {
   auto field = [&](size_t offset) {
     Value address = LLVM::GEPOp::create(k.b, k.loc, k.ptrType(), k.b.getI8Type(), random, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
     return k.load(k.i64Type(), address);
@@ -44,9 +43,7 @@ DropoutMask::DropoutMask(KernelBuilder &k, Value random, double p, int64_t siteN
   Value seed = field(0);
   step = lowWord(k, field(offsetof(weft_exec, step) - base));
   sample = field(offsetof(weft_exec, first_sample) - base);
-  site = k.i64(siteNumber & kWord);
-  if (round)
-    site = lowWord(k, k.add(site, k.mul(round, k.i64(kRoundStep))));
+  site = lowWord(k, siteNumber);
   Value halves[2] = {lowWord(k, seed), shiftRight(k, seed, 32)};
   for (int round = 0; round < 10; ++round)
     for (int half : {0, 1})

@@ -13,9 +13,12 @@ namespace weft {
 
 class DropoutMask {
 public:
-  /// `random`: address of weft_exec.seed, step, first_sample. `round`: i64, null for 0. The uniform part of the work is
-  /// emitted where the builder stands, which must dominate all uses.
-  DropoutMask(KernelBuilder &k, mlir::Value random, double p, int64_t site, mlir::Value round);
+  /// What a round adds to a site's number.
+  static constexpr int64_t roundStep = 2654435769;
+
+  /// `random`: address of weft_exec.seed, step, first_sample. `site`: i64, site + roundStep · round, of which the low 32
+  /// bits count. The uniform part of the work is emitted where the builder stands, which must dominate all uses.
+  DropoutMask(KernelBuilder &k, mlir::Value random, double p, mlir::Value site);
 
   /// vector<count x i1>, on where elements first, first + 1, … are kept; count is a multiple of 4. `aligned`: first is one
   /// too, which halves the work for short vectors. A block serves four elements: the more at once, the fuller the registers.

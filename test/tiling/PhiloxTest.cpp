@@ -28,7 +28,7 @@ constexpr int64_t kSite = 3000000019, kRound = 5;
 using EmitKeep = std::function<mlir::Value(KernelBuilder &, DropoutMask &, mlir::Value first)>;
 void emit(KernelJit &jit, const std::string &name, double p, int64_t count, int64_t step, const EmitKeep &keep) {
   KernelBuilder k(jit.module(), name, jit.target(), jit.module().getLoc());
-  DropoutMask mask(k, k.ptrSlot(0), p, kSite, k.i64(kRound));
+  DropoutMask mask(k, k.ptrSlot(0), p, k.i64(kSite + DropoutMask::roundStep * kRound));
   mlir::Type byte = k.b.getI8Type(), stored = count == 1 ? byte : mlir::Type(mlir::VectorType::get({count}, byte));
   k.loop(k.begin, k.end, k.i64(1), [&](mlir::Value task) {
     mlir::Value at = k.mul(task, k.i64(count));

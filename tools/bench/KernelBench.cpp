@@ -177,7 +177,7 @@ struct Bench {
     };
     spec.q = operand(0, 7), spec.k = operand(1, 8), spec.v = operand(2, 8), spec.out = operand(3, 7);
     if (pass == Pass::Dropout)
-      spec.dropout = AttentionDropout{0.1, 1, 10, Size::constant(0)};
+      spec.dropout = AttentionDropout{0.1, 10, Size::constant(1)};
     grad.dout = operand(11, 7), grad.dq = operand(12, 7), grad.dk = operand(13, 8), grad.dv = operand(14, 8);
     KernelJit jit(target);
     bool backward = pass == Pass::Backward;
