@@ -234,6 +234,7 @@ int main(int argc, char **argv) {
   bench.attention(1, 12, 1024, 1024, 64, false, Pass::Dropout);
   for (bool causal : {false, true}) {
     bench.attention(1, 12, 1024, 1024, 64, causal, Pass::Backward);
+    bench.attention(1, 12, 4096, 4096, 64, causal);
     bench.attention(1, 12, 4096, 4096, 64, causal, Pass::Backward);
   }
   return 0;
