@@ -51,6 +51,17 @@ class Generate(CommandTest):
         self.assertEqual(result["prompt"], [1] + FIRST_IDS[:4])
         self.assertEqual(result["tokens"], FIRST_IDS[4:9])
 
+    def test_a_vocabulary_takes_the_longest_piece(self):
+        pieces = ["<unk>", "a", "b", "ab", "\\n", "\\\\", "é"] + [f"w{i}" for i in range(100)]
+        (self.folder / "words.txt").write_text("\n".join(pieces) + "\n")
+        result = json.loads(self.weft("generate", MODEL, "--prompt", "aab\n\\éw17", "--tokenizer", "words.txt", "--max-new", "1", "--json")[0])
+        self.assertEqual(result["prompt"], [1, 3, 4, 5, 6, 7 + 17])
+        for text, expect in (("a\na\n", "line 2: piece 'a' is there twice"), ("a\n\nb\n", "line 2: expected a piece but the line is empty"), ("", "the file is empty")):
+            (self.folder / "words.txt").write_text(text)
+            self.assertIn(expect, self.weft("generate", MODEL, "--prompt", "a", "--tokenizer", "words.txt", code=1)[1])
+        (self.folder / "words.txt").write_text("a\nb\n")
+        self.assertIn("no piece of the tokenizer begins 'xa'", self.weft("generate", MODEL, "--prompt", "bxa", "--tokenizer", "words.txt", code=1)[1])
+
     def test_seed_decides_sampling(self):
         def tokens(seed):
             words = ("--tokens", "1", "--temperature", "1.2", "--top-k", "40", "--max-new", "30", "--json", "--seed", seed)

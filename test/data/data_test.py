@@ -214,6 +214,35 @@ class Data(unittest.TestCase):
         self.assertEqual(a, b)
         self.assertNotEqual(a, c)
 
+    # ---- Scores ----
+
+    def tensors(self, name, **tensors):
+        header, data = {}, b""
+        for key, (dtype, shape, values) in tensors.items():
+            raw = struct.pack(f"<{len(values)}{CODES[dtype]}", *values)
+            header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+            data += raw
+        text = json.dumps(header).encode()
+        return self.write(name, struct.pack("<Q", len(text)) + text + data)
+
+    def output(self, name, *words):
+        return subprocess.run([sys.executable, SCRIPTS / name, *map(str, words)], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+
+    def test_entities_count_whole(self):
+        self.write("tags", "O\nB-x\nI-x\nB-y\n")
+        true = self.tensors("true", labels=("I32", [2, 4], [1, 2, 0, 3, 0, 1, -100, -100]))
+        guess = self.tensors("guess", tags=("I32", [2, 4], [1, 2, 0, 1, 0, 1, 3, 3]))
+        self.assertIn("tokens 83.33 %  entities: precision 66.67 %  recall 66.67 %  F1 66.67 %", self.output("entity_f1.py", true, guess, "tags"))
+        self.assertIn("expected a tensor 'tags'", self.run_script("entity_f1.py", true, true, "tags", code=1))
+        self.assertIn("expected a safetensors file", self.run_script("entity_f1.py", "tags", guess, "tags", code=1))
+
+    def test_bleu_is_the_published_formula(self):
+        self.write("true", "x\tthe cat is on the mat\n")
+        self.assertIn("BLEU 37.99", self.output("bleu.py", "true", self.write("out", "the cat sat on the mat\n")))
+        self.write("words", "cat\nis\non\nthe\nmat\n")
+        self.assertIn("BLEU 100.00", self.output("bleu.py", "true", self.write("out", "3 0 1 2 3 4\n"), "--vocabulary", "words"))
+        self.assertIn("expected a translation for each", self.run_script("bleu.py", "true", self.write("out", "a\nb\n"), code=1))
+
     def test_help_and_usage(self):
         for path in SCRIPTS.glob("*.py"):
             if path.name != "files.py":

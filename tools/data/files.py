@@ -145,3 +145,16 @@ def vocabulary(sentences, size, special):
     if size <= len(special):
         raise DataError(f"expected a vocabulary larger than its {len(special)} special entries but got {size}", code=2)
     return list(special) + sorted(counts, key=lambda word: (-counts[word], word))[:size - len(special)]
+
+
+def read_tensors(path):
+    """name -> (shape, list of numbers) of the tensors in a safetensors file, without types that Python has no codes for."""
+    raw, codes = pathlib.Path(path).read_bytes(), {"I32": "i", "I64": "q", "U8": "B", "F32": "f"}
+    try:
+        (size,) = struct.unpack("<Q", raw[:8])
+        header = json.loads(raw[8:8 + size])
+        header.pop("__metadata__", None)
+        return {name: (info["shape"], list(memoryview(raw[8 + size:][slice(*info["data_offsets"])]).cast(codes[info["dtype"]])))
+                for name, info in header.items() if info["dtype"] in codes}
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: expected a safetensors file: {error}")

@@ -1,9 +1,12 @@
 // `weft bench`: medians of whole calls of an entry, against the FMA limit of this machine measured in the same run.
-// Inputs and weights are random unless given; entries with state start at --cached positions each time.
+// Inputs and weights are random unless given; entries with state start at --cached positions each time. A training entry
+// is timed as whole steps through a trainer: one batch and its update, always with the same batch.
 #include "Commands.h"
 #include "OutputFiles.h"
 #include "PeakProbe.h"
 #include "Runner.h"
+
+#include "weft/train.h"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -71,6 +74,7 @@ void traceKernel(void *user, weft_kernel_fn kernel, int64_t, int64_t nanoseconds
 class Bench {
 public:
   explicit Bench(BenchOptions given) : options(std::move(given)) {}
+  ~Bench() { weft_trainer_destroy(trainer); }
 
   int run() {
     if (int code = prepare())
@@ -90,6 +94,7 @@ private:
   std::vector<HostTensor> inputs, outputs;
   std::vector<double> times;
   double peakGflops = 0;
+  weft_trainer *trainer = nullptr; ///< of a training entry; then there is no session
   int64_t arenaBytes = 0, peakBytes = 0;
   KernelTimes kernels;
 
@@ -98,7 +103,7 @@ private:
   int prepare() {
     if (int code = runner.read(options))
       return code;
-    if (int code = chooseEntry(runner.model, options.entry))
+    if (int code = chooseEntry(runner.model, options.entry, true))
       return code;
     if (int code = parseSizes(options.dims, runner.model, sizes))
       return code;
@@ -122,7 +127,8 @@ private:
     weights.file = options.weights;
     weights.initSeed = options.init;
     weights.fallBackToInit = true;
-    if (int code = runner.open(options, weights))
+    const bool trains = isTraining();
+    if (int code = runner.open(options, weights, trains))
       return code;
     entry = runner.entryIndex(options.entry);
     dims = runner.dimList(sizes);
@@ -134,12 +140,47 @@ private:
       if (int code = dimsFromInputs(runner.desc(), entry, inputs, dims))
         return code;
     }
+    if (trains)
+      return startTrainer();
     outputs = makeOutputs(runner.desc(), entry, dims);
     arenaBytes = weft_entry_arena_bytes(runner.handle, entry, dims.data());
     std::vector<int64_t> most = dims;
     if (int code = checkCached(most))
       return code;
     return runner.start(options, most, options.perKernel ? traceKernel : nullptr, &kernels);
+  }
+
+  bool isTraining() const {
+    return std::any_of(runner.model.entries.begin(), runner.model.entries.end(),
+                       [&](const EntryDesc &candidate) { return candidate.name == options.entry && candidate.mode == EntryDesc::Mode::train; });
+  }
+
+  int startTrainer() {
+    if (options.cached || !options.outputs.empty())
+      return fail(kUsage, std::string("expected an entry of inference for ") + (options.cached ? "--cached" : "--outputs") + " but " + quote(options.entry) + " trains");
+    weft_trainer_options creating = {};
+    creating.seed = options.seed;
+    creating.accumulate = 1;
+    creating.threads = options.threads;
+    creating.trace = options.perKernel ? traceKernel : nullptr;
+    creating.trace_user = &kernels;
+    weft_train_memory memory;
+    weft_status status = weft_trainer_memory(runner.handle, dims.data(), &creating, &memory);
+    if (status != WEFT_OK)
+      return fail(exitCodeOf(status), "the memory of a training step can't be counted at these sizes");
+    arenaBytes = memory.arena;
+    status = weft_trainer_create(runner.handle, dims.data(), &creating, &trainer);
+    return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_trainer_error(trainer));
+  }
+
+  int64_t threads() const { return runner.session ? weft_session_threads(runner.session) : options.threads ? options.threads : weft_cpu_count(); }
+
+  int step() {
+    std::vector<const void *> pointers;
+    for (const HostTensor &input : inputs)
+      pointers.push_back(input.bytes.empty() ? nullptr : input.bytes.data());
+    weft_status status = weft_trainer_step(trainer, dims.data(), pointers.data(), nullptr);
+    return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_trainer_error(trainer));
   }
 
   /// The entry that fills the caches fastest: bound to the same states, with as many tokens a call as allowed.
@@ -204,6 +245,11 @@ private:
 
   int once(double &milliseconds) {
     double start = millisecondsNow();
+    if (trainer) {
+      int code = step();
+      milliseconds = millisecondsNow() - start;
+      return code;
+    }
     weft_status status = runner.call(entry, dims, inputs, outputs);
     milliseconds = millisecondsNow() - start;
     if (status != WEFT_OK)
@@ -212,13 +258,14 @@ private:
   }
 
   int measure() {
-    if (int code = fillCaches())
-      return code;
+    if (!trainer)
+      if (int code = fillCaches())
+        return code;
     double milliseconds = 0, warm = 0;
     for (int i = 0; i < 3 || (warm < 50 && i < 1000); ++i, warm += milliseconds)
       if (int code = once(milliseconds))
         return code;
-    peakGflops = measurePeakGflops(int(weft_session_threads(runner.session)));
+    peakGflops = measurePeakGflops(int(threads()));
     kernels = {};
     int64_t wanted = options.iterations;
     if (wanted == 0) // about one second
@@ -229,7 +276,7 @@ private:
       times.push_back(milliseconds);
     }
     // The limit may have moved meanwhile on a shared machine: the better of two probes is the limit.
-    peakGflops = std::max(peakGflops, measurePeakGflops(int(weft_session_threads(runner.session))));
+    peakGflops = std::max(peakGflops, measurePeakGflops(int(threads())));
     peakBytes = peakMemory();
     if (options.outputs.empty())
       return kOk;
@@ -259,7 +306,7 @@ private:
       json.open('{').key("model").string(runner.model.name).key("entry").string(options.entry).key("dims").open('{');
       for (const auto &[name, size] : used)
         json.key(name).integer(size);
-      json.close().key("threads").integer(weft_session_threads(runner.session)).key("median_ms").number(median).key("min_ms").number(sorted.front());
+      json.close().key("threads").integer(threads()).key("median_ms").number(median).key("min_ms").number(sorted.front());
       json.key("iterations").integer(int64_t(times.size())).key("compile_ms").number(runner.compileMs).key("load_ms").number(runner.loadMs);
       json.key("object_bytes").integer(int64_t(runner.compiled.object.size())).key("arena_bytes").integer(arenaBytes);
       json.key("peak_rss_bytes").integer(peakBytes).key("gflops").number(gflops).key("percent_of_peak").number(percent);
@@ -273,7 +320,7 @@ private:
     }
     char line[200];
     std::snprintf(line, sizeof(line), "%s%s%s, %lld threads: median %.4g ms, min %.4g ms of %zu calls\n", options.entry.c_str(), used.empty() ? "" : " at ",
-                  sizesText(used).c_str(), static_cast<long long>(weft_session_threads(runner.session)), median, sorted.front(), times.size());
+                  sizesText(used).c_str(), static_cast<long long>(threads()), median, sorted.front(), times.size());
     print(line);
     std::snprintf(line, sizeof(line), "%.4g GFLOP/s, %.3g %% of this machine's %.4g\n", gflops, percent, peakGflops);
     print(line);

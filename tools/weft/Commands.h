@@ -12,6 +12,7 @@ void addCompile(CLI::App &root, Action &action);
 void addRun(CLI::App &root, Action &action);
 void addGrad(CLI::App &root, Action &action);
 void addInit(CLI::App &root, Action &action);
+void addTrain(CLI::App &root, Action &action);
 void addGenerate(CLI::App &root, Action &action);
 void addBench(CLI::App &root, Action &action);
 void addInspect(CLI::App &root, Action &action);

@@ -307,10 +307,10 @@ JsonWriter &JsonWriter::string(std::string_view value) {
   return *this;
 }
 
-JsonWriter &JsonWriter::number(double value) {
+JsonWriter &JsonWriter::number(double value, int digits) {
   separate();
   char text[40];
-  std::snprintf(text, sizeof(text), "%.6g", value);
+  std::snprintf(text, sizeof(text), "%.*g", digits, value);
   out += std::isfinite(value) ? text : "null";
   return *this;
 }

@@ -86,7 +86,7 @@ public:
   JsonWriter &close();
   JsonWriter &key(std::string_view name);
   JsonWriter &string(std::string_view value);
-  JsonWriter &number(double value);                    ///< six significant digits; null if it is not finite
+  JsonWriter &number(double value, int digits = 6);    ///< significant digits; null if it is not finite
   JsonWriter &integer(int64_t value);
   JsonWriter &boolean(bool value);
   const std::string &text() const { return out; }

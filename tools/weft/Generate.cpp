@@ -49,9 +49,12 @@ int parsePrompt(const GenerateOptions &options, const std::optional<Tokenizer> &
   if (options.hasPrompt) {
     if (!tokenizer)
       return fail(kUsage, "expected --tokenizer FILE with --prompt", "or give token ids with --tokens 1,2,3");
-    for (int64_t id : tokenizer->encode(options.prompt))
-      prompt.push_back(int32_t(id));
-    return kOk;
+    std::string failure;
+    std::optional<std::vector<int64_t>> ids = tokenizer->encode(options.prompt, failure);
+    if (!ids)
+      return fail(kInvalid, "prompt: " + failure);
+    prompt.assign(ids->begin(), ids->end());
+    return prompt.empty() ? fail(kUsage, "expected a prompt but it has no tokens") : int(kOk);
   }
   if (!options.tokens.empty() && hasEmptyPart(options.tokens))
     return fail(kUsage, "expected --tokens 1,2,3 but got " + quote(options.tokens));
@@ -279,7 +282,7 @@ void addGenerate(CLI::App &root, Action &action) {
   command->add_option("--prompt", options->prompt, "the prompt as text; needs --tokenizer")->excludes(tokens);
   addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with the prefill's other inputs, such as a source to translate");
   addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
-  command->add_option("--tokenizer", options->tokenizer, "llama2.c's tokenizer file");
+  command->add_option("--tokenizer", options->tokenizer, "llama2.c's tokenizer file, or a vocabulary: a piece a line");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
   command->add_option("--init", options->init, "SEED: random weights");
   command->add_option("--max-new", options->maxNew, "new tokens at most")->check(CLI::Range(int64_t(1), int64_t(1) << 24));

@@ -24,6 +24,8 @@ std::atomic<bool> used[kTemporaries];
 std::string commandLine, reproducerText;
 char reproducerPath[kPathBytes];
 std::atomic<bool> breaking;
+char mappedPath[kPathBytes];
+std::atomic<int> interrupt, interruptsCaught;
 
 void put(int fd, const char *text, size_t length) {
   while (length > 0) {
@@ -72,7 +74,14 @@ void removeTemporaries() {
 void onFault(int number) {
   switch (number) {
   case SIGSEGV: leave("segmentation fault", nullptr);
-  case SIGBUS: leave("bus error", nullptr);
+  case SIGBUS:
+    if (!mappedPath[0])
+      leave("bus error", nullptr);
+    removeTemporaries();
+    say("weft: error: can't read '");
+    say(mappedPath);
+    say("' or another file of the data: it was cut while it was in use\n");
+    _exit(3);
   case SIGFPE: leave("arithmetic fault", nullptr);
   case SIGILL: leave("illegal instruction", nullptr);
   default: leave("abort", nullptr);
@@ -80,6 +89,8 @@ void onFault(int number) {
 }
 
 void onInterrupt(int number) {
+  if (interruptsCaught && number != SIGHUP && !interrupt.exchange(number))
+    return;
   removeTemporaries();
   signal(number, SIG_DFL);
   raise(number);
@@ -119,6 +130,19 @@ void installSignalHandlers(int argc, char **argv) {
   llvm::install_fatal_error_handler(onFatalError);
   llvm::install_bad_alloc_error_handler(onBadAlloc);
 }
+
+void catchInterrupts() {
+  interruptsCaught = 1;
+  struct sigaction action = {};
+  action.sa_flags = SA_ONSTACK | SA_RESTART | SA_NODEFER; // not reset: the first one is only remembered
+  action.sa_handler = onInterrupt;
+  for (int number : {SIGINT, SIGTERM})
+    sigaction(number, &action, nullptr);
+}
+
+int caughtInterrupt() { return interrupt; }
+
+void setMappedFile(const std::string &path) { memcpy(mappedPath, path.c_str(), std::min(path.size(), kPathBytes - 1)); }
 
 void setReproducer(const std::string &fileName, const std::string &text) {
   std::string path = "weft-crash-" + std::to_string(getpid()) + "-" + fileName;

@@ -14,6 +14,15 @@ void installSignalHandlers(int argc, char **argv);
 /// The text that an internal error writes beside its message, so that it can be repeated: the model as read.
 void setReproducer(const std::string &fileName, const std::string &text);
 
+/// From here on SIGINT and SIGTERM are only remembered, for a long work that ends in order; a second one ends the process
+/// as before.
+void catchInterrupts();
+/// The remembered signal, or 0.
+int caughtInterrupt();
+
+/// A file whose mapping is being read: a bus error then means that it was cut, which is an error of the file (exit code 3).
+void setMappedFile(const std::string &path);
+
 /// Files to delete if the process ends early. At most 16 at a time; returns false when there is no room.
 bool trackTemporary(const std::string &path);
 void forgetTemporary(const std::string &path);

@@ -1,5 +1,5 @@
 // llama2.c's format: int32 longest piece, then for each id: float32 score, int32 length, bytes (little-endian).
-// The number of pieces is not stored: the file simply ends.
+// The number of pieces is not stored: the file simply ends. It has zero bytes, which a vocabulary has not.
 #include "Tokenizer.h"
 
 #include "import/Diagnostics.h"
@@ -47,8 +47,10 @@ std::optional<Tokenizer> Tokenizer::load(const std::string &path, std::string &f
   };
   Tokenizer result;
   size_t at = 4;
-  if (bytes->size() >= 1 && (*bytes)[0] == '{')
-    return damaged("expected llama2.c's binary format but got JSON");
+  if (bytes->size() >= 2 && (*bytes)[0] == '{' && bytes->find(':') != std::string::npos)
+    return damaged("expected llama2.c's binary format or a piece a line but got JSON");
+  if (bytes->find('\0') == std::string::npos)
+    return readVocabulary(*bytes, path, failure);
   while (at < bytes->size()) {
     float score;
     int32_t length;
@@ -70,7 +72,49 @@ std::optional<Tokenizer> Tokenizer::load(const std::string &path, std::string &f
   return result;
 }
 
-std::vector<int64_t> Tokenizer::encode(std::string_view text) const {
+std::optional<Tokenizer> Tokenizer::readVocabulary(const std::string &text, const std::string &path, std::string &failure) {
+  Tokenizer result;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string piece;
+    for (size_t i = at; i < end; ++i) {
+      const char next = text[i] == '\\' && i + 1 < end ? text[i + 1] : 0;
+      const char meant = next == 'n' ? '\n' : next == 'r' ? '\r' : next == '\\' ? '\\' : 0;
+      piece += meant ? meant : text[i];
+      i += meant != 0;
+    }
+    at = end + 1;
+    const size_t line = result.pieces.size() + 1;
+    if (piece.empty() || !result.ids.emplace(piece, int64_t(line) - 1).second) {
+      failure = "tokenizer " + quote(path) + ": line " + std::to_string(line) + ": " + (piece.empty() ? "expected a piece but the line is empty" : "piece " + quote(piece) + " is there twice");
+      return std::nullopt;
+    }
+    result.longest = std::max(result.longest, piece.size());
+    result.pieces.push_back(std::move(piece));
+  }
+  if (!result.pieces.empty())
+    return result;
+  failure = "tokenizer " + quote(path) + ": the file is empty";
+  return std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> Tokenizer::encode(std::string_view text, std::string &failure) const {
+  if (longest > 0) {
+    std::vector<int64_t> tokens;
+    for (size_t at = 0; at < text.size();) {
+      auto found = ids.end();
+      size_t length = std::min(longest, text.size() - at);
+      for (; length > 0 && found == ids.end(); --length)
+        found = ids.find(std::string(text.substr(at, length)));
+      if (found == ids.end()) {
+        failure = "no piece of the tokenizer begins " + quote(text.substr(at, 20));
+        return std::nullopt;
+      }
+      tokens.push_back(found->second);
+      at += pieces[size_t(found->second)].size();
+    }
+    return tokens;
+  }
   std::vector<int64_t> tokens = {kBegin};
   if (text.empty())
     return tokens;
@@ -109,6 +153,8 @@ std::string Tokenizer::decode(int64_t previous, int64_t token) const {
   if (token < 0 || size_t(token) >= pieces.size())
     return {};
   const std::string &piece = pieces[size_t(token)];
+  if (longest > 0)
+    return piece;
   if (token >= int64_t(kFirstByteId) && token < int64_t(kFirstByteId) + 256)
     return std::string(1, char(token - int64_t(kFirstByteId)));
   if (previous == kBegin && !piece.empty() && piece[0] == ' ')

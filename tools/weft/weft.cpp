@@ -17,7 +17,7 @@ using namespace weft;
 namespace {
 
 /// Commands of later versions: named, so that nobody looks for a typing error.
-const char *const kLaterCommands[] = {"train", "import"};
+const char *const kLaterCommands[] = {"import"};
 
 const char kFooter[] = "Examples:\n"
                        "  weft check model.json\n"
@@ -116,7 +116,7 @@ int main(int argc, char **argv) {
   bool version = false;
   root.add_flag("--version", version, "version, LLVM version, host CPU and its features");
   Action action;
-  for (auto add : {addCheck, addCompile, addRun, addGrad, addInit, addGenerate, addBench, addInspect, addNew, addView})
+  for (auto add : {addCheck, addCompile, addRun, addGrad, addInit, addTrain, addGenerate, addBench, addInspect, addNew, addView})
     add(root, action);
 
   if (argc > 1 && argv[1][0] != '-') {

@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+# `weft train` on small models: it learns, it goes on bitwise after every kind of end, and it refuses wrong data with the
+# place of the mistake. kill_test.py interrupts saves.
+import json
+import math
+import random
+import resource
+import signal
+import subprocess
+import time
+import unittest
+
+from weft_cli import WEFT, CommandTest, read_safetensors, write_safetensors
+
+# The class is the largest of three sums of the inputs: easy to learn, not linear.
+MODEL = {
+    "format": "1.0", "name": "pick", "dims": {"B": {"min": 1, "max": 64, "hint": 8}},
+    "inputs": {"x": {"dtype": "f32", "shape": ["B", 6]}},
+    "graph": [{"id": "up", "op": "linear", "in": "x", "features": 16, "activation": "relu"},
+              {"id": "drop", "op": "dropout", "p": 0.1},
+              {"id": "logits", "op": "linear", "features": 3}],
+    "outputs": {"logits": "logits"},
+    "train": {"inputs": {"y": {"dtype": "i32", "shape": ["B"]}},
+              "nodes": [{"id": "loss", "op": "cross_entropy", "in": ["logits", "y"]}], "loss": "loss",
+              "optimizer": {"kind": "adam", "lr": 0.01}},
+}
+# A table of the next token: one row of logits for each token.
+CHAIN = {
+    "format": "1.0", "name": "chain", "dims": {"B": {"min": 1, "max": 64, "hint": 4}, "T": {"min": 1, "max": 32, "hint": 8}},
+    "inputs": {"tokens": {"dtype": "i32", "shape": ["B", "T"], "range": [0, 6]}},
+    "graph": [{"id": "one", "op": "iota", "size": 7}, {"id": "column", "op": "unsqueeze", "in": "tokens", "axis": 2},
+              {"id": "hot", "op": "equal", "in": ["column", "one"]}, {"id": "hot_f", "op": "cast", "dtype": "f32"},
+              {"id": "logits", "op": "linear", "features": 7}],
+    "outputs": {"logits": "logits"},
+    "train": {"inputs": {"targets": {"dtype": "i32", "shape": ["B", "T"]}},
+              "nodes": [{"id": "loss", "op": "cross_entropy", "in": ["logits", "targets"], "ignore_index": -1}], "loss": "loss",
+              "optimizer": {"kind": "adam", "lr": 0.05}},
+}
+
+
+def points(count, seed):
+    draw = random.Random(seed)
+    rows = [[draw.gauss(0, 1) for _ in range(6)] for _ in range(count)]
+    sums = [[row[0] + row[1], row[2] + row[3], row[4] + row[5]] for row in rows]
+    return {"x": ("F32", [count, 6], [v for row in rows for v in row]), "y": ("I32", [count], [s.index(max(s)) for s in sums])}
+
+
+class Train(CommandTest):
+    def setUp(self):
+        super().setUp()
+        (self.folder / "m.json").write_text(json.dumps(MODEL))
+        (self.folder / "chain.json").write_text(json.dumps(CHAIN))
+        self.data("d", points(200, 1))
+
+    def data(self, name, tensors):
+        write_safetensors(self.folder / f"{name}.safetensors", tensors)
+        return f"{name}.safetensors"
+
+    def train(self, *words, model="m.json", data="d.safetensors", code=0):
+        return self.weft("train", model, *(["--data", data] if data else []), *words, code=code)
+
+    def result(self, *words, **more):
+        return json.loads(self.train("--json", "-q", *words, **more)[0])
+
+    def steps(self, name):
+        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+
+    def state(self, folder):
+        newest = max((self.folder / folder).glob("step-*"))
+        return newest.name, {path.name: path.read_bytes() for path in newest.iterdir()}
+
+    # ---- Learning ----
+
+    def test_a_model_learns_what_it_has_not_seen(self):
+        self.data("test", points(300, 2))
+        got = self.result("--epochs", 60, "--batch", 20, "--eval", "test.safetensors", "--export", "w.safetensors")
+        self.assertGreater(got["eval_accuracy"], 0.93)
+        self.assertEqual((got["steps"], got["batches"], got["samples"]), (600, 600, 12000))
+        self.assertLess(got["eval_loss"], 0.3)
+        # The exported weights are what was evaluated: the same accuracy through an inference entry.
+        self.weft("run", "m.json", "--weights", "w.safetensors", "--inputs", self.data("x", {"x": ("F32", [64, 6], points(300, 2)["x"][2][:64 * 6])}), "--outputs", "o.safetensors")
+        logits = read_safetensors(self.folder / "o.safetensors")["logits"][1]
+        rows = [logits[i:i + 3] for i in range(0, len(logits), 3)]
+        right = sum(row.index(max(row)) == y for row, y in zip(rows, points(300, 2)["y"][2]))
+        self.assertGreater(right, 0.9 * 64)
+
+    def test_memory_is_told_before_the_first_step(self):
+        _, err = self.train("--steps", 2)
+        lines = err.splitlines()
+        self.assertRegex(lines[0], r"^weft: memory: parameters 652 bytes, gradients .*, moments .*, activations .*, other .*, in all .* at B=8$")
+        self.assertRegex(lines[1], r"^step 1/2  loss [\d.]+  norm [\d.]+  lr 0.01  [\d,]+ samples/s  0:00 left$")
+
+    def test_a_stream_trains_on_windows_with_shifted_targets(self):
+        stream = self.data("s", {"stream": ("I32", [700], [i % 7 for i in range(700)])})
+        got = self.result("--steps", 300, "--eval", stream, model="chain.json", data=stream)
+        self.assertEqual(got["eval_accuracy"], 1.0)
+        self.assertLess(got["eval_loss"], 0.05)
+        self.assertEqual(got["tokens"], 300 * 4 * 8)
+        got = self.result("--steps", 1, "--dim", "T=20,B=2", model="chain.json", data=stream)
+        self.assertEqual(got["tokens"], 40)
+
+    def test_whole_batches_are_cycled(self):
+        for i, count in enumerate((8, 5)):
+            self.data(f"b{i}", points(count, i))
+        got = self.result("--steps", 5, "--log", "l.jsonl", "--batches", "b0.safetensors", "b1.safetensors", data=None)
+        self.assertEqual(got["samples"], 8 + 5 + 8 + 5 + 8)
+
+    def test_evaluation_does_not_depend_on_the_batch(self):
+        self.data("test", points(50, 2))
+        got = [self.result("--steps", 0, "--seed", 4, "--eval", "test.safetensors", "--batch", batch) for batch in (1, 7, 50)]
+        for other in got[1:]:
+            self.assertAlmostEqual(other["eval_loss"], got[0]["eval_loss"], places=6)
+            self.assertEqual(other["eval_accuracy"], got[0]["eval_accuracy"])
+
+    def test_ignored_labels_do_not_count(self):
+        stream = [i % 7 for i in range(64)]
+        tokens, targets = stream[:-1], stream[1:]
+        full = self.data("full", {"tokens": ("I32", [3, 20], tokens[:60]), "targets": ("I32", [3, 20], targets[:60])})
+        half = self.data("half", {"tokens": ("I32", [3, 20], tokens[:60]), "targets": ("I32", [3, 20], [t if i < 20 else -1 for i, t in enumerate(targets[:60])])})
+        one = self.data("one", {"tokens": ("I32", [1, 20], tokens[:20]), "targets": ("I32", [1, 20], targets[:20])})
+        losses = {name: self.result("--steps", 0, "--batch", 1, "--eval", name, model="chain.json", data=full)["eval_loss"] for name in (half, one)}
+        self.assertAlmostEqual(losses[half], losses[one], places=6)
+
+    # ---- Order and sameness ----
+
+    def test_threads_do_not_change_the_result(self):
+        for threads in (1, 2, 4):
+            self.train("-q", "--steps", 30, "--threads", threads, "--save", f"s{threads}")
+        self.assertEqual(self.state("s1"), self.state("s2"))
+        self.assertEqual(self.state("s1"), self.state("s4"))
+
+    def test_seed_and_shuffle_choose_the_order(self):
+        def losses(*words):
+            self.train("-q", "--steps", 25, "--init", 0, "--log", "l.jsonl", *words)
+            return [step["loss"] for step in self.steps("l.jsonl")]
+        first = losses("--seed", 1)
+        self.assertEqual(losses("--seed", 1), first)
+        self.assertNotEqual(losses("--seed", 2), first)
+        self.assertNotEqual(losses("--seed", 1, "--no-shuffle"), first)
+
+    def test_an_epoch_shows_every_sample_once(self):
+        # With rate 0 and no dropout the losses of an epoch are those of all samples, in another order.
+        model = json.loads(json.dumps(MODEL))
+        model["graph"][1]["p"] = 0
+        model["train"]["optimizer"] = {"kind": "sgd", "lr": 0}
+        (self.folder / "still.json").write_text(json.dumps(model))
+        self.data("few", points(10, 3))
+        self.train("-q", "--epochs", 2, "--batch", 1, "--log", "l.jsonl", model="still.json", data="few.safetensors")
+        losses = [step["loss"] for step in self.steps("l.jsonl")]
+        self.assertEqual(sorted(losses[:10]), sorted(losses[10:]))
+        self.assertNotEqual(losses[:10], losses[10:])
+
+    # ---- Checkpoints ----
+
+    def test_resumed_training_is_the_uninterrupted_one(self):
+        self.train("-q", "--steps", 60, "--save", "whole", "--log", "whole.jsonl")
+        self.train("-q", "--steps", 37, "--save", "parts", "--log", "parts.jsonl")
+        self.train("-q", "--steps", 60, "--resume", "parts", "--log", "parts.jsonl")
+        self.assertEqual(self.state("whole"), self.state("parts"))
+        same = ("step", "loss", "grad_norm", "lr", "samples")
+        self.assertEqual(*([[step[key] for key in same] for step in self.steps(name)] for name in ("whole.jsonl", "parts.jsonl")))
+
+    def test_the_newest_checkpoints_are_kept(self):
+        self.train("-q", "--steps", 50, "--save", "s", "--save-every", 10, "--keep", 2)
+        self.assertEqual(sorted(p.name for p in (self.folder / "s").iterdir()), ["step-0000000040", "step-0000000050"])
+
+    def test_resume_refuses_other_data_and_order(self):
+        self.train("-q", "--steps", 5, "--save", "s")
+        self.data("other", points(200, 9))
+        for words, text in ((("--batch", 4), "expected batch 8 as in the checkpoint in 's' but got 4"), (("--seed", 3), "expected seed "), (("--no-shuffle",), "expected shuffle yes")):
+            self.assertIn(text, self.train("--steps", 9, "--resume", "s", *words, code=1)[1])
+        self.assertIn("expected data ", self.train("--steps", 9, "--resume", "s", data="other.safetensors", code=1)[1])
+        self.assertIn("chain", self.train("--steps", 9, "--resume", "s", model="chain.json", data=self.data("st", {"stream": ("I32", [99], [1] * 99)}), code=1)[1])
+        self.train("--steps", 9, "--resume", "none", code=1)
+
+    def test_a_folder_with_checkpoints_is_not_mixed(self):
+        self.train("-q", "--steps", 5, "--save", "s")
+        _, err = self.train("--steps", 5, "--save", "s", code=2)
+        self.assertIn("'s' has the checkpoints of an earlier training", err)
+
+    def test_two_trainings_do_not_share_a_folder(self):
+        first = self.start("--steps", 10000000, "--save", "s", "--log", "l.jsonl")
+        try:
+            self.wait_for_steps("l.jsonl", 1)
+            _, err = self.train("--steps", 5, "--save", "s", code=3)
+            self.assertIn("'s' is in use by another training", err)
+        finally:
+            first.kill()
+            first.communicate()
+
+    def start(self, *words):
+        return subprocess.Popen([WEFT, "train", "m.json", "--data", "d.safetensors", "-q", *map(str, words)], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_steps(self, log, count):
+        for _ in range(3000):
+            path = self.folder / log
+            if path.exists() and path.read_bytes().count(b"\n") >= count:
+                return
+            time.sleep(0.01)
+        self.fail(f"{log} never had {count} lines")
+
+    def test_signals_finish_the_step_and_save(self):
+        self.train("-q", "--steps", 400, "--save", "whole")
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            folder = f"s{code}"
+            process = self.start("--steps", 10000000, "--save", folder, "--log", f"{code}.jsonl")
+            self.wait_for_steps(f"{code}.jsonl", 3)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, code, err)
+            name, _ = self.state(folder)
+            logged = self.steps(f"{code}.jsonl")[-1]["step"]
+            self.assertEqual(name, f"step-{logged:010d}")
+            self.train("-q", "--steps", logged + 10, "--resume", folder)
+        self.assertEqual([p for p in self.files() if ".tmp" in p], [])
+
+    def test_a_failed_save_leaves_the_checkpoints_before_it(self):
+        self.train("-q", "--steps", 10, "--save", "s")
+        before = self.state("s")
+        done = subprocess.run([WEFT, "train", "m.json", "--data", "d.safetensors", "--steps", "20", "--resume", "s"], cwd=self.folder, capture_output=True, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(self.state("s"), before)
+        self.train("-q", "--steps", 20, "--resume", "s")
+
+    # ---- Log ----
+
+    def test_log_has_one_object_a_step_and_evaluations(self):
+        self.train("-q", "--steps", 20, "--eval", "d.safetensors", "--eval-every", 10, "--log", "l.jsonl")
+        lines = self.steps("l.jsonl")
+        evals = [line for line in lines if "eval_loss" in line]
+        self.assertEqual([line["step"] for line in evals], [10, 20])
+        self.assertEqual([line["step"] for line in lines], list(range(1, 21)))
+        steps = lines
+        self.assertEqual(set(evals[0]) - set(steps[0]), {"eval_loss", "eval_accuracy"})
+        self.assertEqual(set(steps[0]), {"step", "loss", "grad_norm", "lr", "epoch", "samples", "tokens", "tokens_per_s", "seconds", "skipped"})
+        self.assertEqual((steps[-1]["samples"], steps[-1]["lr"]), (160, 0.01))
+
+    def test_a_log_that_can_not_be_written(self):
+        self.train("--steps", 5, "--log", "none/l.jsonl", code=3)
+        _, err = self.train("--steps", 5, "--log", "/dev/full", code=3)
+        self.assertIn("can't write '/dev/full'", err)
+
+    # ---- Wrong data ----
+
+    def test_wrong_data_is_refused_before_the_first_step(self):
+        good = points(20, 1)
+        x, y = good["x"], good["y"]
+        nan = list(x[2])
+        nan[6 * 7 + 2] = math.nan
+        late = list(y[2])
+        late[13] = 3
+        table = [
+            ({"x": x}, "tensor 'y': expected this input of entry 'train_step' but it is not in the file"),
+            ({"x": x, "z": y}, "did you mean 'x' or 'z'?"),
+            ({"x": x, "y": ("I32", [19], y[2][:19])}, "tensor 'y': expected 20 samples as in 'x' but got 19"),
+            ({"x": ("F32", [20, 6], nan), "y": y}, "tensor 'x': sample 7, element [2]: expected a finite number but got NaN"),
+            ({"x": ("F32", [20, 6], [math.inf] + x[2][1:]), "y": y}, "tensor 'x': sample 0, element [0]: expected a finite number but got infinity"),
+            ({"x": x, "y": ("I32", [20], late)}, "tensor 'y': sample 13: expected 0..2 or -100 but got 3"),
+            ({"x": x, "y": ("I64", [20], [1 << 40] + y[2][1:])}, "tensor 'y': sample 0: expected 0..2 or -100 but got 1099511627776"),
+            ({"x": ("F32", [24, 5], x[2]), "y": ("I32", [24], [0] * 24)}, "tensor 'x': axis 1 (6): expected 6 but got 5"),
+            ({"x": ("F32", [120], x[2]), "y": y}, "tensor 'x': expected [samples, 6] but got [120]"),
+            ({"x": ("I32", [20, 6], [0] * 120), "y": y}, "tensor 'x': expected f32 but got i32"),
+            ({"x": ("F32", [0, 6], []), "y": ("I32", [0], [])}, "tensor 'x': expected samples but got none"),
+        ]
+        for tensors, text in table:
+            _, err = self.train("--steps", 1, data=self.data("wrong", tensors), code=1)
+            self.assertIn("wrong.safetensors: error: ", err)
+            self.assertIn(text, err)
+
+    def test_wrong_streams(self):
+        for tensor, text in ((("F32", [30], [0.0] * 30), "expected integers with one axis but got [30] f32"), (("I32", [5, 6], [0] * 30), "expected integers with one axis but got [5, 6]"),
+                             (("I32", [30], [0] * 29 + [7]), "tensor 'stream': element [29]: expected 0..6 but got 7"), (("I32", [8], [0] * 8), "expected at least 9 tokens for a window of 8 but got 8")):
+            self.assertIn(text, self.train("--steps", 1, model="chain.json", data=self.data("s", {"stream": tensor}), code=1)[1])
+        self.assertIn("has other inputs", self.train("--steps", 1, data=self.data("s", {"stream": ("I32", [30], [0] * 30)}), code=1)[1])
+
+    def test_wrong_batches(self):
+        self.data("b", points(65, 1))
+        self.assertIn("axis B: expected 1..64 but got 65", self.train("--steps", 1, "--batches", "b.safetensors", data=None, code=1)[1])
+        bad = points(4, 1)
+        bad["y"] = ("I32", [4], [0, 1, 9, 0])
+        self.data("b", bad)
+        self.assertIn("tensor 'y': element [2]: expected 0..2", self.train("--steps", 1, "--batches", "b.safetensors", data=None, code=1)[1])
+
+    def test_batch_larger_than_the_data(self):
+        _, err = self.train("--steps", 1, "--batch", 30, data=self.data("few", points(20, 1)), code=1)
+        self.assertIn("expected a batch of at most 20 samples, as 'few.safetensors' has, but got 30", err)
+        self.train("--steps", 1, "--batch", 65, code=2)
+
+    def test_damaged_and_missing_files(self):
+        (self.folder / "half.safetensors").write_bytes((self.folder / "d.safetensors").read_bytes()[:-10])
+        self.train("--steps", 1, data="half.safetensors", code=1)
+        self.train("--steps", 1, data="none.safetensors", code=3)
+        self.train("--steps", 1, "--weights", "none.safetensors", code=3)
+
+    def test_a_file_cut_while_it_is_read(self):
+        big = points(3000, 1)
+        self.data("big", big)
+        process = subprocess.Popen([WEFT, "train", "m.json", "--data", "big.safetensors", "-q", "--steps", "100000000", "--log", "l.jsonl"], cwd=self.folder,
+                                   stderr=subprocess.PIPE, text=True)
+        self.wait_for_steps("l.jsonl", 1)
+        with open(self.folder / "big.safetensors", "r+b") as file:
+            file.truncate(100)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3, err)
+        self.assertIn("was cut while it was in use", err)
+
+    def explosive(self):
+        model = json.loads(json.dumps(MODEL))
+        model["train"]["optimizer"] = {"kind": "sgd", "lr": 1e30}
+        (self.folder / "boom.json").write_text(json.dumps(model))
+        return "boom.json"
+
+    def test_numbers_that_are_not_finite_stop_training(self):
+        _, err = self.train("--steps", 50, model=self.explosive(), code=1)
+        self.assertIn("--on-nonfinite skip leaves such updates out", err)
+
+    def test_numbers_that_are_not_finite_are_skipped(self):
+        got = self.result("--steps", 50, "--on-nonfinite", "skip", model=self.explosive())
+        self.assertGreater(got["skipped"], 0)
+        self.assertEqual(got["batches"], 50)
+        self.assertEqual(got["steps"] + got["skipped"], 50)
+
+    # ---- Usage ----
+
+    def test_usage(self):
+        for words, text in (((), "expected --steps N or --epochs N but got neither"), (("--steps", 1, "--epochs", 1), "expected --steps or --epochs but got both"),
+                            (("--steps", 1, "--save-every", 2), "expected --save FOLDER with --save-every"), (("--steps", 1, "--eval-every", 2), "expected --eval FILE"),
+                            (("--steps", 1, "--batch", 4, "--dim", "B=5"), "expected one batch size"), (("--steps", 1, "--resume", "s", "--init", 1), "expected --resume or new weights"),
+                            (("--steps", 1, "--log", "d.safetensors"), "output 'd.safetensors' is also an input"), (("--steps", 1, "--entry", "forward"), "expected an entry of mode 'train'")):
+            self.assertIn(text, self.train(*words, code=2)[1])
+        self.assertIn("got neither", self.train("--steps", 1, data=None, code=2)[1])
+        _, err = self.weft("train", self.model(), "--data", "d.safetensors", "--steps", 1, code=1)
+        self.assertIn("expected a model with a 'train' section", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
