@@ -5,7 +5,7 @@ import json
 import struct
 import unittest
 
-from weft_cli import STORIES, CommandTest
+from weft_cli import MODELS, STORIES, CommandTest
 
 MODEL, TOKENIZER = STORIES / "stories260k.json", STORIES / "tok512.bin"
 STORY = ("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. "
@@ -39,6 +39,19 @@ class Generate(CommandTest):
     def test_prompt_in_pieces_gives_the_same_story(self):
         result = json.loads(self.weft("generate", MODEL, "--tokens", "1," + ",".join(map(str, FIRST_IDS[:10])), "--max-new", "5", "--json")[0])
         self.assertEqual(result["tokens"], FIRST_IDS[10:])
+
+    def test_a_story_goes_on_from_a_file(self):
+        self.weft("generate", MODEL, "--tokens", "1", "--max-new", "10", "--save-cache", "kv.safetensors", "-q")
+        rest = ("--tokens", str(FIRST_IDS[9]), "--load-cache", "kv.safetensors", "--max-new", "5", "--json")
+        self.assertEqual(json.loads(self.weft("generate", MODEL, *rest)[0])["tokens"], FIRST_IDS[10:])
+        damaged = bytearray((self.folder / "kv.safetensors").read_bytes())
+        damaged[-1] ^= 1
+        (self.folder / "kv.safetensors").write_bytes(damaged)
+        self.assertIn("'kv.safetensors': its data is damaged", self.weft("generate", MODEL, *rest, code=1)[1])
+        _, err = self.weft("generate", MODELS / "generator" / "generator.json", "--init", "0", *rest, code=1)
+        self.assertIn("it is a session of model 'stories260k'", err)
+        self.weft("generate", MODEL, "--tokens", "1", "--max-new", "2", "--save-cache", "no/such/folder", code=3)
+        self.assertEqual(self.files(), ["kv.safetensors"])
 
     def test_tokenizer_of_another_model(self):
         name = self.folder / "large.bin"

@@ -6,7 +6,7 @@ import unittest
 
 from weft_cli import WEFT, CommandTest
 
-COMMANDS = ["check", "compile", "run", "init", "train", "generate", "bench", "inspect"]
+COMMANDS = ["check", "compile", "run", "grad", "init", "train", "generate", "bench", "inspect", "new", "view"]
 
 
 class Usage(CommandTest):

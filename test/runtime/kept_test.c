@@ -4,6 +4,7 @@
 #include "weft/runtime.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { B, S, T, DIMS };
 enum { PREFILL, DECODE };
@@ -179,6 +180,37 @@ static void failed_prefill_keeps_nothing(void) {
   weft_session_destroy(session);
 }
 
+static void kept_values_come_back_from_a_file(void) {
+  weft_session *session = open_session(), *other = open_session();
+  int32_t src[MAX_B * MAX_S];
+  char path[] = "weft-kept-XXXXXX.safetensors";
+  close(mkstemps(path, 12));
+  write_source(src, 3, 5, 1);
+  CHECK_EQUAL(run_prefill(session, 3, 5, src), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK);
+  CHECK_EQUAL(weft_session_restore(other, path), WEFT_OK);
+  CHECK_EQUAL(run_decode(other, 3, 0), WEFT_OK);
+  for (int64_t b = 0; b < 3; ++b) CHECK_EQUAL(best(b), expected(src, 5, b, 2));
+  CHECK_EQUAL(run_decode(other, 4, 0), WEFT_ERR_DIM);
+  /* A file from before the prefill: nothing is kept any more. */
+  CHECK_EQUAL(weft_session_reset(session), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK);
+  CHECK_EQUAL(weft_session_restore(other, path), WEFT_OK);
+  CHECK_EQUAL(run_decode(other, 3, 0), WEFT_ERR_MISSING);
+  weft_session_destroy(other);
+  /* A session without room for the source. */
+  weft_session_options options = {.threads = 1};
+  CHECK_EQUAL(run_prefill(session, 3, 5, src), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(model, (const int64_t[]){3, 4, 4}, &options, &other), WEFT_OK);
+  CHECK_EQUAL(weft_session_restore(other, path), WEFT_ERR_DIM);
+  CHECK_CONTAINS(weft_session_error(other), "expected a size of this session: at most 4 but got 5");
+  CHECK_EQUAL(weft_session_length(other, 0, 0), 0);
+  weft_session_destroy(other);
+  weft_session_destroy(session);
+  unlink(path);
+}
+
 static void session_has_memory_for_its_sizes(void) {
   const int64_t small[] = {1, 1, 4}, large[] = {1, 33, 4};
   weft_session_options options = {.threads = 1};
@@ -271,6 +303,7 @@ int main(void) {
   sizes_of_a_step_are_checked();
   reset_forgets_and_rewind_does_not();
   failed_prefill_keeps_nothing();
+  kept_values_come_back_from_a_file();
   session_has_memory_for_its_sizes();
   generation_takes_the_source();
   beams_of_a_prompt_share_its_source();

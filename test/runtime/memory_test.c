@@ -67,6 +67,7 @@ static void counting_release(void *user, void *memory, size_t bytes) {
 }
 
 static char path[] = "weft-memory-XXXXXX.safetensors";
+static char saved[] = "weft-session-XXXXXX.safetensors";
 static int32_t tokens[TOY_MAX_B * TOY_MAX_T];
 static float logits[TOY_MAX_B * TOY_MAX_T * TOY_VOCABULARY];
 
@@ -119,6 +120,8 @@ static weft_status life(const counting *c, int use_memory_file, const void *file
   if (status == WEFT_OK && use_memory_file) status = weft_model_save(model, path);
   if (status == WEFT_OK) status = weft_session_create(model, dims, &session_options, &session);
   if (status == WEFT_OK) status = run_all(session);
+  if (status == WEFT_OK) status = weft_session_save(session, saved);
+  if (status == WEFT_OK) status = weft_session_restore(session, saved);
   if (status != WEFT_OK) {
     /* Whatever failed: texts can be asked for, and a second try is possible. */
     CHECK(weft_model_error(model)[0] || weft_session_error(session)[0]);
@@ -142,8 +145,8 @@ static void survives_every_failing_allocation(void) {
   static double wide[66]; /* converted and transposed on the way */
   weft_convert(wide, WEFT_F64, out, WEFT_F32, 66);
   weft_tensor tensors[] = {{"file.bias", WEFT_F32, 1, {11}, bias}, {"file.emb", WEFT_F32, 2, {11, 6}, embedding}, {"file.out", WEFT_F64, 2, {11, 6}, wide}};
-  int fd = mkstemps(path, 12);
-  close(fd);
+  close(mkstemps(path, 12));
+  close(mkstemps(saved, 12));
   CHECK_EQUAL(weft_safetensors_write(path, tensors, 3, NULL, 0, NULL, NULL, 0), WEFT_OK);
   static char file[4096];
   FILE *stream = fopen(path, "rb");
@@ -168,6 +171,7 @@ static void survives_every_failing_allocation(void) {
   }
   printf("count: lives of a model with a failing allocation = %ld\n", tried);
   unlink(path);
+  unlink(saved);
 }
 
 int main(void) {

@@ -181,6 +181,49 @@ static void a_failed_load_leaves_a_usable_model(void) {
   weft_model_close(model);
 }
 
+/* Every call of a save fails in turn: the session's older file stays whole, and so does the session. */
+static void a_failed_session_save_keeps_the_old_file(void) {
+  injector i = {0, -1, -ENOSPC, 0, 0, "", 0};
+  weft_file_ops ops = injected(&i);
+  weft_model_options options = {.files = &ops};
+  weft_model *model;
+  weft_session *session;
+  const int64_t dims[TOY_DIMS] = {2, 4, 0};
+  int32_t tokens[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  float logits[8 * TOY_VOCABULARY];
+  CHECK_EQUAL(weft_model_open(&toy_model, &options, &model), WEFT_OK);
+  CHECK_EQUAL(weft_model_init(model, 1), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(model, dims, NULL, &session), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK); /* empty */
+  CHECK_EQUAL(weft_session_run(session, TOY_PREFILL, dims, (const void *const[]){tokens, NULL}, (void *const[]){logits}), WEFT_OK);
+  for (long at = 0;; ++at) {
+    i = (injector){0, at, -ENOSPC, 0, 0, "", 0};
+    weft_status status = weft_session_save(session, path);
+    if (i.calls <= at) break;
+    ++faults;
+    CHECK_EQUAL(status, WEFT_ERR_IO);
+    CHECK_CONTAINS(weft_session_error(session), "cannot ");
+    CHECK_EQUAL(weft_session_length(session, 0, 1), 4);
+    i.fail_at = -1;
+    if (i.failed == 'd') continue; /* renamed: the new file is there */
+    weft_session *other;
+    CHECK_EQUAL(weft_session_create(model, dims, NULL, &other), WEFT_OK);
+    CHECK_EQUAL(weft_session_restore(other, path), WEFT_OK);
+    CHECK_EQUAL(weft_session_length(other, 0, 1), 0);
+    weft_session_destroy(other);
+  }
+  for (long at = 0;; ++at) {
+    i = (injector){0, at, -EIO, 0, 0, "", 0};
+    weft_status status = weft_session_restore(session, path);
+    if (!i.failed) break;
+    ++faults;
+    CHECK_EQUAL(status, i.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
+    CHECK_EQUAL(weft_session_length(session, 0, 1), 4);
+  }
+  weft_session_destroy(session);
+  weft_model_close(model);
+}
+
 static void refuses_places_and_tensors(void) {
   char text[600];
   float value = 1;
@@ -217,6 +260,7 @@ int main(void) {
   survives_interruptions();
   reports_failing_reads();
   a_failed_load_leaves_a_usable_model();
+  a_failed_session_save_keeps_the_old_file();
   refuses_places_and_tensors();
   unlink(path);
   CHECK_EQUAL(rmdir(folder), 0);

@@ -11,7 +11,7 @@ namespace weft {
 namespace {
 
 struct GenerateOptions : CommonOptions {
-  std::string entry, tokens, prompt, tokenizer, weights;
+  std::string entry, tokens, prompt, tokenizer, weights, loadCache, saveCache;
   std::vector<std::string> inputFiles, inputs;
   bool hasPrompt = false;
   std::optional<uint64_t> init;
@@ -216,6 +216,12 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   if (int code = runner.start(options, most))
     return code;
 
+  if (!options.loadCache.empty()) {
+    weft_status status = weft_session_restore(runner.session, options.loadCache.c_str());
+    if (status != WEFT_OK)
+      return runner.failCall(status);
+    sample.append = 1;
+  }
   if (seedGiven)
     sample.seed = options.seed;
   Stream stream;
@@ -238,6 +244,9 @@ int generate(const GenerateOptions &options, bool seedGiven) {
     print("\n");
   if (status != WEFT_OK)
     return runner.failCall(status);
+  if (!options.saveCache.empty())
+    if (weft_status saved = weft_session_save(runner.session, options.saveCache.c_str()); saved != WEFT_OK)
+      return runner.failCall(saved);
 
   double seconds = (stream.last - stream.first) / 1e3, rate = stream.count > 1 && seconds > 0 ? double(stream.count - 1) / seconds : 0;
   double prefillMs = stream.count ? stream.first - start : millisecondsNow() - start;
@@ -278,8 +287,8 @@ void addGenerate(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("generate", "continue a prompt with the model's generate entry");
   addCommonOptions(*command, *options);
   command->add_option("--entry", options->entry, "generate entry (default: the first)");
-  CLI::Option *tokens = command->add_option("--tokens", options->tokens, "1,2,3: the prompt as token ids");
-  command->add_option("--prompt", options->prompt, "the prompt as text; needs --tokenizer")->excludes(tokens);
+  CLI::Option *tokens = command->add_option("--tokens", options->tokens, "1,2,3: the prompt as token ids")->option_text("TEXT");
+  command->add_option("--prompt", options->prompt, "the prompt as text; needs --tokenizer")->excludes(tokens)->option_text("TEXT");
   addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with the prefill's other inputs, such as a source to translate");
   addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
   command->add_option("--tokenizer", options->tokenizer, "llama2.c's tokenizer file, or a vocabulary: a piece a line");
@@ -290,6 +299,8 @@ void addGenerate(CLI::App &root, Action &action) {
   command->add_option("--top-k", options->topK, "choose among the k most probable tokens")->check(CLI::PositiveNumber);
   command->add_option("--top-p", options->topP, "choose among the fewest that have probability p")->check(CLI::Range(0.0, 1.0));
   command->add_option("--beams", options->beams, "beam search with this many beams")->check(CLI::PositiveNumber);
+  command->add_option("--save-cache", options->saveCache, "file for the caches afterwards; the last new token is not in them yet");
+  command->add_option("--load-cache", options->loadCache, "go on after such a file: the prompt follows what it holds");
   command->footer("Examples:\n  weft generate stories260k.json --prompt \"Once upon a time\" --tokenizer tok512.bin\n  weft generate gpt2.json --tokens 464,3290 --max-new 20 --temperature 0.8 --json");
   command->callback([=, &action] {
     options->hasPrompt = command->count("--prompt") > 0;

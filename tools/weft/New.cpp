@@ -103,7 +103,7 @@ void addNew(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("new", "a folder with a model, an application in C, a CMake project and a README");
   command->add_option("NAME", options->name, "name of the model and of the program")->required();
   command->add_option("DIR", options->folder, "folder to make (default: NAME)");
-  command->add_option("--template", options->kind, "gpt (text, cached generation), encoder (classes of token sequences) or mlp (classes of rows; default)");
+  command->add_option("--template", options->kind, "gpt (text), encoder (classes of token sequences) or mlp (classes of rows; default)");
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
   command->footer("Examples:\n  weft new reviews --template encoder\n  weft new speaker --template gpt work/speaker");
   command->callback([=, &action] { action = [=] { return create(*options); }; });

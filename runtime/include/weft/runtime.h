@@ -218,6 +218,18 @@ weft_status weft_session_rewind(weft_session *session, int32_t state, int64_t se
 /* Positions stored, or -1: no such state or sequence. */
 int64_t weft_session_length(const weft_session *session, int32_t state, int64_t sequence);
 
+/* Writes the caches and what prefills kept to a file (safetensors), as much as is in use; the file appears whole or not
+ * at all. The session stays as it is. Like weft_session_restore, it allocates memory for the time of the call.
+ * Fails: WEFT_ERR_IO, WEFT_ERR_MEMORY, WEFT_ERR_BUSY. */
+weft_status weft_session_save(weft_session *session, const char *path);
+
+/* Takes caches and kept values from a file that weft_session_save wrote, in place of what the session has; sequences that
+ * the file lacks are empty. The next call gives, bit for bit, what it would have given where the file was saved: with the
+ * same weights, which the file does not know, and the same object. A session that fails is as before.
+ * Fails: WEFT_ERR_FORMAT (a damaged file, or one of another model), WEFT_ERR_LENGTH (more sequences or positions than the
+ * session has), WEFT_ERR_DIM (larger kept values), WEFT_ERR_IO, WEFT_ERR_MEMORY, WEFT_ERR_BUSY. */
+weft_status weft_session_restore(weft_session *session, const char *path);
+
 /* ---- Generation ------------------------------------------------------------------------------------------------- */
 
 typedef struct weft_generate_options {
