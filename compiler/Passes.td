@@ -265,8 +265,9 @@ def LowerToKernelsPass : Pass<"weft-lower-to-kernels", "::mlir::ModuleOp"> {
     %r = weft.fused(%c) : … { … weft.yield … }
     return %r : …
     ```
-    Precondition: no `weft.matmul`, no `weft.einsum`. Postcondition: every op is a `contract`, `attention` or `fused`, a
-    parameter, a movement op that strides express, a repeat, or a terminator; results and yields are kernel results.
+    Precondition: no `weft.matmul`, no `weft.einsum`. Postcondition: every op is a kernel (`contract`,
+    `attention`, `fused`, `last_token`, `embedding_grad`, `scatter_add`), a parameter, a movement op that strides express,
+    a repeat, or a terminator; results and yields are kernel results.
   }];
   let dependentDialects = ["::weft::WeftDialect"];
 }

@@ -135,7 +135,9 @@ std::optional<double> scalarConstant(Value value) {
   return element.isUnsignedInteger() ? double(bits.getZExtValue()) : double(bits.getSExtValue());
 }
 
-bool isKernel(Operation *op) { return isa<ContractOp, AttentionOp, AttentionGradOp, FusedOp, LastTokenOp>(op); }
+bool isKernel(Operation *op) {
+  return isa<ContractOp, AttentionOp, AttentionGradOp, FusedOp, LastTokenOp, EmbeddingGradOp, ScatterAddOp>(op);
+}
 bool isPointwise(Operation *op) { return op->hasTrait<OpTrait::Pointwise>(); }
 bool isMovement(Operation *op) { return op->hasTrait<OpTrait::Movement>(); }
 bool isRowWise(Operation *op) { return op->hasTrait<OpTrait::RowWise>(); }

@@ -179,7 +179,19 @@ void RepeatOp::build(OpBuilder &b, OperationState &state, int64_t count, StringR
     block.addArgument(v.getType(), v.getLoc());
 }
 
+/// Sums of many terms are f32 or f64, like the terms.
+static LogicalResult sumsFit(Operation *op, Value terms, Value sums) {
+  Type element = cast<RankedTensorType>(sums.getType()).getElementType();
+  if (!element.isF32() && !element.isF64())
+    return op->emitOpError() << "expected a result of f32 or f64 but got " << element;
+  if (Type given = cast<RankedTensorType>(terms.getType()).getElementType(); given != element)
+    return op->emitOpError() << "expected dy of " << element << " like the result but got " << given;
+  return success();
+}
+
 LogicalResult EmbeddingGradOp::verify() {
+  if (failed(sumsFit(*this, getDy(), getDtable())))
+    return failure();
   Shape rows = shapeOf(getIds());
   Shape table = shapeOf(getDtable());
   if (table.size() != 2)
@@ -193,6 +205,8 @@ LogicalResult EmbeddingGradOp::verify() {
 }
 
 LogicalResult ScatterAddOp::verify() {
+  if (failed(sumsFit(*this, getDy(), getY())))
+    return failure();
   Shape index = shapeOf(getIndex()), y = shapeOf(getY());
   if (failed(axisInRange(*this, getAxis(), getIndex())))
     return failure();

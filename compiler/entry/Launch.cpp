@@ -37,6 +37,8 @@ FailureOr<Launches> LaunchBuilder::build(Operation *op, std::string &error) {
     return attentionGrad(grad, error);
   if (auto last = dyn_cast<LastTokenOp>(op))
     return lastToken(last, error);
+  if (isa<EmbeddingGradOp, ScatterAddOp>(op))
+    return scatter(op, error);
   return fused(cast<FusedOp>(op), error);
 }
 

@@ -93,6 +93,7 @@ private:
   mlir::FailureOr<Launches> attention(AttentionOp op, std::string &error);
   mlir::FailureOr<Launches> attentionGrad(AttentionGradOp op, std::string &error);
   mlir::FailureOr<Launches> lastToken(LastTokenOp op, std::string &error);
+  mlir::FailureOr<Launches> scatter(mlir::Operation *op, std::string &error);
   mlir::FailureOr<Launches> fused(FusedOp op, std::string &error);
 
   /// The slot with the address of element `offset` of a root's memory.

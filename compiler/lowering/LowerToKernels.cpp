@@ -153,12 +153,28 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
         if (!view || !isContiguous(*view, shapeOf(value)))
           operand.set(copy(b, value));
       }
+      if (isa<EmbeddingGradOp, ScatterAddOp>(kernel) && !fitsScatter(kernel, operand))
+        operand.set(copy(b, value));
       if (isHeads(operand)) {
         std::optional<View> view = isConcat ? std::nullopt : viewOf(value);
         if (!view || view->strides.back() != DimExpr(1))
           operand.set(copy(b, value));
       }
     }
+  }
+
+  /// A scatter kernel reads indices and rows by three strides, and columns next to each other.
+  static bool fitsScatter(Operation *kernel, OpOperand &operand) {
+    std::optional<View> view = viewOf(operand.get());
+    if (!view)
+      return false;
+    const Shape shape = shapeOf(operand.get());
+    if (operand.getOperandNumber() == 2)
+      return view->strides[1] == DimExpr(1) || shape[1].constant() == 1;
+    const ScatterAxes axes = scatterAxes(kernel);
+    bool isSource = operand.getOperandNumber() == 1;
+    std::optional<Shape> strides = reshapeStrides(shape, view->strides, isSource ? axes.sourceShape() : axes.indexShape());
+    return strides && (!isSource || (*strides)[2] == DimExpr(1) || axes.columns.constant() == 1);
   }
 
   /// A repeat overwrites its initial values: each needs memory that nobody reads later.

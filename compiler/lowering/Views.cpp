@@ -121,6 +121,15 @@ bool isContiguous(const View &view, const Shape &shape) {
   return true;
 }
 
+ScatterAxes scatterAxes(Operation *op) {
+  Shape result = shapeOf(op->getResult(0)), index = shapeOf(op->getOperand(0));
+  if (isa<EmbeddingGradOp>(op))
+    return {DimExpr(1), result[0], elementCount(index), result[1], true};
+  size_t axis = cast<ScatterAddOp>(op).getAxis();
+  ArrayRef<DimExpr> sizes = index;
+  return {elementCount(sizes.take_front(axis)), result[axis], index[axis], elementCount(sizes.drop_front(axis + 1)), false};
+}
+
 bool readsPlainParameters(Operation *op) {
   auto func = op->getParentOfType<func::FuncOp>();
   return func && func->hasAttr("weft.plain_parameters");

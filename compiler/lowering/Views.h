@@ -27,6 +27,15 @@ std::optional<View> viewOf(mlir::Value value);
 /// True if the view covers its root's elements in row-major order without gaps, from `offset` on.
 bool isContiguous(const View &view, const Shape &shape);
 
+/// embedding_grad and scatter_add as one loop over [outer, places, columns] into [outer, rows, columns].
+struct ScatterAxes {
+  DimExpr outer, rows, places, columns;
+  bool isRows;  ///< embedding_grad: one index for a whole row
+  Shape indexShape() const { return {outer, places, isRows ? DimExpr(1) : columns}; }
+  Shape sourceShape() const { return {outer, places, columns}; }
+};
+ScatterAxes scatterAxes(mlir::Operation *op);
+
 /// One part of a packed parameter view: a weft.parameter and the strided part of it that is read.
 struct ParameterPart {
   mlir::Value parameter;

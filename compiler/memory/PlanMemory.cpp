@@ -177,7 +177,7 @@ private:
 
   /// Writes `result` over an operand that dies here, when the kernel reads that operand only where it writes.
   bool placeInPlace(Operation *op, Value result) {
-    if (outputs.count(result) || keeps.count(result) || !isa<RankedTensorType>(result.getType()))
+    if ((outputs.count(result) && !isa<EmbeddingGradOp>(op)) || keeps.count(result) || !isa<RankedTensorType>(result.getType()))
       return false;
     for (OpOperand &operand : op->getOpOperands()) {
       if (!canReplace(op, operand, result))
@@ -204,7 +204,7 @@ private:
 
   bool canReplace(Operation *op, OpOperand &operand, Value result) {
     Value value = operand.get();
-    if (value.getType() != result.getType() || !isa<ContractOp, FusedOp>(op))
+    if (value.getType() != result.getType() || !isa<ContractOp, FusedOp, EmbeddingGradOp>(op))
       return false;
     std::optional<View> view = viewOf(value);
     if (!view || view->offset != DimExpr(0) || !isContiguous(*view, shapeOf(value)) || shapeOf(view->root) != shapeOf(value))
@@ -224,6 +224,9 @@ private:
           return false;
     if (auto contract = dyn_cast<ContractOp>(op))
       return operand.getOperandNumber() >= 2 && shapeOf(value).size() >= 2;
+    // Rows are added where the table's gradient stands; if that is a result, the caller's memory holds it from the start.
+    if (isa<EmbeddingGradOp>(op))
+      return operand.getOperandNumber() == 2 && (buffer.place == Buffer::Place::arena || !outputs.count(result));
     auto fused = cast<FusedOp>(op);
     return mayAlias(fused, operand.getOperandNumber(), cast<OpResult>(result).getResultNumber());
   }

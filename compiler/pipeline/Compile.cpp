@@ -222,16 +222,6 @@ private:
   CompileResult lower() {
     PassManager pm(&context);
     pm.addPass(createLowerToKernelsPass());
-    Operation *without = nullptr;
-    module->walk([&](Operation *op) {
-      if (!without && !isKernel(op) && isa<EmbeddingGradOp, ScatterAddOp>(op))
-        without = op;
-    });
-    if (without) {
-      diagnostics.error(positionOf(without->getLoc()), "node " + quote(nodePath(without->getLoc())) + ": '" + without->getName().getStringRef().str() +
-                                                           "' has no kernel in this version", "", Failure::model);
-      return CompileResult::unsupported;
-    }
     return runPasses(pm, "lowering");
   }
 

@@ -166,3 +166,30 @@ func.func @a_gradient_of_attention_is_a_kernel(%q: !h, %kv: tensor<2x5x16xf32>, 
   %dq, %dk, %dv = weft.attention_grad %q, %k, %v, %y, %l, %d {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64} : (!h, !h, !h, !h, !l, !h) -> (!h, !h, !h)
   return %dq, %dk, %dv : !h, !h, !h
 }
+
+// -----
+
+// CHECK-LABEL: func @rows_for_a_table_come_from_a_view
+func.func @rows_for_a_table_come_from_a_view(%i: tensor<?x?xi32, #weft.dims<"B", "T">>, %g: tensor<?x?x16xf32, #weft.dims<"B", "T">>) -> tensor<9x8xf32> {
+  // CHECK: %[[S:.*]] = weft.slice
+  // CHECK-NOT: weft.fused
+  // CHECK: %[[T:.*]] = weft.embedding_grad %{{.*}}, %[[S]]
+  // CHECK: return %[[T]]
+  %s = weft.slice %g {axis = 2 : i64, start = "8", step = 1 : i64} : tensor<?x?x16xf32, #weft.dims<"B", "T">> to tensor<?x?x8xf32, #weft.dims<"B", "T">>
+  %t = weft.embedding_grad %i, %s : (tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<?x?x8xf32, #weft.dims<"B", "T">>) -> tensor<9x8xf32>
+  return %t : tensor<9x8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @scattered_columns_must_lie_next_to_each_other
+func.func @scattered_columns_must_lie_next_to_each_other(%i: tensor<4x1xi32>, %g: tensor<3x4xf32>) -> tensor<9x3xf32> {
+  // CHECK-DAG: %[[T:.*]] = weft.transpose
+  // CHECK-DAG: %[[E:.*]] = weft.expand
+  // CHECK: %[[C:.*]] = weft.fused(%[[T]])
+  // CHECK: weft.scatter_add %[[E]], %[[C]]
+  %t = weft.transpose %g {perm = array<i64: 1, 0>} : (tensor<3x4xf32>) -> tensor<4x3xf32>
+  %e = weft.expand %i : tensor<4x1xi32> to tensor<4x3xi32>
+  %y = weft.scatter_add %e, %t {axis = 0 : i64} : (tensor<4x3xi32>, tensor<4x3xf32>) -> tensor<9x3xf32>
+  return %y : tensor<9x3xf32>
+}

@@ -97,4 +97,13 @@ TEST_F(PlanMemory, ASwapOfCarriedValuesIsCopiedSafely) {
         }
 }
 
+TEST_F(PlanMemory, ATiedGradientStandsInTheCallersMemoryFromTheStart) {
+  EntryPlan p = plan("func.func @f(%x: tensor<64x4xf32>, %i: tensor<3xi32>, %g: tensor<3x4xf32>) -> tensor<64x4xf32> {\n"
+                     "%a = weft.fused(%x) : (tensor<64x4xf32>) -> tensor<64x4xf32> {\n^bb0(%u: tensor<64x4xf32>):\n"
+                     " %v = weft.exp %u : tensor<64x4xf32>\n weft.yield %v : tensor<64x4xf32>\n}\n"
+                     "%t = weft.embedding_grad %i, %g, %a : (tensor<3xi32>, tensor<3x4xf32>, tensor<64x4xf32>) -> tensor<64x4xf32>\n"
+                     "return %t : tensor<64x4xf32>\n}");
+  EXPECT_TRUE(p.arena.empty());
+}
+
 } // namespace

@@ -93,6 +93,9 @@ inline Expr matmul(const Expr &a, const Expr &b, bool transposeA = false, bool t
   return {MatmulOp::create(a.g->b, a.g->loc, a.v, b.v, transposeA, transposeB), a.g};
 }
 
+/// What many terms of half precision are summed in.
+inline mlir::Type sumType(mlir::Type element) { return element.isF64() ? element : mlir::Type(mlir::Float32Type::get(element.getContext())); }
+
 /// Attaches `function` as the gradient rule of `Op`.
 template <typename Op, void (*function)(Op, Gradients &)>
 struct Rule : GradientOpInterface::ExternalModel<Rule<Op, function>, Op> {

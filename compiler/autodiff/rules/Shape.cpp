@@ -22,12 +22,14 @@ void expandRule(ExpandOp op, Gradients &g) { g.add(op.getX(), g.of(op.getY())); 
 // y[…, j, …] = x[…, index[…, j, …], …]: dx[…, r, …] = Σ G[…, j, …] over j with index = r
 void gatherRule(GatherOp op, Gradients &g) {
   Shape shape = shapeOf(op.getY());
-  Type element = cast<RankedTensorType>(op.getX().getType()).getElementType();
+  Expr G{g.of(op.getY()), &g};
+  Type sums = sumType(G.element());
   Value index = op.getIndex();
   if (shapeOf(index) != shape)
     index = ExpandOp::create(g.b, g.loc, tensorType(shape, cast<RankedTensorType>(index.getType()).getElementType()), index);
   shape[op.getAxis()] = shapeOf(op.getX())[op.getAxis()];
-  g.add(op.getX(), ScatterAddOp::create(g.b, g.loc, tensorType(shape, element), index, g.of(op.getY()), op.getAxisAttr()));
+  Expr dx{ScatterAddOp::create(g.b, g.loc, tensorType(shape, sums), index, G.cast(sums), op.getAxisAttr()), &g};
+  g.add(op.getX(), dx.cast(G.element()));
 }
 // y = reshape x: G in x's shape
 void reshapeRule(ReshapeOp op, Gradients &g) { g.add(op.getX(), Expr{g.of(op.getY()), &g}.reshape(shapeOf(op.getX()))); }

@@ -9,8 +9,13 @@ namespace {
 
 // y = table[ids]: rows of G added at ids
 void embeddingRule(EmbeddingOp op, Gradients &g) {
-  if (g.needs(op.getTable()))
-    g.add(op.getTable(), EmbeddingGradOp::create(g.b, g.loc, op.getTable().getType(), op.getIds(), g.of(op.getY()), Value(), op.getPaddingIdxAttr()));
+  if (!g.needs(op.getTable()))
+    return;
+  Expr G{g.of(op.getY()), &g};
+  Type sums = sumType(G.element());
+  Type table = tensorType(shapeOf(op.getTable()), sums);
+  Expr rows{EmbeddingGradOp::create(g.b, g.loc, table, op.getIds(), G.cast(sums), Value(), op.getPaddingIdxAttr()), &g};
+  g.add(op.getTable(), rows.cast(G.element()));
 }
 // y = x turned by the angles of its positions: G turned back
 void ropeRule(RopeOp op, Gradients &g) {
