@@ -86,6 +86,35 @@ def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
 
 //===-- fusion: fewer, larger weft ops --------------------------------------------------------------------------------===//
 
+def ChunkCrossEntropyPass : Pass<"weft-chunk-cross-entropy"> {
+  let summary = "compute logits, their loss and its gradients chunk by chunk";
+  let description = [{
+    Before (the last three ops where the entry has gradients):
+    ```mlir
+    %z = weft.matmul %x, %w {transpose_b} : …
+    %l = weft.cross_entropy %z, %y {reduction = "sum"} : … -> tensor<f32>
+    %dz = weft.cross_entropy_grad %z, %y, %g {reduction = "sum"} : …
+    %dx = weft.matmul %dz, %w : …
+    %dw = weft.matmul %dz, %x {transpose_a} : …
+    ```
+    After:
+    ```mlir
+    %l, %dw, %dx = weft.chunks 128 "chunk"(%zero, %zeros) rows(%x, %y) : … {
+    ^bb0(%sum: …, %dws: …, %xs: …, %ys: …):
+      %z = weft.matmul %xs, %w {transpose_b} : …
+      …
+      weft.yield %sum', %dws', %dxs : …
+    }
+    ```
+    With the reduction "mean" the rows that count are counted first. Only products with 512 classes or more.
+
+    Sound because each row of the logits depends on one row of x, and sums over rows are taken chunk by chunk, in order.
+
+    Precondition: sugar expanded, canonical form. Postcondition: no value has the logits of more rows than a chunk, where
+    only the loss and its gradient read them.
+  }];
+}
+
 def ExpandLossesPass : Pass<"weft-expand-losses"> {
   let summary = "write losses with reductions and pointwise ops";
   let description = [{
@@ -99,7 +128,7 @@ def ExpandLossesPass : Pass<"weft-expand-losses"> {
     %s = weft.mul %d, %d : …
     %l = weft.reduce_mean %s {axes = array<i64: 0, 1>} : … -> tensor<f32>
     ```
-    Precondition: none. Postcondition: no loss op is left. Half precision is computed in f32 and rounded once.
+    Precondition: none. Postcondition: no loss op and no `weft.cross_entropy_grad` is left. Half precision is computed in f32 and rounded once.
   }];
 }
 

@@ -64,8 +64,7 @@ int64_t elementBytes(mlir::Type element);
 /// The rank-0 or splat value of a weft.constant, or nullopt.
 std::optional<double> scalarConstant(mlir::Value value);
 
-/// Ops that stand for a kernel launch after LowerToKernels: contract, attention and its gradient, fused, last_token,
-/// embedding_grad, scatter_add.
+/// Ops that are a kernel launch after LowerToKernels: contract, attention, attention_grad, fused, last_token, embedding_grad, scatter_add.
 bool isKernel(mlir::Operation *op);
 bool isPointwise(mlir::Operation *op);
 bool isMovement(mlir::Operation *op);

@@ -66,4 +66,25 @@ def Weft_ScatterAddOp : Weft_Op<"scatter_add", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Weft_CrossEntropyGradOp : Weft_Op<"cross_entropy_grad", [Pure]> {
+  let summary = "gradient of weft.cross_entropy";
+  let description = [{
+    For the operands and attributes of a `weft.cross_entropy` and the gradient G of its result, with p = softmax(logits):
+    `dz = (1-ε) · w[y] (p - onehot(y)) + ε/K (p Σ w - w)`, 0 where y is `ignore_index`, times G of the row ("none") or G;
+    "mean" divides by Σ w[y] over the rows not ignored, and gives 0 if there are none.
+
+    ```mlir
+    %dz = weft.cross_entropy_grad %z, %y, %g {reduction = "sum"} : (tensor<?x50xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>, tensor<f32>) -> tensor<?x50xf32, #weft.dims<"B">>
+    ```
+  }];
+  let arguments = (ins Weft_FloatTensor:$logits, Weft_IndexTensor:$labels, Weft_FloatTensor:$dloss, Optional<Weft_FloatTensor>:$class_weights,
+      DefaultValuedAttr<I64Attr, "-100">:$ignore_index, DefaultValuedAttr<F64Attr, "0.0">:$label_smoothing,
+      DefaultValuedStrAttr<StrAttr, "mean">:$reduction);
+  let results = (outs Weft_FloatTensor:$dlogits);
+  let assemblyFormat = [{
+    $logits `,` $labels `,` $dloss (`class_weights` `(` $class_weights^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // WEFT_GRADIENT_OPS_TD

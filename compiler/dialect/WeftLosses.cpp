@@ -26,25 +26,40 @@ LogicalResult inferPair(std::optional<Location> loc, Value x, Value y, StringRef
   return inferLoss(loc, reduction, batchmean, shapeOf(x), elementOf(x), inferred);
 }
 
+LogicalResult inferCrossEntropy(std::optional<Location> loc, Value logits, Value labels, Value classWeights, double smoothing, StringRef reduction,
+                                SmallVectorImpl<Type> &inferred) {
+  Shape rows = shapeOf(logits);
+  if (rows.empty())
+    return emitOptionalError(loc, "expected logits of rank 1 or more but got a scalar");
+  DimExpr classes = rows.pop_back_val();
+  if (shapeOf(labels) != rows)
+    return emitOptionalError(loc, "expected labels of shape ", text(rows), " but got ", text(shapeOf(labels)));
+  Type weights = tensorType({classes}, elementOf(logits));
+  if (classWeights && classWeights.getType() != weights)
+    return emitOptionalError(loc, "expected class_weights ", weights, " but got ", classWeights.getType());
+  if (!(smoothing >= 0 && smoothing <= 1))
+    return emitOptionalError(loc, "expected label_smoothing in [0, 1] but got ", smoothing);
+  return inferLoss(loc, reduction, false, rows, elementOf(logits), inferred);
+}
+
 } // namespace
 
 #define WEFT_INFER(Op) \
   LogicalResult Op::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Op::Adaptor a, SmallVectorImpl<Type> &inferred)
 
 WEFT_INFER(CrossEntropyOp) {
-  Shape rows = shapeOf(a.getLogits());
-  if (rows.empty())
-    return emitOptionalError(loc, "expected logits of rank 1 or more but got a scalar");
-  DimExpr classes = rows.pop_back_val();
-  if (shapeOf(a.getLabels()) != rows)
-    return emitOptionalError(loc, "expected labels of shape ", text(rows), " but got ", text(shapeOf(a.getLabels())));
-  Type weights = tensorType({classes}, elementOf(a.getLogits()));
-  if (a.getClassWeights() && a.getClassWeights().getType() != weights)
-    return emitOptionalError(loc, "expected class_weights ", weights, " but got ", a.getClassWeights().getType());
-  double smoothing = a.getLabelSmoothing().convertToDouble();
-  if (!(smoothing >= 0 && smoothing <= 1))
-    return emitOptionalError(loc, "expected label_smoothing in [0, 1] but got ", smoothing);
-  return inferLoss(loc, a.getReduction(), false, rows, elementOf(a.getLogits()), inferred);
+  return inferCrossEntropy(loc, a.getLogits(), a.getLabels(), a.getClassWeights(), a.getLabelSmoothing().convertToDouble(), a.getReduction(), inferred);
+}
+
+LogicalResult CrossEntropyGradOp::verify() {
+  SmallVector<Type> loss;
+  if (failed(inferCrossEntropy(getLoc(), getLogits(), getLabels(), getClassWeights(), getLabelSmoothing().convertToDouble(), getReduction(), loss)))
+    return failure();
+  if (getDloss().getType() != loss.front())
+    return emitOpError() << "expected dloss of type " << loss.front() << " but got " << getDloss().getType();
+  if (getDlogits().getType() != getLogits().getType())
+    return emitOpError() << "expected a result of type " << getLogits().getType() << " but got " << getDlogits().getType();
+  return success();
 }
 
 WEFT_INFER(BceWithLogitsOp) {

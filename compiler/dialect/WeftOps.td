@@ -109,10 +109,51 @@ def Weft_RepeatOp : Weft_Op<"repeat", [SingleBlockImplicitTerminator<"::weft::Yi
   let skipDefaultBuilders = 1;
 }
 
-def Weft_YieldOp : Weft_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["RepeatOp", "FusedOp", "ContractOp"]>]> {
+def Weft_ChunksOp : Weft_Op<"chunks", [SingleBlockImplicitTerminator<"::weft::YieldOp">, RecursiveMemoryEffects, AttrSizedOperandSegments]> {
+  let summary = "rows in chunks, one after the other";
+  let description = [{
+    Cuts the axis 0 of `rows`, one size N for all, into chunks of `size`; the last has what is left. Runs the region for each
+    chunk, in order: the block's arguments are the carried values, as in `repeat`, then the chunk of each operand. `index`
+    names the number of the chunk in sizes: chunks have `min(size, N - index * size)` rows. The first results are the
+    carried values after the last chunk; what is yielded beyond them are chunks of the other results, `[N, …]`. Values from
+    outside may be used inside. No value of the region has more rows than a chunk.
+
+    ```mlir
+    %sum, %y = weft.chunks 64 "c"(%zero) rows(%x) : (tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>) -> (tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>) {
+    ^bb0(%s: tensor<f32>, %part: tensor<?x8xf32, #weft.dims<"min(64, B - c * 64)">>):
+      …
+      weft.yield %t, %z : tensor<f32>, tensor<?x8xf32, #weft.dims<"min(64, B - c * 64)">>
+    }
+    ```
+  }];
+  let arguments = (ins I64Attr:$size, StrAttr:$index, Variadic<Weft_Tensor>:$init, Variadic<Weft_Tensor>:$rows);
+  let results = (outs Variadic<Weft_Tensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$size $index `(` $init `)` `rows` `(` $rows `)` `:` functional-type(operands, $results) attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Rows of all chunks together, and of one, which the index chooses.
+    ::weft::DimExpr getTotal();
+    ::weft::DimExpr getChunkRows();
+    /// `expr`, a polynomial of a chunk's rows, for all rows: what all chunks cost together.
+    ::weft::DimExpr overAllChunks(const ::weft::DimExpr &expr);
+    /// The largest value over the chunks of a size that grows with a chunk's rows.
+    ::weft::DimExpr overLargestChunk(const ::weft::DimExpr &expr);
+    mlir::ValueRange getCarried() { return getBody().getArguments().take_front(getInit().size()); }
+    mlir::ValueRange getParts() { return getBody().getArguments().drop_front(getInit().size()); }
+    mlir::ResultRange getCarriedResults() { return getResults().take_front(getInit().size()); }
+    mlir::ResultRange getRowResults() { return getResults().drop_front(getInit().size()); }
+    mlir::Operation::operand_range getYielded() { return getBody().front().getTerminator()->getOperands(); }
+  }];
+  let builders = [OpBuilder<(ins "int64_t":$size, "mlir::StringRef":$index, "mlir::ValueRange":$init, "mlir::ValueRange":$rows,
+      "mlir::TypeRange":$rowResults)>];
+  let skipDefaultBuilders = 1;
+}
+
+def Weft_YieldOp : Weft_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["RepeatOp", "ChunksOp", "FusedOp", "ContractOp"]>]> {
   let summary = "values of a region";
   let description = [{
-    Ends the region of a `repeat` (next carried values), a `fused` (results) or a `contract` (epilogue results).
+    Ends the region of a `repeat` or `chunks` (next carried values first), a `fused` (results) or a `contract` (epilogue results).
 
     ```mlir
     weft.yield %y : tensor<?x768xf32, #weft.dims<"T">>

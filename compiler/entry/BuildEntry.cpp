@@ -3,6 +3,7 @@
 #include "entry/BuildEntry.h"
 
 #include "tiling/EmitDimExpr.h"
+#include "tiling/SizeMath.h"
 
 #include "weft/abi.h"
 
@@ -108,6 +109,9 @@ private:
       if (auto repeat = dyn_cast<RepeatOp>(op)) {
         if (failed(this->repeat(repeat, error, failedOp)))
           return failure();
+      } else if (auto chunks = dyn_cast<ChunksOp>(op)) {
+        if (failed(this->chunks(chunks, error, failedOp)))
+          return failure();
       } else if (isKernel(&op)) {
         loc = op.getLoc();
         FailureOr<Launches> made = launches.build(&op, error);
@@ -116,7 +120,15 @@ private:
           return failure();
         }
         for (Launch &launch : *made) {
+          OpBuilder::InsertionGuard guard(b);
+          if (launch.before)
+            b.setInsertionPoint(loopOf.lookup(launch.before));
           call(launch);
+          if (auto chunks = dyn_cast<ChunksOp>(op.getParentOp())) {
+            launch.flops = chunks.overAllChunks(launch.flops);
+            launch.bytes = chunks.overAllChunks(launch.bytes);
+            launch.scratch = chunks.overLargestChunk(launch.scratch);
+          }
           built.launches.push_back(launch);
           built.rounds.push_back(DimExpr(rounds));
         }
@@ -139,13 +151,31 @@ private:
     roundOf[op.getRound()] = {round, int64_t(op.getCount())};
     if (failed(block(op.getBody().front(), error, failedOp)))
       return failure();
-    for (auto [from, to] : plan.closing.lookup(op)) {
+    closeRound(op);
+    rounds = outer;
+    return success();
+  }
+
+  LogicalResult chunks(ChunksOp op, std::string &error, Operation *&failedOp) {
+    loc = op.getLoc();
+    Value size = constant(op.getSize()), rows = evaluate(op.getTotal());
+    auto loop = scf::ForOp::create(b, loc, constant(0), SizeMath{b, loc}.ceilDiv(rows, size), constant(1));
+    loopOf[op] = loop;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    sizes[op.getIndex()] = loop.getInductionVar();
+    if (failed(block(op.getBody().front(), error, failedOp)))
+      return failure();
+    closeRound(op);
+    return success();
+  }
+
+  void closeRound(Operation *loop) {
+    for (auto [from, to] : plan.closing.lookup(loop)) {
       Type element = cast<RankedTensorType>(from.getType()).getElementType();
       Value bytes = evaluate(elementCount(shapeOf(from)) * DimExpr(elementBytes(element)));
       LLVM::MemcpyOp::create(b, loc, addresses[plan.bufferOf.lookup(to)], addresses[plan.bufferOf.lookup(from)], bytes, false);
     }
-    rounds = outer;
-    return success();
   }
 
   /// Number of the round that repeat indices name, the outermost slowest.
@@ -280,6 +310,7 @@ private:
   SmallVector<Value> addresses, roundBytes; ///< by buffer
   llvm::StringMap<Value> sizes;
   llvm::DenseMap<Value, std::pair<Value, int64_t>> roundOf;
+  llvm::DenseMap<Operation *, Operation *> loopOf; ///< of a weft.chunks
   int64_t rounds = 1;
 };
 

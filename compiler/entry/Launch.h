@@ -55,6 +55,7 @@ struct Launch {
   DimExpr flops, bytes;
   std::string kind, tiles;
   mlir::Operation *op = nullptr;
+  ChunksOp before;             ///< runs once before this loop, not in its place inside
   DimExpr scratch;             ///< bytes of scratch per thread beyond kernel.scratchBytes
 };
 

@@ -159,6 +159,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     pack.bytes = elementCount(bShape) * DimExpr(8);
     pack.kind = "pack";
     pack.op = op;
+    pack.before = packedBefore(op);
     launches.push_back(std::move(pack));
     rhs = bufferPointer(table, buffer);
   }

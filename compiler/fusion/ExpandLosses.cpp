@@ -2,7 +2,7 @@
 // Runs after whatever wants to see a loss as one op.
 #include "Passes.h"
 #include "fusion/Labels.h"
-#include "fusion/Values.h"
+#include "fusion/LossArithmetic.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
@@ -16,79 +16,6 @@ namespace weft {
 
 namespace {
 
-/// Arithmetic on values of one float type: f64 for f64, f32 for all else, rounded once at the end.
-class Arithmetic {
-public:
-  Arithmetic(OpBuilder &b, Operation *loss)
-      : b(b), loc(loss->getLoc()), loss(loss), given(elementOf(loss->getResult(0))), f(given.isF64() ? given : b.getF32Type()) {}
-
-  Type type() const { return f; }
-  Value wide(Value x) { return cast(x, f); }
-  Value narrow(Value x) { return cast(x, given); }
-  Value number(double value) { return floatConstant(b, loc, f, value); }
-
-  Value add(Value x, Value y) { return AddOp::create(b, loc, x, y); }
-  Value sub(Value x, Value y) { return SubOp::create(b, loc, x, y); }
-  Value mul(Value x, Value y) { return MulOp::create(b, loc, x, y); }
-  Value scale(double factor, Value x) { return factor == 1 ? x : mul(x, number(factor)); }
-  Value where(Value condition, Value x, Value y) { return WhereOp::create(b, loc, condition, x, y); }
-  template <class Op> Value unary(Value x) { return Op::create(b, loc, x.getType(), x); }
-  template <class Op> Value along(Value x, ArrayRef<int64_t> axes, bool keepdim = false) { return Op::create(b, loc, x, axes, keepdim); }
-
-  Value sum(Value x) { return along<ReduceSumOp>(x, axesFrom(x, 0)); }
-
-  /// Σ x / n, 0 if n is 0. n: all elements, or the size of axis 0 with `perBatch`.
-  Value mean(Value x, bool perBatch) {
-    Shape counted = shapeOf(x);
-    if (perBatch) {
-      x = along<ReduceSumOp>(x, axesFrom(x, 1));
-      counted.truncate(1);
-    }
-    if (isNeverEmpty(counted))
-      return along<ReduceMeanOp>(x, axesFrom(x, 0));
-    return quotient(sum(x), SizeOp::create(b, loc, RankedTensorType::get({}, f), elementCount(counted).str()));
-  }
-
-  /// x / n, x if n is 0.
-  Value quotient(Value x, Value n) {
-    Value none = EqualOp::create(b, loc, n, number(0));
-    return DivOp::create(b, loc, x, where(none, number(1), n));
-  }
-
-  /// By the word of the format; `mean` and `batchmean` divide by numbers of elements.
-  Value reduce(Value losses, StringRef how) {
-    if (how == "none")
-      return losses;
-    return how == "sum" ? sum(losses) : mean(losses, how == "batchmean");
-  }
-
-private:
-  Value cast(Value x, Type element) {
-    RankedTensorType type = tensorType(shapeOf(x), element);
-    return x.getType() == type ? x : Value(CastOp::create(b, loc, type, x));
-  }
-
-  static SmallVector<int64_t> axesFrom(Value x, int64_t first) {
-    return llvm::to_vector(llvm::seq<int64_t>(first, typeOf(x).getRank()));
-  }
-
-  /// True if sizes are at least 1 whatever the dims are.
-  bool isNeverEmpty(ArrayRef<DimExpr> shape) {
-    return llvm::all_of(shape, [&](const DimExpr &size) {
-      if (std::optional<int64_t> constant = size.constant())
-        return *constant > 0;
-      std::optional<std::string> name = size.name();
-      auto dim = name ? SymbolTable::lookupNearestSymbolFrom<DimOp>(loss, b.getStringAttr(*name)) : nullptr;
-      return dim && dim.getMin() > 0;
-    });
-  }
-
-  OpBuilder &b;
-  Location loc;
-  Operation *loss;
-  Type given, f;
-};
-
 /// cross_entropy  →  max, exp, sum, log along the classes; gather of the label's logit; where for ignored rows
 ///
 /// Sound because -ln p[y] = ln Σ e^(z - m) - (z[y] - m) for any m; m = max z keeps every exponential at most 1. The label of
@@ -98,7 +25,7 @@ struct ExpandCrossEntropy : OpRewritePattern<CrossEntropyOp> {
 
   LogicalResult matchAndRewrite(CrossEntropyOp op, PatternRewriter &b) const override {
     Location loc = op.getLoc();
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     Value z = m.wide(op.getLogits());
     Shape rows = shapeOf(op.getLabels()), kept = rows;
     kept.push_back(DimExpr(1));
@@ -143,6 +70,46 @@ struct ExpandCrossEntropy : OpRewritePattern<CrossEntropyOp> {
   }
 };
 
+/// cross_entropy_grad  →  softmax, a comparison of labels with class numbers, products of each row with its factor
+///
+/// Sound because ∂(-ln p[y])/∂z = p - onehot(y) and ∂(-Σ w ln p)/∂z = p Σ w - w; a row that is ignored has the factor 0.
+struct ExpandCrossEntropyGrad : OpRewritePattern<CrossEntropyGradOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(CrossEntropyGradOp op, PatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    LossArithmetic m(b, op);
+    Value z = m.wide(op.getLogits()), G = m.wide(op.getDloss());
+    Shape rows = shapeOf(op.getLabels()), column = rows;
+    column.push_back(DimExpr(1));
+    int64_t last = rows.size();
+
+    if (op.getReduction() == "none") {
+      G = reshapeTo(b, loc, G, column);
+    } else if (op.getReduction() == "mean") {
+      Value total = totalWeight(m, b, op);
+      G = m.where(GreaterOp::create(b, loc, total, m.number(0)), DivOp::create(b, loc, G, total), m.number(0));
+    }
+    if (Value ignored = ignoredLabels(b, op))
+      G = m.where(reshapeTo(b, loc, ignored, column), m.number(0), G);
+
+    Value p = SoftmaxOp::create(b, loc, z.getType(), z, last);
+    Value classes = IotaOp::create(b, loc, tensorType({shapeOf(z).back()}, elementOf(op.getLabels())));
+    Value hot = EqualOp::create(b, loc, reshapeTo(b, loc, op.getLabels(), column), classes);
+    double smoothing = op.getLabelSmoothing().convertToDouble();
+    Value weighted = op.getClassWeights() ? m.mul(reshapeTo(b, loc, labelWeights(b, op, m.type()), column), G) : G;
+    Value dz = m.mul(m.where(hot, m.sub(p, m.number(1)), p), m.scale(1 - smoothing, weighted));
+    if (smoothing != 0) {
+      Value n = SizeOp::create(b, loc, RankedTensorType::get({}, m.type()), shapeOf(z).back().str()), w = op.getClassWeights();
+      w = w ? m.wide(w) : w;
+      Value even = w ? m.sub(m.mul(p, m.sum(w)), w) : m.sub(m.mul(p, n), m.number(1));
+      dz = m.add(dz, m.mul(even, m.scale(smoothing, DivOp::create(b, loc, G, n))));
+    }
+    b.replaceOp(op, m.narrow(dz));
+    return success();
+  }
+};
+
 /// bce_with_logits  →  (1 - t) · x + (1 + (w - 1) · t) · softplus(-x)
 ///
 /// Sound because -ln σ(x) = softplus(-x) and -ln(1 - σ(x)) = x + softplus(-x).
@@ -150,7 +117,7 @@ struct ExpandBceWithLogits : OpRewritePattern<BceWithLogitsOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(BceWithLogitsOp op, PatternRewriter &b) const override {
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     Value x = m.wide(op.getLogits()), t = m.wide(op.getTargets());
     Value softplus = m.unary<SoftplusOp>(m.unary<NegOp>(x));
     if (op.getPosWeight()) {
@@ -168,7 +135,7 @@ struct ExpandMse : OpRewritePattern<MseOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(MseOp op, PatternRewriter &b) const override {
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     Value d = m.sub(m.wide(op.getPrediction()), m.wide(op.getTarget()));
     b.replaceOp(op, m.narrow(m.reduce(m.mul(d, d), op.getReduction())));
     return success();
@@ -179,7 +146,7 @@ struct ExpandL1 : OpRewritePattern<L1Op> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(L1Op op, PatternRewriter &b) const override {
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     Value d = m.sub(m.wide(op.getPrediction()), m.wide(op.getTarget()));
     b.replaceOp(op, m.narrow(m.reduce(m.unary<AbsOp>(d), op.getReduction())));
     return success();
@@ -190,7 +157,7 @@ struct ExpandHuber : OpRewritePattern<HuberOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(HuberOp op, PatternRewriter &b) const override {
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     double delta = op.getDelta().convertToDouble();
     Value d = m.sub(m.wide(op.getPrediction()), m.wide(op.getTarget())), size = m.unary<AbsOp>(d);
     Value isNear = LessEqualOp::create(b, op.getLoc(), size, m.number(delta));
@@ -204,7 +171,7 @@ struct ExpandKlDiv : OpRewritePattern<KlDivOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(KlDivOp op, PatternRewriter &b) const override {
-    Arithmetic m(b, op);
+    LossArithmetic m(b, op);
     Value p = m.wide(op.getP()), logQ = m.wide(op.getLogQ());
     Value isZero = EqualOp::create(b, op.getLoc(), p, m.number(0));
     Value entropy = m.where(isZero, m.number(0), m.mul(p, m.unary<LogOp>(p)));
@@ -216,7 +183,7 @@ struct ExpandKlDiv : OpRewritePattern<KlDivOp> {
 struct ExpandLossesPass : impl::ExpandLossesPassBase<ExpandLossesPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<ExpandBceWithLogits, ExpandCrossEntropy, ExpandHuber, ExpandKlDiv, ExpandL1, ExpandMse>(&getContext());
+    patterns.add<ExpandBceWithLogits, ExpandCrossEntropy, ExpandCrossEntropyGrad, ExpandHuber, ExpandKlDiv, ExpandL1, ExpandMse>(&getContext());
     walkAndApplyPatterns(getOperation(), std::move(patterns));
   }
 };

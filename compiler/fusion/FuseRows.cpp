@@ -257,7 +257,7 @@ struct FuseRowsPass : impl::FuseRowsPassBase<FuseRowsPass> {
   void runOnOperation() override {
     SmallVector<Block *> blocks; // inner ones first
     getOperation()->walk([&](Block *block) {
-      if (isa<RepeatOp, FunctionOpInterface>(block->getParentOp()))
+      if (isa<RepeatOp, ChunksOp, FunctionOpInterface>(block->getParentOp()))
         blocks.push_back(block);
     });
     for (Block *block : blocks)

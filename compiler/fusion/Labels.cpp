@@ -9,8 +9,8 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-bool canBeIgnored(CrossEntropyOp op) {
-  return llvm::isIntN(elementOf(op.getLabels()).getIntOrFloatBitWidth(), int64_t(op.getIgnoreIndex()));
+bool canBeIgnored(const Labels &y) {
+  return llvm::isIntN(elementOf(y.labels).getIntOrFloatBitWidth(), y.ignoreIndex);
 }
 
 Value integer(OpBuilder &b, Location loc, Value like, int64_t value) {
@@ -25,37 +25,37 @@ Value castTo(OpBuilder &b, Value x, Type element) {
 
 } // namespace
 
-bool isAnyLabelLighter(CrossEntropyOp op) { return op.getClassWeights() || canBeIgnored(op); }
+bool isAnyLabelLighter(const Labels &y) { return y.classWeights || canBeIgnored(y); }
 
-Value ignoredLabels(OpBuilder &b, CrossEntropyOp op) {
-  if (!canBeIgnored(op))
+Value ignoredLabels(OpBuilder &b, const Labels &y) {
+  if (!canBeIgnored(y))
     return {};
-  return EqualOp::create(b, op.getLoc(), op.getLabels(), integer(b, op.getLoc(), op.getLabels(), op.getIgnoreIndex()));
+  return EqualOp::create(b, y.loc, y.labels, integer(b, y.loc, y.labels, y.ignoreIndex));
 }
 
-Value labelIndices(OpBuilder &b, CrossEntropyOp op) {
-  Value ignored = ignoredLabels(b, op);
-  return ignored ? Value(WhereOp::create(b, op.getLoc(), ignored, integer(b, op.getLoc(), op.getLabels(), 0), op.getLabels())) : op.getLabels();
+Value labelIndices(OpBuilder &b, const Labels &y) {
+  Value ignored = ignoredLabels(b, y);
+  return ignored ? Value(WhereOp::create(b, y.loc, ignored, integer(b, y.loc, y.labels, 0), y.labels)) : y.labels;
 }
 
-Value countedLabels(OpBuilder &b, CrossEntropyOp op, Type f) {
-  Location loc = op.getLoc();
-  if (Value ignored = ignoredLabels(b, op))
+Value countedLabels(OpBuilder &b, const Labels &y, Type f) {
+  Location loc = y.loc;
+  if (Value ignored = ignoredLabels(b, y))
     return WhereOp::create(b, loc, ignored, floatConstant(b, loc, f, 0), floatConstant(b, loc, f, 1));
-  return ExpandOp::create(b, loc, tensorType(shapeOf(op.getLabels()), f), floatConstant(b, loc, f, 1));
+  return ExpandOp::create(b, loc, tensorType(shapeOf(y.labels), f), floatConstant(b, loc, f, 1));
 }
 
-Value labelWeights(OpBuilder &b, CrossEntropyOp op, Type f) {
-  if (!op.getClassWeights())
-    return countedLabels(b, op, f);
-  Location loc = op.getLoc();
-  Shape rows = shapeOf(op.getLabels()), kept = rows, table(rows.size(), DimExpr(1));
+Value labelWeights(OpBuilder &b, const Labels &y, Type f) {
+  if (!y.classWeights)
+    return countedLabels(b, y, f);
+  Location loc = y.loc;
+  Shape rows = shapeOf(y.labels), kept = rows, table(rows.size(), DimExpr(1));
   kept.push_back(DimExpr(1));
-  table.push_back(shapeOf(op.getLogits()).back());
-  Value index = reshapeTo(b, loc, labelIndices(b, op), kept);
-  Value weights = GatherOp::create(b, loc, reshapeTo(b, loc, op.getClassWeights(), table), index, int64_t(rows.size()));
+  table.push_back(shapeOf(y.classWeights)[0]);
+  Value index = reshapeTo(b, loc, labelIndices(b, y), kept);
+  Value weights = GatherOp::create(b, loc, reshapeTo(b, loc, y.classWeights, table), index, int64_t(rows.size()));
   weights = reshapeTo(b, loc, castTo(b, weights, f), rows);
-  if (Value ignored = ignoredLabels(b, op))
+  if (Value ignored = ignoredLabels(b, y))
     return WhereOp::create(b, loc, ignored, floatConstant(b, loc, f, 0), weights);
   return weights;
 }

@@ -21,7 +21,7 @@ namespace {
 /// A value that has memory of its own which its producer writes and nobody else owns.
 bool ownsMemory(Value value) {
   Operation *op = value.getDefiningOp();
-  return op && (isKernel(op) || isa<RepeatOp>(op));
+  return op && (isKernel(op) || isa<RepeatOp, ChunksOp>(op));
 }
 
 /// Queries, keys, values, results of an attention, and their gradients.
@@ -42,7 +42,7 @@ bool readsPacked(OpOperand &use) {
   Operation *owner = use.getOwner();
   if (auto contract = dyn_cast<ContractOp>(owner); contract && use.getOperandNumber() == 1)
     return parameterMatrix(use.get(), contract.getTransposeB()).has_value();
-  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, KeepOp, YieldOp, func::ReturnOp>(owner) || isHeads(use))
+  if (isa<SliceOp, ReshapeOp, TransposeOp, ExpandOp, LastTokenOp, RepeatOp, ChunksOp, KeepOp, YieldOp, func::ReturnOp>(owner) || isHeads(use))
     return false;
   return parameterPieces(use.get()).has_value();
 }
@@ -104,6 +104,8 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
     for (Operation &op : llvm::make_early_inc_range(block)) {
       if (auto repeat = dyn_cast<RepeatOp>(op))
         lowerBlock(repeat.getBody().front());
+      else if (auto chunks = dyn_cast<ChunksOp>(op))
+        lowerBlock(chunks.getBody().front());
       else if (!isKernel(&op) && !isStructure(&op))
         wrap(&op);
     }
@@ -112,7 +114,9 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
       if (isKernel(&op))
         ownOperands(&op);
       else if (auto repeat = dyn_cast<RepeatOp>(op))
-        ownInits(repeat);
+        ownInits(repeat, repeat->getOpOperands());
+      else if (auto chunks = dyn_cast<ChunksOp>(op))
+        ownChunks(chunks);
       else if (auto keep = dyn_cast<KeepOp>(op))
         ownKept(keep);
     }
@@ -124,7 +128,7 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
   }
 
   bool isStructure(Operation *op) {
-    if (isa<ParameterOp, RepeatOp, KeepOp, RecallOp, YieldOp, func::ReturnOp>(op))
+    if (isa<ParameterOp, RepeatOp, ChunksOp, KeepOp, RecallOp, YieldOp, func::ReturnOp>(op))
       return true;
     if (isa<ConstantOp>(op))
       return llvm::all_of(op->getUsers(), [](Operation *user) { return isa<FusedOp, ContractOp>(user); });
@@ -177,17 +181,30 @@ struct LowerToKernelsPass : impl::LowerToKernelsPassBase<LowerToKernelsPass> {
     return strides && (!isSource || (*strides)[2] == DimExpr(1) || axes.columns.constant() == 1);
   }
 
-  /// A repeat overwrites its initial values: each needs memory that nobody reads later.
-  void ownInits(RepeatOp repeat) {
-    OpBuilder b(repeat);
-    for (OpOperand &operand : repeat->getOpOperands()) {
+  /// A loop overwrites its initial values: each needs memory that nobody reads later.
+  void ownInits(Operation *loop, MutableArrayRef<OpOperand> inits) {
+    OpBuilder b(loop);
+    for (OpOperand &operand : inits) {
       Value init = operand.get();
-      bool sole = ownsMemory(init) && init.getParentBlock() == repeat->getBlock();
+      bool sole = ownsMemory(init) && init.getParentBlock() == loop->getBlock();
       for (OpOperand &use : init.getUses())
-        sole = sole && (&use == &operand || (isKernel(use.getOwner()) && use.getOwner()->getBlock() == repeat->getBlock() &&
-                                             use.getOwner()->isBeforeInBlock(repeat)));
+        sole = sole && (&use == &operand || (isKernel(use.getOwner()) && use.getOwner()->getBlock() == loop->getBlock() &&
+                                             use.getOwner()->isBeforeInBlock(loop)));
       if (!sole)
         operand.set(copy(b, init));
+    }
+  }
+
+  /// Chunks are parts of memory that has its rows one after the other.
+  void ownChunks(ChunksOp chunks) {
+    MutableArrayRef<OpOperand> operands = chunks->getOpOperands();
+    ownInits(chunks, operands.take_front(chunks.getInit().size()));
+    OpBuilder b(chunks);
+    for (OpOperand &operand : operands.drop_front(chunks.getInit().size())) {
+      std::optional<View> view = viewOf(operand.get());
+      Operation *root = view ? view->root.getDefiningOp() : nullptr;
+      if (!view || !isContiguous(*view, shapeOf(operand.get())) || isa_and_nonnull<ParameterOp, ConcatOp, ConstantOp>(root))
+        operand.set(copy(b, operand.get()));
     }
   }
 

@@ -121,6 +121,13 @@ bool isContiguous(const View &view, const Shape &shape) {
   return true;
 }
 
+ChunksOp packedBefore(ContractOp op) {
+  auto chunks = dyn_cast<ChunksOp>(op->getParentOp());
+  std::optional<View> view = chunks ? viewOf(op.getB()) : std::nullopt;
+  bool isOutside = view && !chunks.getBody().isAncestor(view->root.getParentRegion());
+  return isOutside ? chunks : ChunksOp();
+}
+
 ScatterAxes scatterAxes(Operation *op) {
   Shape result = shapeOf(op->getResult(0)), index = shapeOf(op->getOperand(0));
   if (isa<EmbeddingGradOp>(op))

@@ -46,6 +46,10 @@ struct ParameterPart {
 /// else than a parameter behind movement ops, or a concat of such along n.
 std::optional<llvm::SmallVector<ParameterPart>> parameterMatrix(mlir::Value value, bool transposed);
 
+/// The loop before which the right side of a product in its region can be packed, once for all chunks; null if it is made
+/// inside, or there is no such loop.
+ChunksOp packedBefore(ContractOp op);
+
 /// Whether the function around `op` reads parameters as they are, because it changes them between its calls: it has the
 /// attribute `weft.plain_parameters`. Nothing of it is packed beforehand, and no two parameters are one.
 bool readsPlainParameters(mlir::Operation *op);

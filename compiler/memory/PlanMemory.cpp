@@ -59,23 +59,29 @@ private:
       start[&op] = position;
       if (auto repeat = dyn_cast<RepeatOp>(op))
         number(repeat.getBody().front());
+      if (auto chunks = dyn_cast<ChunksOp>(op))
+        number(chunks.getBody().front());
       finish[&op] = position++;
     }
   }
 
-  /// A use inside a repeat of a value from outside lasts until the repeat ends.
+  /// A use inside a loop of a value from outside lasts until the loop ends.
   void findLastUses(Block &block) {
     for (Operation &op : block) {
       auto repeat = dyn_cast<RepeatOp>(op);
       if (repeat)
         findLastUses(repeat.getBody().front());
+      auto chunks = dyn_cast<ChunksOp>(op);
+      if (chunks)
+        findLastUses(chunks.getBody().front());
       if (isViewOp(&op))
         continue; // the view's users count, not the view
-      for (Value operand : op.getOperands()) {
+      for (auto [i, operand] : llvm::enumerate(op.getOperands())) {
         if (!isa<RankedTensorType>(operand.getType()))
           continue;
         Value root = rootOf(operand);
-        int at = repeat ? start[&op] : finish[&op];
+        bool isInitial = repeat || (chunks && i < chunks.getInit().size());
+        int at = isInitial ? start[&op] : finish[&op];
         for (Block *b = &block; b != root.getParentBlock() && !isa<func::FuncOp>(b->getParentOp()); b = b->getParentOp()->getBlock())
           at = std::max(at, finish[b->getParentOp()]);
         lastUse[root] = std::max(lastUse.lookup(root), at);
@@ -91,13 +97,18 @@ private:
     Buffer buffer;
     buffer.place = place;
     buffer.index = index;
-    buffer.bytes = isa<RankedTensorType>(value.getType()) ? bytesOf(value) : DimExpr(0);
+    buffer.bytes = isa<RankedTensorType>(value.getType()) ? overLargestChunk(value.getParentBlock(), bytesOf(value)) : DimExpr(0);
     buffer.first = at;
     buffer.last = std::max(at, lastUse.lookup(value));
     buffer.node = nodePath(value.getLoc());
     plan.buffers.push_back(buffer);
     plan.bufferOf[value] = plan.buffers.size() - 1;
     return plan.buffers.size() - 1;
+  }
+
+  static DimExpr overLargestChunk(Block *block, const DimExpr &bytes) {
+    auto chunks = dyn_cast<ChunksOp>(block->getParentOp());
+    return chunks ? chunks.overLargestChunk(bytes) : bytes;
   }
 
   int defineKept(Value value, int at, StringRef name, ValueRange rounds) {
@@ -128,8 +139,13 @@ private:
 
   int temp(Operation *op, Temp kind, const DimExpr &bytes) {
     Buffer buffer;
-    buffer.bytes = bytes;
+    buffer.bytes = overLargestChunk(op->getBlock(), bytes);
     buffer.first = buffer.last = finish[op];
+    if (auto contract = dyn_cast<ContractOp>(op))
+      if (ChunksOp loop = packedBefore(contract)) {
+        buffer.first = start[loop.getOperation()];
+        buffer.last = finish[loop.getOperation()];
+      }
     buffer.node = nodePath(op->getLoc());
     plan.buffers.push_back(buffer);
     plan.temps[{op, kind}] = plan.buffers.size() - 1;
@@ -144,6 +160,8 @@ private:
         defineKept(recall.getY(), start[&op], recall.getKept(), recall.getIndices());
       } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
         assignRepeat(repeat);
+      } else if (auto chunks = dyn_cast<ChunksOp>(op)) {
+        assignChunks(chunks);
       } else if (isKernel(&op)) {
         for (Value result : op.getResults())
           if (!stacked.count(result) && !placeInPlace(&op, result))
@@ -235,14 +253,53 @@ private:
 
   /// The initial value's buffer (LowerToKernels gives it one of its own) becomes the carried value's; what is yielded ends
   /// up there in place, or by a copy at the end of each round; the result is what stands there after the last.
-  void assignRepeat(RepeatOp repeat) {
-    Block &body = repeat.getBody().front();
-    for (auto [i, init, carried] : llvm::enumerate(repeat.getInit(), repeat.getCarried())) {
+  template <class Loop> void assignCarried(Loop loop) {
+    for (auto [i, init, carried] : llvm::enumerate(loop.getInit(), loop.getCarried())) {
       int buffer = plan.bufferOf[init];
       plan.bufferOf[carried] = buffer;
-      plan.buffers[buffer].last = std::max(lastUse.lookup(carried), start[repeat.getOperation()]);
+      plan.buffers[buffer].last = std::max(lastUse.lookup(carried), start[loop.getOperation()]);
       carriedAt[buffer] = i;
     }
+  }
+
+  template <class Loop> void closeCarried(Loop loop) {
+    for (auto [yielded, carried, result] : llvm::zip(loop.getYielded(), loop.getCarried(), loop.getCarriedResults())) {
+      int buffer = plan.bufferOf[carried];
+      if (plan.bufferOf[yielded] != buffer)
+        plan.closing[loop].emplace_back(yielded, carried);
+      join(result, buffer);
+      plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, finish[loop.getOperation()]);
+      carriedAt.erase(buffer);
+    }
+  }
+
+  /// Chunks of operands are read, and chunks of results written, where they stand among all rows.
+  void assignChunks(ChunksOp chunks) {
+    assignCarried(chunks);
+    const DimExpr first = DimExpr::dim(chunks.getIndex().str()) * DimExpr(int64_t(chunks.getSize()));
+    auto place = [&](Value part, int buffer, const DimExpr &base) {
+      Shape row = shapeOf(part);
+      const int64_t bytes = elementBytes(cast<RankedTensorType>(part.getType()).getElementType());
+      plan.bufferOf[part] = buffer;
+      plan.offsetOf[part] = base + first * elementCount(ArrayRef(row).drop_front()) * DimExpr(bytes);
+    };
+    for (auto [whole, part] : llvm::zip(chunks.getRows(), chunks.getParts())) {
+      View view = *viewOf(whole);
+      const int64_t bytes = elementBytes(cast<RankedTensorType>(whole.getType()).getElementType());
+      place(part, plan.bufferOf[view.root], plan.offsetOf.lookup(view.root) + view.offset * DimExpr(bytes));
+    }
+    for (auto [yielded, result] : llvm::zip(chunks.getYielded().drop_front(chunks.getInit().size()), chunks.getRowResults())) {
+      int buffer = defineResult(result, start[chunks.getOperation()]);
+      plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, finish[chunks.getOperation()]);
+      place(yielded, buffer, DimExpr(0));
+      stacked.insert(yielded);
+    }
+    assign(chunks.getBody().front());
+    closeCarried(chunks);
+  }
+
+  void assignRepeat(RepeatOp repeat) {
+    assignCarried(repeat);
     // Each round writes its part of a stacked result where it stays.
     for (auto [yielded, result] : llvm::zip(repeat.getYielded().drop_front(repeat.getInit().size()), repeat.getStackedResults())) {
       int buffer = stacked.count(result) ? plan.bufferOf[result] : defineResult(result, start[repeat.getOperation()]);
@@ -251,15 +308,8 @@ private:
       plan.offsetOf[yielded] = plan.offsetOf.lookup(result) + DimExpr::dim(repeat.getIndex().str()) * bytesOf(yielded);
       stacked.insert(yielded);
     }
-    assign(body);
-    for (auto [yielded, carried, result] : llvm::zip(repeat.getYielded(), repeat.getCarried(), repeat.getCarriedResults())) {
-      int buffer = plan.bufferOf[carried];
-      if (plan.bufferOf[yielded] != buffer)
-        plan.closing[repeat].emplace_back(yielded, carried);
-      join(result, buffer);
-      plan.buffers[buffer].last = std::max(plan.buffers[buffer].last, finish[repeat.getOperation()]);
-      carriedAt.erase(buffer);
-    }
+    assign(repeat.getBody().front());
+    closeCarried(repeat);
   }
 
   // ---- stacking
@@ -327,7 +377,7 @@ private:
   EntryPlan plan;
   int position = 0, end = 0;
   llvm::DenseMap<Operation *, int> start, finish;
-  llvm::SmallDenseSet<Value> stacked;   ///< yielded values that lie in a stacked result
+  llvm::SmallDenseSet<Value> stacked;   ///< yielded values that lie in a stacked result, or among all rows
   llvm::DenseMap<Value, int> lastUse, outputs;
   llvm::DenseMap<Value, KeepOp> keeps;    ///< by what they keep; each value is kept once
   llvm::StringMap<int> keptNumber;

@@ -192,6 +192,12 @@ private:
     PassManager pm(&context);
     pm.enableVerifier(true);
     pm.addPass(createExpandSugarPass());
+    if (enabled("weft-chunk-cross-entropy")) {
+      pm.addPass(createCanonicalizerPass());
+      pm.addPass(createCSEPass());
+      pm.addPass(createChunkCrossEntropyPass());
+      pm.addPass(createCanonicalizerPass());
+    }
     pm.addPass(createExpandLossesPass());
     // Canonical operands first: patterns see one spelling of each thing.
     pm.addPass(createCanonicalizerPass());
@@ -462,6 +468,8 @@ private:
   static DimExpr flopsOf(Block &block, int64_t rounds) {
     DimExpr sum(0);
     for (Operation &op : block) {
+      if (auto chunks = dyn_cast<ChunksOp>(op))
+        sum = sum + chunks.overAllChunks(flopsOf(chunks.getBody().front(), rounds));
       if (auto repeat = dyn_cast<RepeatOp>(op))
         sum = sum + flopsOf(repeat.getBody().front(), rounds * int64_t(repeat.getCount()));
       if (auto contract = dyn_cast<ContractOp>(op)) {
@@ -501,7 +509,7 @@ private:
       return std::string();
     };
     func.walk([&](Operation *op) {
-      if (!isKernel(op) && !isa<RepeatOp>(op))
+      if (!isKernel(op) && !isa<RepeatOp, ChunksOp>(op))
         return;
       SmallVector<Attribute> places;
       for (Value result : op->getResults())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Gradients of tables: rows that tokens read, tied to the logits.
+# Gradients of tables: rows that tokens read, tied to the logits; and the logits of a language model, which are never whole.
 import json
 import random
 import unittest
@@ -21,6 +21,75 @@ TIED = {
     "train": {"inputs": {"y": {"dtype": "i32", "shape": ["B", "T"], "range": [0, 29]}},
               "nodes": [{"id": "loss", "op": "cross_entropy", "in": ["logits", "y"]}], "loss": "loss"},
 }
+
+
+def language_model(whole=False, classes=40000, **loss):
+    """A tied language model. With `whole`, its logits are read by a sum (times 0), too, so that they exist at once."""
+    nodes = [{"id": "loss", "op": "cross_entropy", "in": ["logits", "y"], **loss}]
+    if whole:
+        nodes += [{"id": "all", "op": "sum", "in": "logits"}, {"id": "none", "op": "mul", "value": 0}, {"id": "total", "op": "add", "in": ["loss", "none"]}]
+    return {
+        "format": "1.0", "name": "lm", "dims": {"B": {"min": 1, "max": 64}, "T": {"min": 1, "max": 256}},
+        "inputs": {"tokens": {"dtype": "i32", "shape": ["B", "T"], "range": [0, classes - 1]}},
+        "graph": [
+            {"id": "tok", "op": "embedding", "in": "tokens", "rows": classes, "features": 5},
+            {"id": "up", "op": "linear", "features": 6, "activation": "gelu"},
+            {"id": "h", "op": "linear", "features": 5},
+            {"id": "logits", "op": "linear", "features": classes, "param": {"weight": "tok.weight", "bias": "bias"}}],
+        "outputs": {"logits": "logits"},
+        "train": {"inputs": {"y": {"dtype": "i32", "shape": ["B", "T"], "range": [-1, classes - 1]}}, "nodes": nodes, "loss": nodes[-1]["id"]},
+        "entries": {"slope": {"mode": "grad"}},
+    }
+
+
+class Chunks(CommandTest):
+    """Logits, loss and gradients chunk by chunk, held against the same model with all logits at once."""
+
+    def gradients(self, shape, *words, ignored=0, classes=40000, **changes):
+        (self.folder / "lm.json").write_text(json.dumps(language_model(classes=classes, **changes)))
+        draw = random.Random(8)
+        count = shape[0] * shape[1]
+        labels = [-1] * ignored + [draw.randrange(classes) for _ in range(count - ignored)]
+        write_safetensors(self.folder / "in.safetensors", {"tokens": ("I32", shape, [draw.choice([3, 9, draw.randrange(classes)]) for _ in range(count)]),
+                                                           "y": ("I32", shape, labels)})
+        if not (self.folder / "w.safetensors").exists():
+            self.weft("init", "lm.json", "--seed", "3", "--save", "w.safetensors")
+        self.weft("grad", "lm.json", "--entry", "slope", "--weights", "w.safetensors", "--inputs", "in.safetensors", "--outputs", "g.safetensors", *words)
+        return {name: values for name, (_, values) in read_safetensors(self.folder / "g.safetensors").items()}
+
+    def compare(self, shape, **changes):
+        got, want = self.gradients(shape, **changes), self.gradients(shape, whole=True, **changes)
+        self.assertEqual(set(got), set(want))
+        for name in want:
+            scale = max(abs(v) for v in want[name])
+            self.assertLessEqual(max(abs(g - w) for g, w in zip(got[name], want[name])), 2e-5 * scale, f"{name} {shape} {changes}")
+
+    def test_chunks_give_the_gradients_of_all_rows_at_once(self):
+        self.compare([3, 100])  # two chunks of 128 rows and one of 44
+
+    def test_rows_that_do_not_fill_a_chunk(self):
+        self.compare([1, 1])
+        self.compare([1, 128], reduction="sum", label_smoothing=0.1)
+
+    def test_ignored_rows_do_not_count(self):
+        self.compare([2, 70], ignored=139, ignore_index=-1)
+        self.assertEqual(set(self.gradients([2, 70], ignored=140, ignore_index=-1)["grad.bias"]), {0})
+
+    def test_class_weights(self):
+        self.compare([50, 200], classes=600, class_weights=[0.5 + i % 7 for i in range(600)], label_smoothing=0.2)
+
+    def test_threads_do_not_change_gradients(self):
+        self.assertEqual(len({tuple(self.gradients([2, 100], "--threads", n)["grad.tok.weight"]) for n in ("1", "2", "4")}), 1)
+
+    def test_memory_does_not_grow_with_the_logits_of_all_rows(self):
+        arenas = {}
+        for whole in (False, True):
+            (self.folder / "lm.json").write_text(json.dumps(language_model(whole)))
+            out, _ = self.weft("compile", "lm.json", "--entry", "slope", "--json")
+            arenas[whole] = json.loads(out)["entries"][0]["arena_bytes"]
+        logits = 64 * 256 * 40000 * 4
+        self.assertLess(arenas[False], logits / 20)
+        self.assertGreater(arenas[True], logits)
 
 
 class Tables(CommandTest):

@@ -908,3 +908,90 @@ func.func @keep_by_another_index(%x: tensor<4xf32>, %i: index) {
   weft.keep %x in @memory[%i] : tensor<4xf32>
   return
 }
+
+// -----
+
+func.func @embedding_grad_sums_are_wide(%i: tensor<3xi32>, %g: tensor<3x8xbf16>) {
+  // expected-error@+1 {{expected a result of f32 or f64 but got 'bf16'}}
+  %0 = weft.embedding_grad %i, %g : (tensor<3xi32>, tensor<3x8xbf16>) -> tensor<10x8xbf16>
+  return
+}
+
+// -----
+
+func.func @scatter_add_of_one_type(%i: tensor<2x3xi32>, %g: tensor<2x3xf16>) {
+  // expected-error@+1 {{expected dy of 'f32' like the result but got 'f16'}}
+  %0 = weft.scatter_add %i, %g {axis = 1 : i64} : (tensor<2x3xi32>, tensor<2x3xf16>) -> tensor<2x9xf32>
+  return
+}
+
+// -----
+
+func.func @cross_entropy_grad_loss(%z: tensor<3x5xf32>, %y: tensor<3xi32>, %g: tensor<3xf32>) {
+  // expected-error@+1 {{expected dloss of type 'tensor<f32>' but got 'tensor<3xf32>'}}
+  %0 = weft.cross_entropy_grad %z, %y, %g : (tensor<3x5xf32>, tensor<3xi32>, tensor<3xf32>) -> tensor<3x5xf32>
+  return
+}
+
+// -----
+
+func.func @cross_entropy_grad_logits(%z: tensor<3x5xf32>, %y: tensor<3xi32>, %g: tensor<f32>) {
+  // expected-error@+1 {{expected a result of type 'tensor<3x5xf32>' but got 'tensor<5xf32>'}}
+  %0 = weft.cross_entropy_grad %z, %y, %g : (tensor<3x5xf32>, tensor<3xi32>, tensor<f32>) -> tensor<5xf32>
+  return
+}
+
+// -----
+
+func.func @chunks_of_rows(%x: tensor<4xf32>, %y: tensor<5xf32>) {
+  // expected-error@+1 {{expected operands and results with one size along axis 0}}
+  weft.chunks 2 "c"() rows(%x, %y) : (tensor<4xf32>, tensor<5xf32>) -> () {
+  ^bb0(%a: tensor<?xf32, #weft.dims<"min(2, 4 - c * 2)">>, %b: tensor<?xf32, #weft.dims<"min(2, 5 - c * 2)">>):
+    weft.yield
+  }
+  return
+}
+
+// -----
+
+func.func @chunks_with_nothing_to_cut(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected rows to cut}}
+  %0 = weft.chunks 2 "c"(%x) rows() : (tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>):
+    weft.yield %a : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @chunks_of_one_row_or_more(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected chunks of at least 1 row but got 0}}
+  weft.chunks 0 "c"() rows(%x) : (tensor<4xf32>) -> () {
+  ^bb0(%a: tensor<4xf32>):
+    weft.yield
+  }
+  return
+}
+
+// -----
+
+func.func @chunks_know_their_rows(%x: tensor<4xf32>) {
+  // expected-error@+1 {{expected a chunk 'tensor<?xf32, #weft.dims<"min(2, 4 - c * 2)">>' but got 'tensor<2xf32>'}}
+  weft.chunks 2 "c"() rows(%x) : (tensor<4xf32>) -> () {
+  ^bb0(%a: tensor<2xf32>):
+    weft.yield
+  }
+  return
+}
+
+// -----
+
+func.func @chunks_carry_one_type(%s: tensor<f32>, %x: tensor<?xf32, #weft.dims<"B">>) {
+  // expected-error@+1 {{expected carried type 'tensor<f32>' but got 'tensor<1xf32>'}}
+  %0 = weft.chunks 2 "c"(%s) rows(%x) : (tensor<f32>, tensor<?xf32, #weft.dims<"B">>) -> tensor<f32> {
+  ^bb0(%a: tensor<1xf32>, %b: tensor<?xf32, #weft.dims<"min(2, B - c * 2)">>):
+    weft.yield %s : tensor<f32>
+  }
+  return
+}

@@ -268,6 +268,8 @@ func.func @losses(%z: !s, %y: tensor<?x?xi32, #weft.dims<"B", "T">>, %w: tensor<
   %7 = weft.huber %z, %z {delta = 2.0 : f64} : (!s, !s) -> tensor<f32>
   // CHECK: weft.kl_div %{{.*}}, %{{.*}} {reduction = "batchmean"}
   %8 = weft.kl_div %z, %z {reduction = "batchmean"} : (!s, !s) -> tensor<f32>
+  // CHECK: weft.cross_entropy_grad %{{[^,]*}}, %{{[^,]*}}, %{{[^ ]*}} {ignore_index = 3 : i64, reduction = "sum"}
+  %9 = weft.cross_entropy_grad %z, %y, %8 {reduction = "sum", ignore_index = 3 : i64} : (!s, tensor<?x?xi32, #weft.dims<"B", "T">>, tensor<f32>) -> !s
   return %1 : tensor<?x?xf32, #weft.dims<"B", "T">>
 }
 
@@ -287,6 +289,14 @@ func.func @structure(%x: !x, %w: tensor<16x16xf32>) -> !x {
   ^bb0(%i: index, %h: !x):
     %n = weft.neg %h : !x
     weft.yield %n, %h : !x, !x
+  }
+  // CHECK: weft.chunks 64 "c"(%{{.*}}) rows(%{{.*}}) : (tensor<16xf32>, tensor<?x16xf32, {{.*}}>) -> (tensor<16xf32>, tensor<?x16xf32, {{.*}}>)
+  // CHECK: ^bb0(%{{.*}}: tensor<16xf32>, %{{.*}}: tensor<?x16xf32, #weft.dims<"min(64, B - c * 64)">>):
+  %zero = weft.constant dense<0.0> : tensor<16xf32>
+  %sums:2 = weft.chunks 64 "c"(%zero) rows(%x) : (tensor<16xf32>, !x) -> (tensor<16xf32>, !x) {
+  ^bb0(%s: tensor<16xf32>, %part: tensor<?x16xf32, #weft.dims<"min(64, B - c * 64)">>):
+    %t = weft.neg %s : tensor<16xf32>
+    weft.yield %t, %part : tensor<16xf32>, tensor<?x16xf32, #weft.dims<"min(64, B - c * 64)">>
   }
   // CHECK: weft.fused(%{{.*}}, %{{.*}})
   %1 = weft.fused(%0, %x) : (!x, !x) -> !x {

@@ -193,3 +193,23 @@ func.func @scattered_columns_must_lie_next_to_each_other(%i: tensor<4x1xi32>, %g
   %y = weft.scatter_add %e, %t {axis = 0 : i64} : (tensor<4x3xi32>, tensor<4x3xf32>) -> tensor<9x3xf32>
   return %y : tensor<9x3xf32>
 }
+
+// -----
+
+// Chunks are cut where the rows stand; sums start in memory of their own.
+// CHECK-LABEL: func @rows_in_chunks(
+// CHECK: %[[ZERO:.*]] = weft.fused()
+// CHECK: weft.chunks 64 "c"(%[[ZERO]]) rows(%arg0)
+// CHECK: ^bb0(%[[S:.*]]: tensor<f32>, %[[X:.*]]: tensor<?x8xf32
+// CHECK-COUNT-2: weft.fused
+// CHECK: weft.yield
+func.func @rows_in_chunks(%x: tensor<?x8xf32, #weft.dims<"B">>) -> (tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>) {
+  %zero = weft.constant dense<0.0> : tensor<f32>
+  %r:2 = weft.chunks 64 "c"(%zero) rows(%x) : (tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>) -> (tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>) {
+  ^bb0(%s: tensor<f32>, %part: tensor<?x8xf32, #weft.dims<"min(64, B - c * 64)">>):
+    %e = weft.exp %part : tensor<?x8xf32, #weft.dims<"min(64, B - c * 64)">>
+    %t = weft.add %s, %s : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    weft.yield %t, %e : tensor<f32>, tensor<?x8xf32, #weft.dims<"min(64, B - c * 64)">>
+  }
+  return %r#0, %r#1 : tensor<f32>, tensor<?x8xf32, #weft.dims<"B">>
+}

@@ -97,6 +97,23 @@ TEST_F(PlanMemory, ASwapOfCarriedValuesIsCopiedSafely) {
         }
 }
 
+TEST_F(PlanMemory, ChunksStandAmongAllRowsAndTheirIntermediateValuesAreAsLargeAsOne) {
+  const std::string all = "tensor<?x8xf32, #weft.dims<\"T\">>", part = "tensor<?x8xf32, #weft.dims<\"min(50, T - c * 50)\">>";
+  auto kernel = [&](const std::string &result, const std::string &operand) {
+    return "%" + result + " = weft.fused(%" + operand + ") : (" + part + ") -> " + part + " {\n^bb0(%of_" + result + ": " + part + "):\n %in_" + result +
+           " = weft.softmax %of_" + result + " {axis = 0 : i64} : " + part + "\n weft.yield %in_" + result + " : " + part + "\n}\n";
+  };
+  EntryPlan p = plan("func.func @f(%x: " + all + ") -> " + all + " {\n%y = weft.chunks 50 \"c\"() rows(%x) : (" + all + ") -> " + all + " {\n^bb0(%p: " + part +
+                     "):\n" + kernel("a", "p") + kernel("b", "a") + "weft.yield %b : " + part + "\n}\nreturn %y : " + all + "\n}");
+  ASSERT_EQ(p.arena.size(), 1u);
+  EXPECT_EQ(p.arenaPlan.offsets({{"T", 128}})->back(), 50 * 8 * 4);
+  auto chunks = *(*module->getOps<mlir::func::FuncOp>().begin()).getOps<weft::ChunksOp>().begin();
+  EXPECT_EQ(p.offsetOf[chunks.getParts()[0]].str(), "c * 1600");
+  EXPECT_EQ(p.offsetOf[chunks.getYielded()[0]].str(), "c * 1600");
+  EXPECT_EQ(p.buffers[p.bufferOf[chunks.getParts()[0]]].place, Buffer::Place::input);
+  EXPECT_EQ(p.buffers[p.bufferOf[chunks.getYielded()[0]]].place, Buffer::Place::output);
+}
+
 TEST_F(PlanMemory, ATiedGradientStandsInTheCallersMemoryFromTheStart) {
   EntryPlan p = plan("func.func @f(%x: tensor<64x4xf32>, %i: tensor<3xi32>, %g: tensor<3x4xf32>) -> tensor<64x4xf32> {\n"
                      "%a = weft.fused(%x) : (tensor<64x4xf32>) -> tensor<64x4xf32> {\n^bb0(%u: tensor<64x4xf32>):\n"

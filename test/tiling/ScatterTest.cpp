@@ -49,7 +49,7 @@ void run(const TargetInfo &target, const Case &c, mlir::Type (*element)(mlir::Op
   std::uniform_int_distribution<int64_t> row(0, (c.distinct ? std::min(c.distinct, c.rows) : c.rows) - 1);
   std::vector<Index> index(c.outer * c.places * indexEach);
   for (Index &i : index)
-    i = Index(random()() % 19 == 0 ? (random()() % 2 ? c.rows : -1) : row(random()));
+    i = Index(test::random()() % 19 == 0 ? (test::random()() % 2 ? c.rows : -1) : row(test::random()));
   std::vector<float> drawn = uniform(c.outer * c.places * each), first = uniform(size);
   std::vector<Float> source(drawn.begin(), drawn.end()), initial(first.begin(), first.end());
 

@@ -63,45 +63,12 @@ void klDivRule(KlDivOp op, Gradients &g) {
     g.add(p, where(p > 0, G * (log(p) + 1 - q), 0));
 }
 
-// ℓ = -(1-ε) w[y] ln p[y] - ε/K Σ_k w[k] ln p[k] over the rows whose label y is not ignored, p = softmax z:
-// dz = (1-ε) w[y] (p - onehot(y)) + ε/K (p Σ w - w), times G, over Σ w[y] for "mean"
+// weft.cross_entropy_grad, an op for as long as passes want to see the two together
 void crossEntropyRule(CrossEntropyOp op, Gradients &g) {
-  Value weights = op.getClassWeights();
-  if (weights && g.needs(weights))
+  if (op.getClassWeights() && g.needs(op.getClassWeights()))
     return g.missing("the class weights of 'weft.cross_entropy'");
-  Expr given{op.getLogits(), &g}, y{op.getLabels(), &g};
-  Type element = given.element().isF64() ? given.element() : Type(g.b.getF32Type());
-  Expr z = given.cast(element);
-  Shape shape = z.shape(), column = y.shape();
-  DimExpr K = shape.back();
-  int64_t last = int64_t(shape.size()) - 1;
-  column.push_back(DimExpr(1));
-  y = y.reshape(column);
-  Expr labels{IotaOp::create(g.b, g.loc, tensorType({K}, y.element())), &g};
-  Expr hot = equal(y, labels).cast(element);
-  Expr valid = y.binary<NotEqualOp>(y.constant(double(int64_t(op.getIgnoreIndex())))).cast(element);
-  Expr w = weights ? Expr{weights, &g}.cast(element) : hot;
-  Expr row = weights ? (hot * w).sum({last}) * valid : valid;
-
-  Expr G = Expr{g.of(op.getLoss()), &g}.cast(element);
-  if (op.getReduction() == "none") {
-    G = G.reshape(column);
-  } else if (op.getReduction() == "mean") {
-    SmallVector<int64_t> all;
-    for (int64_t i = 0; i <= last; ++i)
-      all.push_back(i);
-    Expr total = row.sum(all, /*keepdim=*/false);
-    G = where(total > 0, G / total, 0);
-  }
-  double smoothing = op.getLabelSmoothing().convertToDouble();
-  Expr p = {SoftmaxOp::create(g.b, g.loc, z.v.getType(), z.v, last), &g};
-  Expr dz = (p - hot) * (row * G * (1 - smoothing));
-  if (smoothing != 0) {
-    Expr n = z.count({last});
-    Expr even = weights ? p * w.sum({0}, false) - w : p * n - 1;
-    dz = dz + even * (valid * G * (smoothing / n));
-  }
-  g.add(given, dz.cast(given.element()));
+  g.add(op.getLogits(), CrossEntropyGradOp::create(g.b, g.loc, op.getLogits().getType(), op.getLogits(), op.getLabels(), g.of(op.getLoss()),
+                                                   op.getClassWeights(), op.getIgnoreIndex(), op.getLabelSmoothing(), op.getReduction()));
 }
 
 } // namespace
