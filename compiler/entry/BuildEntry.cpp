@@ -32,18 +32,21 @@ public:
     func::FuncOp run = function(name, {ptr});
     exec = run.getArgument(0);
     loadFields();
-    args = LLVM::AllocaOp::create(b, loc, ptr, i64, constant(kMaxSlots), 8);
+    auto slots = arith::ConstantIntOp::create(b, loc, 1, 64);
+    args = LLVM::AllocaOp::create(b, loc, ptr, i64, slots, 8);
     if (failed(block(entry.getBody().front(), error, failedOp)))
       return failure();
     func::ReturnOp::create(b, loc);
+    // One table serves all launches: it is as long as the longest needs.
+    for (const Launch &launch : built.launches)
+      if (int64_t(launch.slots.size()) > slots.value())
+        slots.setValueAttr(b.getI64IntegerAttr(launch.slots.size()));
     writePlan();
     writeShapes();
     return built;
   }
 
 private:
-  static constexpr int64_t kMaxSlots = 96;
-
   func::FuncOp function(StringRef name, ArrayRef<Type> arguments) {
     b.setInsertionPointToEnd(module.getBody());
     loc = entry.getLoc();
