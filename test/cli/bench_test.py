@@ -38,6 +38,19 @@ class Bench(CommandTest):
         self.weft("bench", "small.json", "--init", "1", "--inputs", "in.safetensors", "--iterations", "2", "--outputs", "bench.safetensors")
         self.assertEqual((self.folder / "run.safetensors").read_bytes(), (self.folder / "bench.safetensors").read_bytes())
 
+    def test_training_steps(self):
+        train = {"inputs": {"t": {"dtype": "f32", "shape": ["B", 2]}}, "nodes": [{"id": "loss", "op": "mse", "in": ["y", "t"]}], "loss": "loss", "accumulate": 3}
+        graph = [{"id": "up", "op": "linear", "in": "x", "features": 5, "activation": "relu"}, {"id": "y", "op": "linear", "features": 2}]
+        model = self.model(train=train, graph=graph, outputs={"y": "y"}, entries={"step": {"mode": "train"}}, inputs={"x": {"dtype": "f32", "shape": ["B", 3]}})
+        words = ("bench", model, "--entry", "step", "--dim", "B=7", "--threads", "2", "--iterations", "6", "--json", "--per-kernel")
+        result = json.loads(self.weft(*words)[0])
+        self.assertLessEqual(FIELDS, set(result))
+        self.assertEqual((result["entry"], result["iterations"], result["threads"], result["dims"]), ("step", 6, 2, {"B": 7}))
+        self.assertGreater(result["arena_bytes"], 7 * 5 * 4)
+        self.assertTrue(result["kernels"])
+        self.weft(*words, "--cached", "1", code=2)
+        self.weft(*words, "--outputs", "o.safetensors", code=2)
+
     def test_wrong_use(self):
         self.weft("bench", self.model(), "--entry", "forwad", code=2)
         self.weft("bench", self.model(), "--iterations", "0", code=2)

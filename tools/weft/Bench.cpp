@@ -105,6 +105,9 @@ private:
       return code;
     if (int code = chooseEntry(runner.model, options.entry, true))
       return code;
+    const bool trains = isTraining();
+    if (trains && (options.cached || !options.outputs.empty()))
+      return fail(kUsage, std::string("expected an entry of inference for ") + (options.cached ? "--cached" : "--outputs") + " but " + quote(options.entry) + " trains");
     if (int code = parseSizes(options.dims, runner.model, sizes))
       return code;
     sizes = entrySizes(runner.model, options.entry, sizes);
@@ -127,7 +130,6 @@ private:
     weights.file = options.weights;
     weights.initSeed = options.init;
     weights.fallBackToInit = true;
-    const bool trains = isTraining();
     if (int code = runner.open(options, weights, trains))
       return code;
     entry = runner.entryIndex(options.entry);
@@ -156,8 +158,6 @@ private:
   }
 
   int startTrainer() {
-    if (options.cached || !options.outputs.empty())
-      return fail(kUsage, std::string("expected an entry of inference for ") + (options.cached ? "--cached" : "--outputs") + " but " + quote(options.entry) + " trains");
     weft_trainer_options creating = {};
     creating.seed = options.seed;
     creating.accumulate = 1;
@@ -390,7 +390,7 @@ void addBench(CLI::App &root, Action &action) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App *command = root.add_subcommand("bench", "time an entry: medians, GFLOP/s, percent of the machine's peak");
   addCommonOptions(*command, *options);
-  command->add_option("--entry", options->entry, "entry to time (default: forward)");
+  command->add_option("--entry", options->entry, "entry to time (default: forward); of training: whole steps, one batch and its update");
   addRepeated(*command, "--dim", options->dims, "B=8,T=128: sizes of the call (default: the hints)");
   command->add_option("--iterations", options->iterations, "timed calls (default: about one second's)")->check(CLI::Range(int64_t(1), int64_t(100000000)));
   command->add_option("--cached", options->cached, "positions in the caches before each call (default 0)")->check(notNegative());
