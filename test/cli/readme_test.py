@@ -38,6 +38,20 @@ class Readme(CommandTest):
         self.assertTrue(out.startswith("Once upon a time, there was a little girl named Lily."), out)
         self.assertRegex(out, r"\d+ tokens, \d+ tokens/s; model ready in .* peak memory")
 
+    def test_training_program(self):
+        folder = MODELS / "char_gpt"
+        self.weft("compile", folder / "char_gpt.json", "--entry", "train_step", "--entry", "generate")
+        subprocess.run(["cc", "-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", INCLUDE, "-I", ".", str(folder / "main.c"), "char_gpt.o", RUNTIME,
+                        "-lm", "-lpthread", "-o", "char_gpt_app"], cwd=self.folder, check=True)
+        done = subprocess.run(["./char_gpt_app", str(folder / "shakespeare.txt"), "30", "w.safetensors"], cwd=self.folder, capture_output=True, text=True, check=True)
+        losses = [float(number) for number in re.findall(r"loss ([\d.]+)", done.stderr)]
+        self.assertAlmostEqual(losses[0], 4.17, delta=0.15) # about log(65): nothing is known yet
+        self.assertLess(losses[-1], 3.5)
+        self.assertEqual(len(done.stdout), 401)
+        self.assertLessEqual(set(done.stdout), set((folder / "shakespeare.txt").read_text()) | {"?"})
+        # The weights that it saved are the model's: the command line goes on with them.
+        self.weft("generate", folder / "char_gpt.json", "--weights", "w.safetensors", "--tokens", "1,2", "--max-new", "5")
+
 
 if __name__ == "__main__":
     unittest.main()
