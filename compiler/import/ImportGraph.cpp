@@ -8,6 +8,7 @@
 #include "import/TrainGroups.h"
 
 #include "mlir/IR/Verifier.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 
@@ -157,7 +158,7 @@ OwningOpRef<ModuleOp> importGraph(const ModelDesc &model, const std::vector<std:
                                   Diagnostics &diagnostics) {
   context.loadDialect<WeftDialect, func::FuncDialect>();
   OpBuilder b(&context);
-  OwningOpRef<ModuleOp> module = ModuleOp::create(FileLineColLoc::get(&context, model.file, 0, 0), model.name);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(FileLineColLoc::get(&context, llvm::sys::path::filename(model.file), 0, 0), model.name);
   b.setInsertionPointToEnd(module->getBody());
   static const EntryDesc none;
   declare(model, b, EntryImporter(model, none, *module, b));

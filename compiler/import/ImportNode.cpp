@@ -2,6 +2,7 @@
 // Shapes are the importer's; the dialect's inference must agree with them, which the verifier checks.
 #include "import/ImportNode.h"
 
+#include "llvm/Support/Path.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace mlir;
@@ -10,7 +11,8 @@ namespace weft {
 
 Location EntryImporter::location(const Position &pos, StringRef name) const {
   MLIRContext *context = b.getContext();
-  Location place = FileLineColLoc::get(context, model.file, pos.line, pos.column);
+  // The name alone: where the file lies must not show in the object.
+  Location place = FileLineColLoc::get(context, llvm::sys::path::filename(model.file), pos.line, pos.column);
   return name.empty() ? place : Location(NameLoc::get(StringAttr::get(context, name), place));
 }
 

@@ -10,7 +10,7 @@ import unittest
 
 from weft_cli import MODELS, CommandTest, read_safetensors, write_safetensors
 
-REFERENCE = pathlib.Path(os.environ["WEFT_BUILD"]) / "test" / "reference" / "weft-reference"
+REFERENCE = pathlib.Path(os.environ["WEFT_BUILD"]) / "tools" / "reference" / "weft-reference"
 
 # Two repeats, one in the other; the index is in parameter names and in an attribute; attention in all three spellings.
 NESTED = {

@@ -1,5 +1,6 @@
-// Linking and calling. Guards around outputs hold a pattern that no kernel writes by chance.
-// Outputs start filled with NaN bytes, so an element that was never written does not pass for a number.
+// Linking and calling. Every buffer of a call, and the session's whole memory, stands between pages that nobody may touch;
+// what is left of the last page holds a pattern that no kernel writes by chance. Outputs start filled with NaN bytes, so an
+// element that was never written does not pass for a number.
 #include "LoadedModel.h"
 
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -8,27 +9,52 @@
 
 #include <chrono>
 #include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <utility>
 
 namespace weft::e2e {
+
+GuardedPages::GuardedPages(size_t bytes) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  usable = (bytes + page - 1) / page * page;
+  whole = usable + 2 * page;
+  void *place = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (place == MAP_FAILED || mprotect(static_cast<unsigned char *>(place) + page, usable ? usable : page, usable ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+    throw std::bad_alloc();
+  begin = static_cast<unsigned char *>(place);
+  first = begin + page;
+}
+
+GuardedPages::GuardedPages(GuardedPages &&other) noexcept
+    : begin(std::exchange(other.begin, nullptr)), first(other.first), usable(other.usable), whole(other.whole) {}
+
+GuardedPages::~GuardedPages() {
+  if (begin)
+    munmap(begin, whole);
+}
+
 namespace {
 
-constexpr size_t kGuard = 256;
 constexpr unsigned char kGuardByte = 0xA5, kUnwritten = 0xFF;
 
-/// Memory for one tensor: guard, elements, guard. The elements start one element past a 64-byte boundary.
+/// Memory for one tensor. It ends at the guard page behind it, or (every second one) begins one element behind the guard
+/// page before it, so that a read or write past either end is a fault.
 struct Buffer {
-  std::vector<unsigned char> memory;
+  GuardedPages pages;
   size_t offset = 0, bytes = 0;
 
-  Buffer(size_t bytes, size_t elementBytes) : memory(bytes + 2 * kGuard + 128, kGuardByte), bytes(bytes) {
-    uintptr_t start = reinterpret_cast<uintptr_t>(memory.data()) + kGuard;
-    offset = kGuard + (64 - start % 64) % 64 + elementBytes;
+  Buffer(size_t bytes, size_t elementBytes) : pages(bytes + elementBytes), bytes(bytes) {
+    static bool atEnd = false;
+    atEnd = !atEnd;
+    offset = atEnd ? pages.size() - bytes : elementBytes;
+    std::memset(pages.data(), kGuardByte, pages.size());
     std::memset(data(), kUnwritten, bytes);
   }
-  unsigned char *data() { return memory.data() + offset; }
-  bool guardsHold() const {
-    for (size_t i = 0; i < memory.size(); ++i)
-      if ((i < offset || i >= offset + bytes) && memory[i] != kGuardByte)
+  unsigned char *data() { return pages.data() + offset; }
+  bool guardsHold() {
+    for (size_t i = 0; i < pages.size(); ++i)
+      if ((i < offset || i >= offset + bytes) && pages.data()[i] != kGuardByte)
         return false;
     return true;
   }
@@ -120,6 +146,12 @@ Session::Session(const LoadedModel &model, const std::map<std::string, int64_t> 
   weft_session_options options{};
   options.threads = threads;
   std::vector<int64_t> numbers = dimNumbers(maxDims);
+  // The session's memory ends at its guard page; it begins at a page, which is aligned enough.
+  if (int64_t bytes = weft_session_bytes(model.model(), numbers.data(), &options); bytes > 0) {
+    memory = std::make_unique<GuardedPages>(static_cast<size_t>(bytes));
+    options.memory = memory->data() + (memory->size() - static_cast<size_t>(bytes)) / 64 * 64;
+    options.memory_bytes = static_cast<size_t>(bytes);
+  }
   if (weft_session_create(model.model(), numbers.data(), &options, &session) != WEFT_OK)
     error = std::string("session: ") + (session ? weft_session_error(session) : "no handle");
 }
@@ -190,7 +222,7 @@ Outcome Session::run(const std::string &entryName, const std::map<std::string, i
     outcome.error = weft_session_error(session);
     return outcome;
   }
-  for (const Buffer &buffer : in)
+  for (Buffer &buffer : in)
     if (!buffer.guardsHold())
       outcome.error = "memory beside an input was written";
   for (int32_t i = 0; i < entry.outputs; ++i) {

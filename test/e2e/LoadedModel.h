@@ -15,6 +15,21 @@ namespace weft::e2e {
 using reference::Tensor;
 using reference::Tensors;
 
+/// Memory between two pages that may not be touched.
+class GuardedPages {
+public:
+  explicit GuardedPages(size_t bytes);
+  GuardedPages(GuardedPages &&other) noexcept;
+  GuardedPages(const GuardedPages &) = delete;
+  ~GuardedPages();
+  unsigned char *data() const { return first; }
+  size_t size() const { return usable; }  ///< whole pages
+
+private:
+  unsigned char *begin = nullptr, *first = nullptr;
+  size_t usable = 0, whole = 0;
+};
+
 class LoadedModel {
 public:
   /// Compiles, links, opens and sets every parameter. nullptr: `error` says why.
@@ -46,13 +61,14 @@ public:
   ~Session();
 
   /// One call. Inputs not given are left out. `valid`: real tokens of each sequence; empty: all. Buffers are only aligned to
-  /// their elements and stand between guards; a result that was not written, or a write beside it, is an error.
+  /// their elements and stand between guard pages; a result that was not written, or a write beside it, is an error.
   Outcome run(const std::string &entry, const std::map<std::string, int64_t> &dims, const Tensors &inputs, const std::vector<int64_t> &valid = {});
   void reset();
 
 private:
   std::vector<int64_t> dimNumbers(const std::map<std::string, int64_t> &dims) const;
   const LoadedModel &compiled;
+  std::unique_ptr<GuardedPages> memory;
   weft_session *session = nullptr;
 };
 

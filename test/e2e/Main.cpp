@@ -19,7 +19,7 @@ namespace {
 
 const char *const kUsage =
     "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
-    "       weft-e2e random --count N [--rotate] [--out FOLDER]\n"
+    "       weft-e2e random --count N [--rotate] [--out FOLDER] | guards\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
 
@@ -292,7 +292,24 @@ bool parse(int argc, char **argv, Arguments &args) {
     else
       return false;
   }
-  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || (args.command == "file" && !args.model.empty());
+  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || args.command == "guards" || (args.command == "file" && !args.model.empty());
+}
+
+/// Touching a byte beside a buffer must end the process; else the guards of all other tests prove nothing.
+int checkGuards() {
+  int caught = 0;
+  for (bool behind : {false, true}) {
+    pid_t child = fork();
+    if (child == 0) {
+      GuardedPages pages(100);
+      volatile unsigned char *place = behind ? pages.data() + pages.size() : pages.data() - 1;
+      _exit(*place == 0 ? 0 : 1);
+    }
+    int status = 0;
+    caught += child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status);
+  }
+  std::printf("count: planted bugs caught = %d\n", caught);
+  return caught == 2 ? 0 : 1;
 }
 
 }  // namespace
@@ -303,6 +320,8 @@ int main(int argc, char **argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
+  if (args.command == "guards")
+    return checkGuards();
   std::vector<Job> jobs = jobsOf(args);
   if (args.command == "list") {
     for (const Job &job : jobs)

@@ -10,6 +10,9 @@ llvm=22
 packages=(cmake ninja-build ccache "clang-$llvm" "libclang-rt-$llvm-dev" "llvm-$llvm-dev" "llvm-$llvm-tools" "libmlir-$llvm-dev" "mlir-$llvm-tools"
   nlohmann-json3-dev libcli11-dev libgtest-dev g++ python3 zlib1g-dev)
 
+# Good to have, and tests that need them are skipped without: an emulator and a compiler for other CPUs.
+optional=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -45,6 +48,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "apt could not install them; LLVM $llvm comes with Debian 12 (bookworm-security) and later, or from https://apt.llvm.org"
     exit 1
   fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${optional[@]}" >&2 || say "without ${optional[*]}"
 fi
 
 # Versions are checked even when nothing was missing: a machine may have older ones from elsewhere first on its PATH.
