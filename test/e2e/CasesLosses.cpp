@@ -33,6 +33,10 @@ void addLossCases(std::vector<Case> &t) {
   loss("z:[B,1] l:i32[B]<1", op("cross_entropy", R"("ignore_index": 0)"));  // none left
   loss("z:[B,T,5000] l:i32[B,T]<5000", op("cross_entropy"), "once");
   loss("z:[B,6]! l:i32[B]<6", op("cross_entropy"));
+  // Logits in chunks of 128 rows: whole ones, one with a rest, no row.
+  loss("x:[B,T,5] w:[5,40000] l:i32[B,T]<40000",
+       R"([{"id": "z", "op": "matmul", "in": ["x", "w"]}, {"id": "y", "op": "cross_entropy", "in": ["z", "l"], "label_smoothing": 0.1}])",
+       "zero set=B=4,T=64;B=3,T=100;B=0,T=5");
   loss("x:[B,5]! t:[B,5]", op("bce_with_logits"));
   loss("x:[B,5]! t:[B,5]", op("huber"));
   loss("z:f64[B,T,7] l:i32[B,T]<7", op("cross_entropy", R"("ignore_index": 3)"));
