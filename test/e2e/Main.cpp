@@ -1,5 +1,6 @@
 // weft-e2e: compiled code against the interpreter (small cases, small models, one model file) and against goldens.
 // Every case runs in a process of its own, so that a crash is one failed case.
+#include "Metamorphic.h"
 #include "RandomRun.h"
 #include "UnarySweep.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 const char *const kUsage =
     "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
-    "       weft-e2e random --count N [--rotate] [--out FOLDER] | guards\n"
+    "       weft-e2e random --count N [--rotate] [--out FOLDER] | guards | metamorphic [--count N]\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
 
@@ -232,6 +233,14 @@ std::vector<Job> jobsOf(const Arguments &args) {
       uint64_t seed = args.settings.seed + static_cast<uint64_t>(i);
       jobs.push_back({"random --seed " + std::to_string(seed) + " --count 1", [seed, &args](Tally &tally) { return runRandom(seed, args.rotate, args.out, args.settings, tally), true; }});
     }
+  if (args.command == "metamorphic") {
+    jobs.push_back({"planted", [](Tally &tally) { return runPlanted(tally), true; }});
+    for (int64_t i = 0; i < args.count; ++i) {
+      uint64_t seed = args.settings.seed + static_cast<uint64_t>(i);
+      jobs.push_back({"spellings --seed " + std::to_string(seed), [seed](Tally &tally) { return runSpellings(seed, tally); }});
+      jobs.push_back({"invariances --seed " + std::to_string(seed), [seed](Tally &tally) { return runInvariances(seed, tally), true; }});
+    }
+  }
   if (args.command == "file")
     jobs.push_back({args.model, [&args](Tally &tally) { return runFile(args, tally); }});
   return jobs;
@@ -292,7 +301,7 @@ bool parse(int argc, char **argv, Arguments &args) {
     else
       return false;
   }
-  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || args.command == "guards" || (args.command == "file" && !args.model.empty());
+  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || args.command == "guards" || args.command == "metamorphic" || (args.command == "file" && !args.model.empty());
 }
 
 /// Touching a byte beside a buffer must end the process; else the guards of all other tests prove nothing.
@@ -333,5 +342,7 @@ int main(int argc, char **argv) {
     std::printf(args.command == "goldens" ? "skipped: WEFT_SHARED names no folder with data/goldens\n" : "no case is called so\n");
     return args.command == "goldens" ? 77 : 2;
   }
+  if (args.command == "metamorphic")
+    std::printf("count: metamorphic models of each kind = %lld\n", static_cast<long long>(args.count));
   return runAll(jobs, args);
 }
