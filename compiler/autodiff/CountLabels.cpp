@@ -1,8 +1,8 @@
 // What a trainer asks of a batch beside its loss: how much the batch counts in a mean over several, and how many labels
 // the model gets right.
 #include "Passes.h"
-#include "fusion/Labels.h"
-#include "fusion/Values.h"
+#include "dialect/Labels.h"
+#include "dialect/Values.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"

@@ -209,8 +209,10 @@ private:
       Type element = cast<RankedTensorType>(param.getType()).getElementType();
       Shape rounds = shape;
       rounds.insert(rounds.begin(), DimExpr(int64_t(tensors.size())));
-      if (tensors.size() > 1 && gradient.getType() != tensorType(rounds, element))
-        gradient = ReshapeOp::create(g.b, g.loc, tensorType(rounds, element), gradient);
+      // A repeat stacks its rounds, also a single one.
+      RankedTensorType type = tensors.size() > 1 ? tensorType(rounds, element) : cast<RankedTensorType>(param.getType());
+      if (gradient.getType() != type)
+        gradient = ReshapeOp::create(g.b, g.loc, type, gradient);
       for (auto [round, tensor] : llvm::enumerate(tensors)) {
         if (!names.count(tensor))
           continue;

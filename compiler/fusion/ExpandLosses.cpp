@@ -1,7 +1,7 @@
 // Writes losses with reductions and pointwise ops, which existing kernels compute.
 // Runs after whatever wants to see a loss as one op.
 #include "Passes.h"
-#include "fusion/Labels.h"
+#include "dialect/Labels.h"
 #include "fusion/LossArithmetic.h"
 
 #include "mlir/IR/PatternMatch.h"

@@ -1,7 +1,7 @@
 // Writes ops that are short for others with those others: linear, mha, position_embedding, gated units, masked_fill,
 // split, select, squeeze, unsqueeze, flatten. And attention over half precision as attention over f32.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"

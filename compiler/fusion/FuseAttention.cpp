@@ -2,7 +2,7 @@
 // ScoreChain.cpp reads what stands between the two products; here are the layouts and the rewrite.
 #include "Passes.h"
 #include "fusion/ScoreChain.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"

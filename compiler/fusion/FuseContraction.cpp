@@ -1,7 +1,7 @@
 // Turns matrix products into weft.contract and draws the pointwise ops that follow into its epilogue.
 // The epilogue runs on sums in registers, so that no intermediate is stored.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"

@@ -1,7 +1,7 @@
 // Makes one product of all products of one value with parameters: q, k, v, or gate and up.
 // The parameters are concatenated, which costs nothing at run time: they are packed once, when a model is opened.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "llvm/ADT/MapVector.h"
 

@@ -1,7 +1,7 @@
 // Groups what is neither a product nor attention into row kernels: weft.fused regions.
 // Values between the ops of a region never reach memory; tiling says which regions are one kernel's worth of work.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 #include "tiling/RowKernel.h"
 
 #include "mlir/Analysis/TopologicalSortUtils.h"

@@ -3,8 +3,8 @@
 #ifndef WEFT_FUSION_LOSSARITHMETIC_H
 #define WEFT_FUSION_LOSSARITHMETIC_H
 
-#include "fusion/Labels.h"
-#include "fusion/Values.h"
+#include "dialect/Labels.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/Builders.h"
 

@@ -1,7 +1,7 @@
 // Writes einsum as transposes, reshapes and one matrix product, so that later passes know products only.
 // Letters are sorted into four kinds: in both operands and the result, summed, left only, right only.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"

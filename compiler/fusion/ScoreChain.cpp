@@ -1,7 +1,7 @@
 // Reads the ops between a product and its softmax as scale, softcap, biases and masks.
 // The steps are collected upward from the softmax and then replayed in the order in which they run.
 #include "fusion/ScoreChain.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // Moves slices of positions towards the producers, so that only the positions that are read are computed.
 // The case that counts: the logits of the last position of a prompt.
 #include "Passes.h"
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"

@@ -154,6 +154,9 @@ void AttentionGradTile::block(const AttentionHead &head, Value from, Value count
       rests.push_back(k.load(k.vecF32(), k.at(rest, k.i64(v * lanes), f32())));
       deltas.push_back(k.load(k.vecF32(), k.at(delta, k.i64(v * lanes), f32())));
     }
+    // The softmax of one score does not depend on it. Dp and delta would differ by rounding alone, which an optimizer that
+    // divides by the size of gradients makes into whole steps.
+    Value alone = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::eq, k.size(attention.keys), k.i64(1));
     auto mul = [&](Value x, Value y) { return arith::MulFOp::create(k.b, k.loc, x, y).getResult(); };
     auto over = [&](bool finish) {
       return scores.overScores(
@@ -166,7 +169,7 @@ void AttentionGradTile::block(const AttentionHead &head, Value from, Value count
               Value factor = k.load(k.vecF32(), k.at(keep, offset, f32()));
               kept = mul(p, factor), dp = mul(dp, factor);
             }
-            Value slope = mul(p, sub(dp, deltas[v]));
+            Value slope = arith::SelectOp::create(k.b, k.loc, alone, k.constVec(0), mul(p, sub(dp, deltas[v])));
             if (wanted == ScoreGrad::Product) {
               if (attention.softcap) {
                 Value t = vmath::tanh(k, raw);

@@ -109,9 +109,29 @@ class Grad(GradTest):
         gradients = self.grad("w.safetensors", "--entry", "slope")
         self.assertEqual(set(gradients), {"loss", "grad.x"} | {f"grad.layer.1.{p}" for p in ("n.weight", "n.bias", "u.weight", "u.bias", "d.weight", "d.bias")})
 
+    def test_a_repeat_of_one_round_gives_gradients_of_the_parameters_shapes(self):
+        self.write_model(graph=[{**node, "count": 1} if node["op"] == "repeat" else node for node in MODEL["graph"]])
+        self.grad()
+        shapes = {name: shape for name, (shape, _) in read_safetensors(self.folder / "g.safetensors").items()}
+        self.assertEqual(shapes["grad.layer.0.u.weight"], [7, 8])
+        self.assertEqual(shapes["grad.layer.0.u.bias"], [7])
+
     def test_a_model_without_a_loss(self):
         _, err = self.weft("grad", self.model(), "--init", "1", code=1)
         self.assertIn("expected a model with a 'train' section, which has the loss", err)
+
+
+class GradOfOneKey(GradTest):
+    def test_the_softmax_of_one_score_has_no_gradient(self):
+        """Exactly none: an optimizer that divides by the size of gradients would step by what rounding leaves."""
+        draw = random.Random(2)
+        self.write({"format": "1.0", "name": "one", "dims": {"B": {"min": 1, "max": 64, "hint": 8}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", 1, 24]}},
+                    "graph": [{"id": "a", "op": "mha", "in": "x", "heads": 3}], "outputs": {"a": "a"},
+                    "train": {"nodes": [{"id": "square", "op": "mul", "in": ["a", "a"]}, {"id": "loss", "op": "sum"}], "loss": "loss"}},
+                   {"x": ("F32", [37, 1, 24], [draw.gauss(0, 1) for _ in range(37 * 24)])})
+        gradient = self.grad()["grad.a.in_proj_weight"]
+        self.assertEqual(set(gradient[:2 * 24 * 24]), {0.0})
+        self.assertGreater(max(map(abs, gradient[2 * 24 * 24:])), 1e-2)
 
 
 class GradOfAttention(GradTest):

@@ -1,7 +1,7 @@
-// Questions that several fusion passes ask about a value, and the movement ops they insert.
+// Questions that several passes ask about a value, and the movement ops they insert.
 // The makers look through ops of their own kind, and return the operand itself where nothing has to move.
-#ifndef WEFT_FUSION_VALUES_H
-#define WEFT_FUSION_VALUES_H
+#ifndef WEFT_DIALECT_VALUES_H
+#define WEFT_DIALECT_VALUES_H
 
 #include "dialect/Weft.h"
 
@@ -24,4 +24,4 @@ mlir::Value floatConstant(mlir::OpBuilder &b, mlir::Location loc, mlir::Type ele
 
 } // namespace weft
 
-#endif // WEFT_FUSION_VALUES_H
+#endif // WEFT_DIALECT_VALUES_H

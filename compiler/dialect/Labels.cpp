@@ -1,8 +1,8 @@
 // One label that is ignored per op; it is replaced by 0 before it is used as an index.
 // Shared by the expansion of the loss and by what is counted beside it.
-#include "fusion/Labels.h"
+#include "dialect/Labels.h"
 
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 using namespace mlir;
 

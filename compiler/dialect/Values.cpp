@@ -1,6 +1,6 @@
-// Shared small questions and makers of the fusion passes.
+// Shared small questions and makers of passes.
 // See Values.h for their contracts.
-#include "fusion/Values.h"
+#include "dialect/Values.h"
 
 using namespace mlir;
 

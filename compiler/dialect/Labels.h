@@ -1,7 +1,7 @@
 // The labels of a cross entropy: which are ignored, and what each counts.
 // Makers of IR for passes that write the loss, or numbers about it.
-#ifndef WEFT_FUSION_LABELS_H
-#define WEFT_FUSION_LABELS_H
+#ifndef WEFT_DIALECT_LABELS_H
+#define WEFT_DIALECT_LABELS_H
 
 #include "dialect/Weft.h"
 
@@ -30,4 +30,4 @@ bool isAnyLabelLighter(const Labels &y);
 
 } // namespace weft
 
-#endif // WEFT_FUSION_LABELS_H
+#endif // WEFT_DIALECT_LABELS_H
