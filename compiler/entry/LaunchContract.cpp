@@ -14,6 +14,10 @@ ElementType elementType(Type type) {
   return type.isBF16() ? ElementType::BF16 : type.isF16() ? ElementType::F16 : ElementType::F32;
 }
 
+ElementType panelType(weft_dtype type) {
+  return type == WEFT_BF16 ? ElementType::BF16 : type == WEFT_F16 ? ElementType::F16 : ElementType::F32;
+}
+
 std::string keyOf(const MatrixOperand &m) {
   std::string key = "[" + std::to_string(m.pointer) + "," + std::to_string(int(m.type)) + "," + weft::keyOf(m.row) + "," + weft::keyOf(m.column);
   for (const Size &s : m.batch)
@@ -107,6 +111,9 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   // The right side: packed parameter, or an activation packed here into panels with batch strides.
   Shape rhsStrides(axes.size(), DimExpr(0));
   int rhs = -1;
+  // A parameter is read in the model's type for products, also where training changes it and it is packed in every call.
+  std::optional<View> behind = viewOf(op.getB());
+  ElementType rhsType = packed || (behind && behind->root.getDefiningOp<ParameterOp>()) ? panelType(views.panels()) : ElementType::F32;
   if (packed) {
     int number = views.add(WEFT_VIEW_PANELS, *packed, *k.constant(), panel);
     rhs = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});
@@ -149,8 +156,9 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     for (const DimExpr &stride : source)
       spec.source.batch.push_back(packTable.size(stride));
     spec.panels = bufferPointer(packTable, buffer);
+    spec.panelType = rhsType;
     spec.matrixStride = packTable.size(each);
-    std::string key = "pack" + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
+    std::string key = "pack" + std::to_string(int(rhsType)) + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
     for (const Size &size : spec.batch)
       key += weft::keyOf(size);
     Launch pack;
@@ -196,8 +204,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   }
   spec.lhs = matrix(*a, aStrides, aColumn);
   spec.rhs = rhs;
-  if (packed)
-    spec.rhsType = views.panels() == WEFT_BF16 ? ElementType::BF16 : views.panels() == WEFT_F16 ? ElementType::F16 : ElementType::F32;
+  spec.rhsType = rhsType;
   SmallVector<MatrixOperand> inputs, results;
   for (Extra &extra : extras)
     inputs.push_back(matrix(extra.operand, extra.strides, extra.column));
