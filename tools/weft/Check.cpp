@@ -1,6 +1,7 @@
 // `weft check`: all checks without making code, then what the model takes, gives and costs.
 // FLOPs and memory come from the compiler's own plan at the hints of the dims or at --dim.
 #include "Commands.h"
+#include "import/TrainGroups.h"
 
 #include <algorithm>
 
@@ -33,9 +34,49 @@ int64_t parameterBytes(const ModelDesc &model, int64_t &elements) {
   return bytes;
 }
 
+struct TrainedMemory {
+  int64_t gradients = 0, moments = 0; ///< bytes, without what aligns them
+};
+
+/// What a trainer holds beside parameters and arena.
+TrainedMemory trainedMemory(const ModelDesc &model) {
+  TrainedMemory memory;
+  for (int32_t tensor : trainableTensors(model)) {
+    int64_t bytes = int64_t(sizeof(float));
+    for (int64_t size : model.tensors[size_t(tensor)].shape)
+      bytes *= size;
+    memory.gradients += bytes;
+  }
+  const OptimizerDesc &optimizer = model.train->optimizer;
+  memory.moments = memory.gradients * (optimizer.kind != "sgd" ? 2 : optimizer.momentum != 0 ? 1 : 0);
+  if (model.train->accumulate > 1)
+    memory.gradients *= 2;
+  return memory;
+}
+
+const EntryDesc *entryNamed(const ModelDesc &model, const std::string &name) {
+  auto found = std::find_if(model.entries.begin(), model.entries.end(), [&](const EntryDesc &entry) { return entry.name == name; });
+  return found == model.entries.end() ? nullptr : &*found;
+}
+
+/// Every entry of the file; of several that train, the first, as an object has room for one.
+std::vector<std::string> entriesToCheck(const ModelDesc &model) {
+  std::vector<std::string> names;
+  bool trains = false;
+  for (const EntryDesc &entry : model.entries) {
+    bool isTraining = entry.mode == EntryDesc::Mode::train;
+    if (entry.mode != EntryDesc::Mode::eval && !(isTraining && trains))
+      names.push_back(entry.name);
+    trains = trains || isTraining;
+  }
+  return names;
+}
+
 std::vector<Cost> costs(const ModelDesc &model, const CompiledModel &compiled, const Sizes &sizes) {
   std::vector<Cost> result;
   for (const EntryInfo &entry : compiled.entries) {
+    if (const EntryDesc *desc = entryNamed(model, entry.name); desc && desc->mode == EntryDesc::Mode::eval)
+      continue;
     Cost cost;
     cost.entry = entry.name;
     cost.sizes = entrySizes(model, entry.name, sizes);
@@ -113,13 +154,13 @@ void printText(const ModelDesc &model, const CompiledModel &compiled, const Size
            (cost.arena >= 0 ? groupDigits(cost.arena) + " bytes" : "out of range") + (cost.sizes.empty() ? "" : " at " + sizesText(cost.sizes)) + "\n";
     for (const auto &[node, size] : cost.peak)
       out += "              " + padded(node, 28) + groupDigits(size) + "\n";
+    if (const EntryDesc *entry = entryNamed(model, cost.entry); entry && entry->mode == EntryDesc::Mode::train) {
+      TrainedMemory memory = trainedMemory(model);
+      out += "              " + padded("gradients", 28) + groupDigits(memory.gradients) + "\n              " + padded("moments", 28) +
+             groupDigits(memory.moments) + "\n";
+    }
     title = "            ";
   }
-  for (const EntryDesc &entry : model.entries)
-    if (entry.mode != EntryDesc::Mode::infer) {
-      out += title + padded(entry.name, 16) + "trains, or gives gradients\n";
-      title = "            ";
-    }
   for (const GenerateDesc &generate : model.generates) {
     out += title + padded(generate.name, 16) + generate.kind + ", " + generate.prefill + " and then " + generate.step + ", at most " +
            std::to_string(generate.maxNewTokens) + " new tokens\n";
@@ -171,7 +212,12 @@ void printJson(const ModelDesc &model, const CompiledModel &compiled, const Size
     json.close().key("flops").number(cost.flops).key("arena_bytes").integer(cost.arena).key("peak").open('[');
     for (const auto &[node, size] : cost.peak)
       json.open('{').key("node").string(node).key("bytes").integer(size).close();
-    json.close().close();
+    json.close();
+    if (const EntryDesc *entry = entryNamed(model, cost.entry); entry && entry->mode == EntryDesc::Mode::train) {
+      TrainedMemory memory = trainedMemory(model);
+      json.key("gradient_bytes").integer(memory.gradients).key("moment_bytes").integer(memory.moments);
+    }
+    json.close();
   }
   json.close().close();
   print(json.text() + "\n");
@@ -186,6 +232,7 @@ int check(const CheckOptions &options) {
     return code;
   CompileOptions compile;
   compile.stopAfter = Stage::tiling;
+  compile.entries = entriesToCheck(model);
   CompiledModel compiled;
   if (int code = compileOrFail(options, model, compile, compiled))
     return code;
