@@ -20,7 +20,8 @@ struct Limits {
   uint64_t rounds = 100000;             ///< of one repeat
   uint64_t callDepth = 32;              ///< blocks inside blocks
 
-  static constexpr size_t rank = 8; ///< axes of a value; part of the objects' interface (WEFT_MAX_RANK)
+  static constexpr size_t rank = 8;    ///< axes of a value; part of the objects' interface (WEFT_MAX_RANK)
+  static constexpr size_t states = 64; ///< bits of a number in the objects' interface
 
   /// False: there is no limit of this name, or it can't be `value`.
   bool set(const std::string &name, uint64_t value);

@@ -304,7 +304,9 @@ void ModelReader::readStates() {
     }
     if (const JsonValue *dtype = value.find("dtype"))
       good &= readDtype(*dtype, state.dtype, true);
-    if (good)
+    if (good && model.states.size() == Limits::states)
+      error(value, "more than " + std::to_string(Limits::states) + " states", {}, Failure::limit);
+    else if (good)
       model.states.push_back(std::move(state));
   }
 }

@@ -34,6 +34,15 @@ class Check(CommandTest):
             with self.subTest(path.name):
                 self.weft("check", path)
 
+    def test_more_states_than_an_object_can_name(self):
+        def model(states):
+            return self.model(state={f"s{i}": {"kind": "kv_cache", "layers": 1, "kv_heads": 1, "head_dim": 1, "capacity": 1} for i in range(states)})
+
+        _, err = self.weft("check", model(65), code=4)
+        self.assertIn("at /state/s64", err)
+        self.assertIn("error: more than 64 states", err)
+        self.weft("check", model(64))
+
     def test_set_changes_the_config(self):
         out, _ = self.weft("check", self.model(), "--json", "--set", "hidden=50")
         self.assertEqual(json.loads(out)["parameters"]["elements"], 3 * 50 + 50 + 50 * 2 + 2 + 7 * 3)
