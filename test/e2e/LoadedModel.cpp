@@ -20,7 +20,8 @@ GuardedPages::GuardedPages(size_t bytes) {
   usable = (bytes + page - 1) / page * page;
   whole = usable + 2 * page;
   void *place = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (place == MAP_FAILED || mprotect(static_cast<unsigned char *>(place) + page, usable ? usable : page, usable ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+  if (place == MAP_FAILED ||
+      mprotect(static_cast<unsigned char *>(place) + page, usable ? usable : page, usable ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
     throw std::bad_alloc();
   begin = static_cast<unsigned char *>(place);
   first = begin + page;
@@ -70,7 +71,8 @@ LoadedModel::LoadedModel() = default;
 
 LoadedModel::~LoadedModel() { weft_model_close(handle); }
 
-std::unique_ptr<LoadedModel> LoadedModel::create(const ModelDesc &desc, const CompileOptions &options, const Tensors &parameters, std::string &error) {
+std::unique_ptr<LoadedModel> LoadedModel::create(const ModelDesc &desc, const CompileOptions &options, const Tensors &parameters,
+                                                 std::string &error) {
   auto start = std::chrono::steady_clock::now();
   Diagnostics diagnostics;
   weft::CompiledModel object;
@@ -160,7 +162,8 @@ Session::~Session() { weft_session_destroy(session); }
 
 void Session::reset() { weft_session_reset(session); }
 
-Outcome Session::run(const std::string &entryName, const std::map<std::string, int64_t> &dims, const Tensors &inputs, const std::vector<int64_t> &valid) {
+Outcome Session::run(const std::string &entryName, const std::map<std::string, int64_t> &dims, const Tensors &inputs,
+                     const std::vector<int64_t> &valid) {
   Outcome outcome;
   const weft_model_desc &model = compiled.descriptor();
   int32_t index = weft_model_entry(compiled.model(), entryName.c_str());

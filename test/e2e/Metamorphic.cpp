@@ -71,7 +71,8 @@ bool alike(const std::vector<double> &a, const std::vector<double> &b, double pa
 void compare(const Tensors &a, const Tensors &b, double part, const std::string &what, Tally &tally) {
   for (const auto &[name, tensor] : a) {
     auto other = b.find(name);
-    if (other == b.end() || tensor.shape != other->second.shape || tensor.integers != other->second.integers || !alike(tensor.reals, other->second.reals, part))
+    if (other == b.end() || tensor.shape != other->second.shape || tensor.integers != other->second.integers ||
+        !alike(tensor.reals, other->second.reals, part))
       tally.failures.push_back(what + ": output '" + name + "' differs");
     tally.elements += tensor.count();
   }
@@ -88,7 +89,8 @@ void permute(RandomModel &model, Random &random) {
   while (order.size() < model.nodes.size()) {
     std::vector<size_t> ready;
     for (size_t i = 0; i < model.nodes.size(); ++i)
-      if (!done.count(i) && std::all_of(model.nodes[i].in.begin(), model.nodes[i].in.end(), [&](const std::string &name) { return !producer.count(name) || done.count(producer[name]); }))
+      if (!done.count(i) && std::all_of(model.nodes[i].in.begin(), model.nodes[i].in.end(),
+                                        [&](const std::string &name) { return !producer.count(name) || done.count(producer[name]); }))
         ready.push_back(i);
     size_t next = ready[static_cast<size_t>(random.integer(0, static_cast<int64_t>(ready.size()) - 1))];
     done.insert(next);
@@ -118,19 +120,24 @@ struct Encoder {
   bool causal, masked, swiglu;
 
   Encoder(Random &random, bool causal, bool masked)
-      : heads(int64_t(1) << random.integer(0, 2)), width(heads * 4 * random.integer(1, 5)), layers(random.integer(1, 3)), causal(causal), masked(masked), swiglu(random.integer(0, 1)) {}
+      : heads(int64_t(1) << random.integer(0, 2)), width(heads * 4 * random.integer(1, 5)), layers(random.integer(1, 3)), causal(causal),
+        masked(masked), swiglu(random.integer(0, 1)) {}
 
   std::string text() const {
     std::string d = std::to_string(width), mask = masked ? ", \"key_mask\": \"real\"" : "";
-    std::string up = swiglu ? R"({"id": "g", "op": "linear", "in": "n2", "features": )" + d + R"(}, {"id": "l", "op": "linear", "in": "n2", "features": )" + d +
+    std::string up = swiglu ? R"({"id": "g", "op": "linear", "in": "n2", "features": )" + d +
+                                  R"(}, {"id": "l", "op": "linear", "in": "n2", "features": )" + d +
                                   R"(}, {"id": "up", "op": "swiglu", "in": ["g", "l"]})"
                             : R"({"id": "up", "op": "linear", "in": "n2", "features": )" + std::to_string(2 * width) + R"(, "activation": "gelu"})";
-    return R"({"format": "1.0", "name": "m", "dims": {"B": {"max": 8, "hint": 4}, "T": {"max": 64, "hint": 16}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", "T", )" + d +
-           "]}" + (masked ? R"(, "real": {"dtype": "bool", "shape": ["B", "T"]})" : "") + R"(}, "blocks": {"layer": {"in": ["x")" + (masked ? R"(, "real")" : "") +
-           R"(], "nodes": [{"id": "n1", "op": "layer_norm", "in": "x"}, {"id": "a", "op": "mha", "in": {"x": "n1")" + mask + R"(}, "heads": )" + std::to_string(heads) +
-           (causal ? R"(, "causal": true)" : "") + R"(}, {"id": "r1", "op": "add", "in": ["x", "a"]}, {"id": "n2", "op": "rms_norm", "eps": 1e-5}, )" + up +
-           R"(, {"id": "down", "op": "linear", "in": "up", "features": )" + d + R"(}, {"id": "r2", "op": "add", "in": ["r1", "down"]}], "out": "r2"}}, "graph": [{"id": "y", "op": "repeat", "block": "layer", "count": )" +
-           std::to_string(layers) + R"(, "index": "i", "in": {"x": "x")" + (masked ? R"(, "real": "real")" : "") + R"(}, "carry": "x"}], "outputs": {"y": "y"}})";
+    return R"({"format": "1.0", "name": "m", "dims": {"B": {"max": 8, "hint": 4}, "T": {"max": 64, "hint": 16}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", "T", )" +
+           d + "]}" + (masked ? R"(, "real": {"dtype": "bool", "shape": ["B", "T"]})" : "") + R"(}, "blocks": {"layer": {"in": ["x")" +
+           (masked ? R"(, "real")" : "") + R"(], "nodes": [{"id": "n1", "op": "layer_norm", "in": "x"}, {"id": "a", "op": "mha", "in": {"x": "n1")" +
+           mask + R"(}, "heads": )" + std::to_string(heads) + (causal ? R"(, "causal": true)" : "") +
+           R"(}, {"id": "r1", "op": "add", "in": ["x", "a"]}, {"id": "n2", "op": "rms_norm", "eps": 1e-5}, )" + up +
+           R"(, {"id": "down", "op": "linear", "in": "up", "features": )" + d +
+           R"(}, {"id": "r2", "op": "add", "in": ["r1", "down"]}], "out": "r2"}}, "graph": [{"id": "y", "op": "repeat", "block": "layer", "count": )" +
+           std::to_string(layers) + R"(, "index": "i", "in": {"x": "x")" + (masked ? R"(, "real": "real")" : "") +
+           R"(}, "carry": "x"}], "outputs": {"y": "y"}})";
   }
 };
 
@@ -165,7 +172,8 @@ Tensor withTail(const Tensor &tensor, int64_t length, int64_t from, Random &rand
   longer.reals.clear();
   for (int64_t b = 0; b < tensor.shape[0]; ++b)
     for (int64_t i = 0; i < length * inner; ++i)
-      longer.reals.push_back(i < from * inner ? tensor.reals[static_cast<size_t>(b * tensor.shape[1] * inner + i)] : roundTo(DType::f32, 4 * random.uniform() - 2));
+      longer.reals.push_back(i < from * inner ? tensor.reals[static_cast<size_t>(b * tensor.shape[1] * inner + i)]
+                                              : roundTo(DType::f32, 4 * random.uniform() - 2));
   return longer;
 }
 

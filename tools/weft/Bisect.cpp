@@ -77,7 +77,8 @@ reference::Tensor toReference(const HostTensor &tensor) { return *reference::fro
 
 class Search {
 public:
-  Search(const CommonOptions &common, const std::string &entry, const WeightsChoice &weights, const std::vector<HostTensor> &inputs, const Sizes &sizes)
+  Search(const CommonOptions &common, const std::string &entry, const WeightsChoice &weights, const std::vector<HostTensor> &inputs,
+         const Sizes &sizes)
       : options(common), entry(entry), weights(weights), inputs(inputs), sizes(sizes) {
     options.quiet = true; // what there is to say about the model has been said
     options.json = false;
@@ -157,7 +158,8 @@ private:
     exact = reference::runReference(model, run);
     run.arithmetic = reference::Arithmetic::f32;
     naive = reference::runReference(model, run);
-    return exact.ok() && naive.ok() ? int(kOk) : fail(kInvalid, "the reference can't compute this: " + escapeText(exact.ok() ? naive.error : exact.error));
+    return exact.ok() && naive.ok() ? int(kOk)
+                                    : fail(kInvalid, "the reference can't compute this: " + escapeText(exact.ok() ? naive.error : exact.error));
   }
 
   int firstWrong(const Steps &steps, const std::vector<int> &among, int &found) {
@@ -223,8 +225,8 @@ private:
 
 } // namespace
 
-int bisect(const CommonOptions &options, const std::string &entry, const WeightsChoice &weights, const std::vector<HostTensor> &inputs, const Sizes &sizes,
-           BisectResult &result) {
+int bisect(const CommonOptions &options, const std::string &entry, const WeightsChoice &weights, const std::vector<HostTensor> &inputs,
+           const Sizes &sizes, BisectResult &result) {
   return Search(options, entry, weights, inputs, sizes).run(result);
 }
 

@@ -86,18 +86,21 @@ int Labels::choose(const std::vector<HostTensor> &inputs, int64_t sequence, int6
     return kOk;
   }
   if (!words.empty() && (own || !keys))
-    return fail(kUsage, std::string(own ? "--key-tokens" : "--tokens") + ": expected at most " + std::to_string(count) + " labels but got " + std::to_string(words.size()));
+    return fail(kUsage, std::string(own ? "--key-tokens" : "--tokens") + ": expected at most " + std::to_string(count) + " labels but got " +
+                            std::to_string(words.size()));
   const std::string &wanted = keys && !options.keyInput.empty() ? options.keyInput : options.input;
   labels.clear();
   for (const HostTensor &tensor : inputs) {
-    bool fits = (tensor.dtype == WEFT_I32 || tensor.dtype == WEFT_I64) && tensor.shape.size() == 2 && tensor.shape[1] == count && sequence < tensor.shape[0];
+    bool fits =
+        (tensor.dtype == WEFT_I32 || tensor.dtype == WEFT_I64) && tensor.shape.size() == 2 && tensor.shape[1] == count && sequence < tensor.shape[0];
     if (!wanted.empty() && tensor.name != wanted)
       continue;
     if (fits && labels.empty())
       for (int64_t i = 0; i < count; ++i)
         labels.push_back(nameOf(int64_t(tensor.at(sequence * count + i))));
     if (!fits && !wanted.empty())
-      return fail(kUsage, "input " + quote(wanted) + ": expected integers [B, " + std::to_string(count) + "] for labels but got " + tensor.shapeText() + " " + weft_dtype_name(tensor.dtype));
+      return fail(kUsage, "input " + quote(wanted) + ": expected integers [B, " + std::to_string(count) + "] for labels but got " +
+                              tensor.shapeText() + " " + weft_dtype_name(tensor.dtype));
   }
   if (labels.empty() && !wanted.empty())
     return fail(kUsage, "expected an input that is given but got " + quote(wanted));

@@ -40,7 +40,8 @@ std::string instantiate(const std::string &file, const std::string &name) {
 
 bool isName(const std::string &name) {
   auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && name.size() <= 64 && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  return !name.empty() && name.size() <= 64 && letter(name[0]) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
 bool isEmptyFolder(const std::string &path) {
@@ -67,8 +68,10 @@ int create(NewOptions options) {
     return fail(kFile, "can't make the folder " + quote(options.folder) + ": " + std::strerror(errno));
   if (!made && !isEmptyFolder(options.folder))
     return fail(kFile, "folder " + quote(options.folder) + " exists and is not empty", "nothing was written");
-  const std::pair<std::string, std::string> files[] = {
-      {options.name + ".json", options.kind + ".json"}, {"main.c", options.kind + ".c"}, {"CMakeLists.txt", "CMakeLists.txt.in"}, {"README.md", "README.md.in"}};
+  const std::pair<std::string, std::string> files[] = {{options.name + ".json", options.kind + ".json"},
+                                                       {"main.c", options.kind + ".c"},
+                                                       {"CMakeLists.txt", "CMakeLists.txt.in"},
+                                                       {"README.md", "README.md.in"}};
   std::string failure;
   {
     OutputFiles outputs;
@@ -91,7 +94,8 @@ int create(NewOptions options) {
     std::string out = "wrote       ";
     for (const auto &[file, source] : files)
       out += (file == files[0].first ? "" : ", ") + escapeText(options.folder + "/" + file);
-    print(out + "\nbuild       cmake -S " + escapeText(options.folder) + " -B " + escapeText(options.folder) + "/build && cmake --build " + escapeText(options.folder) + "/build\n");
+    print(out + "\nbuild       cmake -S " + escapeText(options.folder) + " -B " + escapeText(options.folder) + "/build && cmake --build " +
+          escapeText(options.folder) + "/build\n");
   }
   return kOk;
 }

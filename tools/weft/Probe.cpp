@@ -3,7 +3,8 @@
 
 namespace weft {
 
-int addProbeEntry(ModelDesc &model, const std::string &entry, const std::vector<std::string> &probes, std::string &name, std::vector<ProbedValue> &values) {
+int addProbeEntry(ModelDesc &model, const std::string &entry, const std::vector<std::string> &probes, std::string &name,
+                  std::vector<ProbedValue> &values) {
   if (probes.empty())
     return kOk;
   ProbeFailure failure;
@@ -11,8 +12,8 @@ int addProbeEntry(ModelDesc &model, const std::string &entry, const std::vector<
   return name.empty() ? fail(kUsage, failure.text, failure.hint) : int(kOk);
 }
 
-int runProbeEntry(Runner &runner, const CommonOptions &options, const std::string &name, const std::vector<HostTensor> &given, std::vector<int64_t> dims,
-                  std::vector<HostTensor> &values) {
+int runProbeEntry(Runner &runner, const CommonOptions &options, const std::string &name, const std::vector<HostTensor> &given,
+                  std::vector<int64_t> dims, std::vector<HostTensor> &values) {
   int32_t entry = runner.entryIndex(name);
   std::vector<HostTensor> inputs;
   if (int code = bindInputs(runner.desc(), entry, given, inputs))

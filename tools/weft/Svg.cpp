@@ -14,11 +14,20 @@ static std::string escapeXml(std::string_view text) {
   std::string out;
   for (char c : escapeText(text)) {
     switch (c) {
-    case '&': out += "&amp;"; break;
-    case '<': out += "&lt;"; break;
-    case '>': out += "&gt;"; break;
-    case '"': out += "&quot;"; break;
-    default: out += c;
+    case '&':
+      out += "&amp;";
+      break;
+    case '<':
+      out += "&lt;";
+      break;
+    case '>':
+      out += "&gt;";
+      break;
+    case '"':
+      out += "&quot;";
+      break;
+    default:
+      out += c;
     }
   }
   return out;
@@ -53,12 +62,13 @@ void Svg::polyline(const std::vector<std::pair<double, double>> &points, std::st
   std::string list;
   for (auto [x, y] : points)
     list += (list.empty() ? "" : " ") + coordinate(x) + "," + coordinate(y);
-  body += "<polyline fill=\"none\" stroke-linejoin=\"round\"" + attribute("stroke", stroke) + attribute("stroke-width", width) + attribute("points", list) + "/>\n";
+  body += "<polyline fill=\"none\" stroke-linejoin=\"round\"" + attribute("stroke", stroke) + attribute("stroke-width", width) +
+          attribute("points", list) + "/>\n";
 }
 
 void Svg::path(const std::string &commands, std::string_view stroke, double width, std::string_view more) {
-  body += "<path fill=\"none\"" + attribute("stroke", stroke) + attribute("stroke-width", width) + attribute("d", commands) + (more.empty() ? "" : " ") +
-          std::string(more) + "/>\n";
+  body += "<path fill=\"none\"" + attribute("stroke", stroke) + attribute("stroke-width", width) + attribute("d", commands) +
+          (more.empty() ? "" : " ") + std::string(more) + "/>\n";
 }
 
 void Svg::text(double x, double y, std::string_view text, const TextStyle &style) {
@@ -75,8 +85,8 @@ void Svg::text(double x, double y, std::string_view text, const TextStyle &style
 std::string Svg::str(double width, double height) const {
   std::string w = coordinate(std::ceil(width)), h = coordinate(std::ceil(height));
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + w + "\" height=\"" + h + "\" viewBox=\"0 0 " + w + " " + h +
-         "\" font-family=\"DejaVu Sans, Verdana, Helvetica, Arial, sans-serif\">\n<rect width=\"" + w + "\" height=\"" + h + "\" fill=\"#ffffff\"/>\n" + body +
-         "</svg>\n";
+         "\" font-family=\"DejaVu Sans, Verdana, Helvetica, Arial, sans-serif\">\n<rect width=\"" + w + "\" height=\"" + h +
+         "\" fill=\"#ffffff\"/>\n" + body + "</svg>\n";
 }
 
 /// Bytes of the character that starts with `lead`.

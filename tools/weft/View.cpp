@@ -28,7 +28,8 @@ void addView(CLI::App &root, Action &action) {
   command->require_subcommand(0, 1);
   for (auto add : {addViewAttention, addViewGraph, addViewMemory, addViewLog})
     add(*command, action);
-  command->footer("Examples:\n  weft view attention model.json --inputs in.safetensors --node enc[3].attn -o map.svg\n  weft view log run/log.jsonl -o curves.svg\n\n"
+  command->footer("Examples:\n  weft view attention model.json --inputs in.safetensors --node enc[3].attn -o map.svg\n  weft view log run/log.jsonl "
+                  "-o curves.svg\n\n"
                   "weft view KIND --help explains a kind.");
   command->callback([command, &action] {
     if (command->get_subcommands().empty())

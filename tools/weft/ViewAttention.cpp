@@ -60,19 +60,21 @@ bool isWeights(const HostTensor &value, int64_t row, int64_t columns) {
 int cutMaps(const HostTensor &value, const AttentionOptions &options, NodeMaps &result) {
   size_t rank = value.shape.size();
   if (rank != 3 && rank != 4)
-    return fail(kUsage, "node " + quote(result.node) + ": expected attention, or weights [B, heads, Tq, Tk] or [B, Tq, Tk], but got " + value.shapeText());
+    return fail(kUsage,
+                "node " + quote(result.node) + ": expected attention, or weights [B, heads, Tq, Tk] or [B, Tq, Tk], but got " + value.shapeText());
   int64_t heads = rank == 4 ? value.shape[1] : 1, rows = value.shape[rank - 2], columns = value.shape[rank - 1];
   if (options.sequence >= value.shape[0])
     return fail(kUsage, "--sequence: expected 0.." + std::to_string(value.shape[0] - 1) + " but got " + std::to_string(options.sequence));
-  int64_t shownRows = options.length > 0 ? std::min(rows, options.length) : rows, shownColumns = options.length > 0 ? std::min(columns, options.length) : columns;
+  int64_t shownRows = options.length > 0 ? std::min(rows, options.length) : rows,
+          shownColumns = options.length > 0 ? std::min(columns, options.length) : columns;
   if (shownRows == 0 || shownColumns == 0 || heads == 0)
     return fail(kInvalid, "node " + quote(result.node) + ": expected weights of at least one query and one key but got " + value.shapeText());
   Map mean{"mean of " + std::to_string(heads) + " heads", shownRows, shownColumns, std::vector<double>(size_t(shownRows * shownColumns))};
   for (int64_t head = 0; head < heads; ++head) {
     for (int64_t row = 0; row < rows; ++row)
       if (!isWeights(value, (options.sequence * heads + head) * rows + row, columns))
-        return fail(kUsage, "node " + quote(result.node) + ": expected weights, rows that sum to 1, but row " + value.place(((options.sequence * heads + head) * rows + row) * columns) +
-                                " does not");
+        return fail(kUsage, "node " + quote(result.node) + ": expected weights, rows that sum to 1, but row " +
+                                value.place(((options.sequence * heads + head) * rows + row) * columns) + " does not");
     Map map{rank == 4 ? "head " + std::to_string(head) : "", shownRows, shownColumns, {}};
     for (int64_t row = 0; row < shownRows; ++row)
       for (int64_t column = 0; column < shownColumns; ++column) {
@@ -113,7 +115,8 @@ void shrink(NodeMaps &maps, int64_t block) {
 
 class Picture {
 public:
-  Picture(std::vector<NodeMaps> nodes, std::string title, std::string subtitle) : nodes(std::move(nodes)), title(std::move(title)), subtitle(std::move(subtitle)) {}
+  Picture(std::vector<NodeMaps> nodes, std::string title, std::string subtitle)
+      : nodes(std::move(nodes)), title(std::move(title)), subtitle(std::move(subtitle)) {}
 
   std::string draw() {
     for (const NodeMaps &node : nodes)
@@ -179,7 +182,8 @@ private:
   void drawMap(const Map &map, const NodeMaps &node, double left, double top, double cell, bool rowLabels) {
     auto step = int64_t(std::ceil((kLabelSize + 1) / cell));
     for (int64_t column = 0; column < map.columns; column += step)
-      svg.text(left + cell * (double(column) + 0.5) + 4, top - 5, fitText(node.keys[size_t(column)], kMostLabel, kLabelSize), {kLabelSize, "start", kInk, false, -90});
+      svg.text(left + cell * (double(column) + 0.5) + 4, top - 5, fitText(node.keys[size_t(column)], kMostLabel, kLabelSize),
+               {kLabelSize, "start", kInk, false, -90});
     for (int64_t row = 0; row < map.rows; ++row) {
       double y = top + cell * double(row);
       if (rowLabels && row % step == 0)
@@ -231,7 +235,10 @@ int view(AttentionOptions options) {
   if (options.nodes.empty() && known.size() == 1 && known[0].find('[') == std::string::npos)
     options.nodes = known;
   if (options.nodes.empty())
-    return fail(kUsage, "expected --node NODE but got nothing", known.empty() ? "this model has no attention; name a node whose value is weights" : "attention is in " + listWords(known) + (known.front().find('[') == std::string::npos ? "" : ", and in further rounds"));
+    return fail(kUsage, "expected --node NODE but got nothing",
+                known.empty()
+                    ? "this model has no attention; name a node whose value is weights"
+                    : "attention is in " + listWords(known) + (known.front().find('[') == std::string::npos ? "" : ", and in further rounds"));
   std::vector<HostTensor> given;
   for (const std::string &file : options.inputFiles)
     if (int code = readTensors(file, "", given))

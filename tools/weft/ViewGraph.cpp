@@ -34,9 +34,10 @@ struct Drawing {
 constexpr double kLine = 14, kPad = 8, kFrameTop = 26, kFramePad = 16, kWidest = 250;
 
 const char *fillOf(const std::string &kind) {
-  static const std::pair<const char *, const char *> fills[] = {
-      {"attention", "#fde8d7"}, {"mha", "#fde8d7"},        {"linear", "#dbe9f6"}, {"matmul", "#dbe9f6"},        {"einsum", "#dbe9f6"},  {"contract", "#dbe9f6"},
-      {"norm", "#e3f1df"},      {"rows", "#e3f1df"},       {"softmax", "#e3f1df"}, {"embedding", "#efe4f5"},    {"parameter", "#efe4f5"}};
+  static const std::pair<const char *, const char *> fills[] = {{"attention", "#fde8d7"}, {"mha", "#fde8d7"},      {"linear", "#dbe9f6"},
+                                                                {"matmul", "#dbe9f6"},    {"einsum", "#dbe9f6"},   {"contract", "#dbe9f6"},
+                                                                {"norm", "#e3f1df"},      {"rows", "#e3f1df"},     {"softmax", "#e3f1df"},
+                                                                {"embedding", "#efe4f5"}, {"parameter", "#efe4f5"}};
   for (auto [word, fill] : fills)
     if (kind.find(word) != std::string::npos)
       return fill;
@@ -60,8 +61,9 @@ void measure(Drawing &drawing) {
   }
   // An edge twice is one line.
   std::set<std::pair<int, int>> seen;
-  drawing.edges.erase(std::remove_if(drawing.edges.begin(), drawing.edges.end(), [&](const LayoutEdge &edge) { return !seen.emplace(edge.from, edge.to).second; }),
-                      drawing.edges.end());
+  drawing.edges.erase(
+      std::remove_if(drawing.edges.begin(), drawing.edges.end(), [&](const LayoutEdge &edge) { return !seen.emplace(edge.from, edge.to).second; }),
+      drawing.edges.end());
   drawing.size = layOut(drawing.places, drawing.edges);
 }
 
@@ -78,9 +80,11 @@ void draw(Svg &svg, const Drawing &drawing, double x, double y) {
       bool isLast = i + 1 == edge.points.size();
       if (isLast)
         py -= 5; // room for the arrow
-      path += "C" + coordinate(last) + " " + coordinate(from + bend) + " " + coordinate(px) + " " + coordinate(py - bend) + " " + coordinate(px) + " " + coordinate(py);
+      path += "C" + coordinate(last) + " " + coordinate(from + bend) + " " + coordinate(px) + " " + coordinate(py - bend) + " " + coordinate(px) +
+              " " + coordinate(py);
       if (isLast)
-        svg.path("M" + coordinate(px - 3.5) + " " + coordinate(py - 2) + "L" + coordinate(px) + " " + coordinate(py + 5) + "L" + coordinate(px + 3.5) + " " + coordinate(py - 2) + "Z",
+        svg.path("M" + coordinate(px - 3.5) + " " + coordinate(py - 2) + "L" + coordinate(px) + " " + coordinate(py + 5) + "L" +
+                     coordinate(px + 3.5) + " " + coordinate(py - 2) + "Z",
                  "none", 0, "style=\"fill:#66727f\"");
     }
     svg.path(path, "#8794a1", 1.2);
@@ -97,11 +101,14 @@ void draw(Svg &svg, const Drawing &drawing, double x, double y) {
       continue;
     }
     for (size_t l = 0; l < box.lines.size(); ++l)
-      svg.text(left + place.width / 2, top + kPad + kLine * double(l) + 8, fitText(box.lines[l], kWidest, 11), {11, "middle", l == 0 ? kInk : kFaint, l == 0});
+      svg.text(left + place.width / 2, top + kPad + kLine * double(l) + 8, fitText(box.lines[l], kWidest, 11),
+               {11, "middle", l == 0 ? kInk : kFaint, l == 0});
   }
 }
 
-std::string shortPath(const std::string &path, const std::string &outer) { return path.compare(0, outer.size(), outer) == 0 ? path.substr(outer.size()) : path; }
+std::string shortPath(const std::string &path, const std::string &outer) {
+  return path.compare(0, outer.size(), outer) == 0 ? path.substr(outer.size()) : path;
+}
 
 std::string opText(const Node &node) {
   std::string text = node.op;
@@ -273,7 +280,8 @@ private:
   /// The repeat of this level that a kernel belongs to, or null.
   const Node *home(int kernel, const std::vector<const Node *> &nodes) const {
     for (const Node *node : nodes)
-      if (node->body && std::any_of(list[size_t(kernel)]->nodes.begin(), list[size_t(kernel)]->nodes.end(), [&](const std::string &path) { return inside(path, *node); }))
+      if (node->body && std::any_of(list[size_t(kernel)]->nodes.begin(), list[size_t(kernel)]->nodes.end(),
+                                    [&](const std::string &path) { return inside(path, *node); }))
         return node;
     return nullptr;
   }
@@ -371,7 +379,8 @@ int view(GraphOptions options) {
     Kernels kernels(compiled, options.entry, sizes);
     column(*kernels.draw(model.graph, nodes, "", inputs, outputs), "after fusion: " + std::to_string(kernels.count()) + " kernels");
   }
-  return writePicture(options.output, svg.str(std::max(x - 40, 40 + textWidth(model.name + ", entry " + options.entry, 16, true)), height), {options.model});
+  return writePicture(options.output, svg.str(std::max(x - 40, 40 + textWidth(model.name + ", entry " + options.entry, 16, true)), height),
+                      {options.model});
 }
 
 } // namespace

@@ -101,7 +101,8 @@ struct Frame {
   bool logarithmic;
   double x(double step) const { return left + width * (lastStep > firstStep ? (step - firstStep) / (lastStep - firstStep) : 0.5); }
   double y(double value) const {
-    double v = logarithmic ? std::log10(std::max(value, low)) : value, a = logarithmic ? std::log10(low) : low, b = logarithmic ? std::log10(high) : high;
+    double v = logarithmic ? std::log10(std::max(value, low)) : value, a = logarithmic ? std::log10(low) : low,
+           b = logarithmic ? std::log10(high) : high;
     return top + height * (1 - (v - a) / (b - a));
   }
 };
@@ -192,8 +193,17 @@ std::string draw(const std::vector<Log> &logs, const std::vector<std::string> &f
     double room = (high - low) * 0.05;
     if (room <= 0)
       room = high != 0 ? std::fabs(high) * 0.1 : 1;
-    Frame frame{kLeft, y + 24, kWidth, main ? 300.0 : 110.0, firstStep, lastStep, logarithmic ? low / 1.05 : low >= 0 && low < 0.4 * high ? 0 : low - room,
-                logarithmic ? high * 1.05 : high + room, logarithmic};
+    Frame frame{kLeft,
+                y + 24,
+                kWidth,
+                main ? 300.0 : 110.0,
+                firstStep,
+                lastStep,
+                logarithmic                    ? low / 1.05
+                : low >= 0 && low < 0.4 * high ? 0
+                                               : low - room,
+                logarithmic ? high * 1.05 : high + room,
+                logarithmic};
     svg.text(kLeft, y + 16, fields[f] + (logarithmic ? " (logarithmic)" : ""), {12, "start", kInk, true});
     for (double tick : ticksOf(frame)) {
       svg.line(kLeft, frame.y(tick), kLeft + kWidth, frame.y(tick), kGrid);
@@ -239,7 +249,9 @@ int view(const LogOptions &options) {
       if (std::find(known.begin(), known.end(), field) == known.end())
         known.push_back(field);
   known.erase(std::remove_if(known.begin(), known.end(),
-                             [&](const std::string &name) { return std::none_of(logs.begin(), logs.end(), [&](const Log &log) { return log.curves.count(name) > 0; }); }),
+                             [&](const std::string &name) {
+                               return std::none_of(logs.begin(), logs.end(), [&](const Log &log) { return log.curves.count(name) > 0; });
+                             }),
               known.end());
   for (const std::string &field : fields)
     if (std::find(known.begin(), known.end(), field) == known.end())

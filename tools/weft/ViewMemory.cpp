@@ -20,7 +20,8 @@ struct Slab {
 };
 
 /// Buffers at their places; columns are the positions at which anything begins or ends.
-std::vector<Slab> slabsOf(const CompiledModel &compiled, const std::string &entry, const Sizes &sizes, const std::vector<int64_t> &offsets, size_t &columns) {
+std::vector<Slab> slabsOf(const CompiledModel &compiled, const std::string &entry, const Sizes &sizes, const std::vector<int64_t> &offsets,
+                          size_t &columns) {
   std::vector<const BufferInfo *> buffers;
   std::vector<int> moments;
   for (const BufferInfo &buffer : compiled.buffers)
@@ -34,17 +35,21 @@ std::vector<Slab> slabsOf(const CompiledModel &compiled, const std::string &entr
   auto column = [&](int moment) { return double(std::lower_bound(moments.begin(), moments.end(), moment) - moments.begin()); };
   std::vector<Slab> slabs;
   for (size_t i = 0; i < buffers.size(); ++i)
-    slabs.push_back({buffers[i]->node, column(buffers[i]->first), column(buffers[i]->last), offsets[i], buffers[i]->bytes.evaluate(sizes).value_or(0)});
+    slabs.push_back(
+        {buffers[i]->node, column(buffers[i]->first), column(buffers[i]->last), offsets[i], buffers[i]->bytes.evaluate(sizes).value_or(0)});
   return slabs;
 }
 
-std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const Sizes &sizes, const std::vector<Slab> &slabs, size_t columns, int64_t arena) {
+std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const Sizes &sizes, const std::vector<Slab> &slabs, size_t columns,
+                     int64_t arena) {
   constexpr double kLeft = 84, kTop = 70, kHeight = 460;
-  double step = std::clamp(980.0 / double(std::max<size_t>(columns, 1)), 8.0, 90.0), width = step * double(columns), scale = kHeight / double(std::max<int64_t>(arena, 1));
+  double step = std::clamp(980.0 / double(std::max<size_t>(columns, 1)), 8.0, 90.0), width = step * double(columns),
+         scale = kHeight / double(std::max<int64_t>(arena, 1));
   auto yOf = [&](int64_t address) { return kTop + kHeight - double(address) * scale; };
   Svg svg;
-  std::string title = "Arena of " + model.name + ", entry " + options.entry, subtitle = groupDigits(arena) + " bytes in " + std::to_string(slabs.size()) + " buffers" +
-                                                                                        (sizes.empty() ? "" : " at " + sizesText(sizes));
+  std::string title = "Arena of " + model.name + ", entry " + options.entry,
+              subtitle =
+                  groupDigits(arena) + " bytes in " + std::to_string(slabs.size()) + " buffers" + (sizes.empty() ? "" : " at " + sizesText(sizes));
   svg.text(20, 28, title, {16, "start", kInk, true});
   svg.text(20, 46, subtitle, {11, "start", kFaint});
   for (double tick : axisTicks(0, double(arena), 6)) {
@@ -64,7 +69,8 @@ std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const
     colorOf.emplace(node, colorOf.size());
   for (const Slab &slab : slabs) {
     double x = kLeft + step * slab.first, w = step * (slab.last - slab.first + 1), h = double(slab.bytes) * scale, y = yOf(slab.offset + slab.bytes);
-    svg.rect(x + 0.5, y, w - 1, h, seriesColor(colorOf[slab.node]), "fill-opacity=\"0.28\" stroke=\"" + std::string(seriesColor(colorOf[slab.node])) + "\" stroke-width=\"0.8\"",
+    svg.rect(x + 0.5, y, w - 1, h, seriesColor(colorOf[slab.node]),
+             "fill-opacity=\"0.28\" stroke=\"" + std::string(seriesColor(colorOf[slab.node])) + "\" stroke-width=\"0.8\"",
              slab.node + ": " + groupDigits(slab.bytes) + " bytes at " + groupDigits(slab.offset));
   }
   // What is in use at each moment: the plan's quality is the gap below the dashed line.
@@ -76,7 +82,8 @@ std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const
       if (slab.first <= double(c) && double(c) <= slab.last)
         live += slab.bytes;
     most = std::max(most, live);
-    path += (c ? "L" : "M") + coordinate(kLeft + step * double(c)) + " " + coordinate(yOf(live)) + "L" + coordinate(kLeft + step * double(c + 1)) + " " + coordinate(yOf(live));
+    path += (c ? "L" : "M") + coordinate(kLeft + step * double(c)) + " " + coordinate(yOf(live)) + "L" + coordinate(kLeft + step * double(c + 1)) +
+            " " + coordinate(yOf(live));
   }
   svg.path(path, kInk, 1.4, "stroke-dasharray=\"4 3\"");
   for (const Slab &slab : slabs) {
@@ -92,7 +99,8 @@ std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const
   }
   svg.line(kLeft, kTop, kLeft, kTop + kHeight, kFrame);
   svg.line(kLeft, kTop + kHeight, kLeft + width, kTop + kHeight, kFrame);
-  svg.text(kLeft, kTop + kHeight + 18, "order of execution: from each buffer's first use to its last; a repeat's rounds share one place", {11, "start", kFaint});
+  svg.text(kLeft, kTop + kHeight + 18, "order of execution: from each buffer's first use to its last; a repeat's rounds share one place",
+           {11, "start", kFaint});
   std::string used = "bytes in use, at most " + groupDigits(most);
   svg.line(kLeft, kTop + kHeight + 34, kLeft + 30, kTop + kHeight + 34, kInk, 1.4, "stroke-dasharray=\"4 3\"");
   svg.text(kLeft + 36, kTop + kHeight + 38, used, {11});
