@@ -3,6 +3,7 @@
 #include "Bisect.h"
 
 #include "Probe.h"
+#include "ReferenceValues.h"
 
 #include "Compare.h"
 #include "Reference.h"
@@ -72,8 +73,6 @@ private:
     }
   }
 };
-
-reference::Tensor toReference(const HostTensor &tensor) { return *reference::fromBytes(DType(tensor.dtype), tensor.shape, tensor.bytes.data()); }
 
 class Search {
 public:
@@ -148,13 +147,8 @@ private:
       return code;
     if (int code = runner.open(options, weights, /*keepParameters=*/true))
       return code;
-    for (const ParamTensor &parameter : model.tensors) {
-      const void *data = nullptr;
-      const weft_param_desc *desc = nullptr;
-      if (weft_model_get(runner.handle, parameter.name.c_str(), &data, &desc) != WEFT_OK)
-        return fail(kInternal, "parameter " + quote(parameter.name) + " has no value");
-      run.parameters[parameter.name] = *reference::fromBytes(parameter.dtype, parameter.shape, data);
-    }
+    if (int code = parametersToReference(runner, model, run.parameters))
+      return code;
     exact = reference::runReference(model, run);
     run.arithmetic = reference::Arithmetic::f32;
     naive = reference::runReference(model, run);

@@ -2,6 +2,7 @@
 // command line; outputs go to a file, are compared with expected ones, or are summarised.
 #include "Bisect.h"
 #include "Commands.h"
+#include "GradCheck.h"
 #include "OutputFiles.h"
 #include "Probe.h"
 
@@ -17,7 +18,8 @@ struct RunOptions : CommonOptions {
   std::string outputs, entry, weights, compare;
   std::optional<uint64_t> init;
   double rtol = 1e-4, atol = -1;
-  bool differentiates = false, bisect = false;
+  bool differentiates = false, bisect = false, checkNodes = false;
+  int check = 0; ///< directions
 };
 
 /// The entry that `weft grad` calls: the one that is asked for, else one with the gradients of all parameters.
@@ -127,7 +129,8 @@ void writeBisect(JsonWriter &json, const BisectResult &found) {
   json.close();
 }
 
-void printJson(const std::string &entry, const std::vector<HostTensor> &outputs, const std::vector<Compared> &compared, const std::optional<BisectResult> &found) {
+void printJson(const std::string &entry, const std::vector<HostTensor> &outputs, const std::vector<Compared> &compared, const std::optional<BisectResult> &found,
+               const std::optional<GradCheck> &checked) {
   JsonWriter json;
   json.open('{').key("entry").string(entry).key("outputs").open('[');
   for (const HostTensor &tensor : outputs) {
@@ -149,6 +152,8 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
   }
   if (found)
     writeBisect(json, *found);
+  if (checked)
+    writeGradCheck(json, *checked);
   print(json.close().text() + "\n");
 }
 
@@ -196,7 +201,7 @@ int run(RunOptions options) {
   WeightsChoice weights;
   weights.file = options.weights;
   weights.initSeed = options.init;
-  if (int code = runner.open(options, weights))
+  if (int code = runner.open(options, weights, /*keepParameters=*/options.check > 0))
     return code;
   int32_t entry = runner.entryIndex(options.entry);
   std::vector<int64_t> dims = runner.dimList(sizes);
@@ -232,11 +237,17 @@ int run(RunOptions options) {
     if (result != kOk && compared.empty())
       return result;
   }
+  Sizes held;
+  for (int32_t d = 0; d < runner.desc()->dims; ++d)
+    held[runner.desc()->dim[d].name] = dims[size_t(d)];
+  std::optional<GradCheck> checked;
+  if (options.check > 0) {
+    if (int code = checkGradients(options, runner, options.entry, inputs, outputs, held, options.check, options.checkNodes, checked.emplace()))
+      return code;
+    result = checked->ok() ? result : int(kInvalid);
+  }
   std::optional<BisectResult> found;
   if (options.bisect && result == kInvalid) {
-    Sizes held;
-    for (int32_t d = 0; d < runner.desc()->dims; ++d)
-      held[runner.desc()->dim[d].name] = dims[size_t(d)];
     if (int code = bisect(options, options.entry, weights, given, held, found.emplace()))
       return code;
   }
@@ -248,11 +259,13 @@ int run(RunOptions options) {
       return fail(kFile, text);
   }
   if (options.json)
-    printJson(options.entry, outputs, compared, found);
+    printJson(options.entry, outputs, compared, found, checked);
   else if (!options.quiet && !compared.empty())
     printComparisons(compared);
-  else if (!options.quiet && options.outputs.empty())
+  else if (!options.quiet && options.outputs.empty() && !checked)
     printSummaries(outputs);
+  if (checked && !options.json && !options.quiet)
+    printGradCheck(runner.model, *checked);
   if (found && !options.json && !options.quiet)
     printBisect(runner.model, *found);
   return result;
@@ -279,7 +292,10 @@ void addGrad(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("grad", "the loss, and its gradient by every parameter as grad.NAME");
   addCallOptions(command, options);
   command->add_option("--entry", options->entry, "entry of mode 'grad' (default: the gradients of all parameters)");
-  command->footer("Examples:\n  weft grad model.json --inputs batch.safetensors --outputs gradients.safetensors\n  weft grad model.json --init 0");
+  command->add_option("--check", options->check, "N: compare with f64 differences along N random directions; exit 1 with the rule that is wrong")
+      ->check(CLI::Range(1, 1000000));
+  command->add_flag("--nodes", options->checkNodes, "with --check: check the rule of every node, even when all tensors agree")->needs("--check");
+  command->footer("Examples:\n  weft grad model.json --inputs batch.safetensors --outputs gradients.safetensors\n  weft grad model.json --init 0 --check 2");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }
 
