@@ -44,7 +44,7 @@ int checkGradients(const CommonOptions &options, Runner &runner, const std::stri
   if (int code = parametersToReference(runner, model, at.parameters))
     return code;
 
-  NodeCheck nodes(model, at.dims);
+  NodeCheck nodes(model, *own, at.dims);
   const DType compute = model.precision.compute;
   widen(model);
   std::string reason;

@@ -99,6 +99,8 @@ private:
     copy.path = node.path;
     copy.pos = node.pos;
     copy.attrs = node.attrs;
+    copy.attrs.erase("cache_state"); // of a state that the entry does not bind: there is no cache
+    copy.attrs.erase("cache_layer");
     for (auto &[name, value] : copy.attrs) {
       if (auto *size = std::get_if<DimExpr>(&value))
         *size = size->substitute(names);
@@ -137,7 +139,9 @@ private:
   }
 
   void addLoss() {
-    const std::vector<ValueId> results = model.train->nodes.front().results;
+    std::vector<ValueId> results = model.train->nodes.front().results;
+    if (node.op == "attention" || node.op == "mha")
+      results.resize(1); // the map that it may return has no gradient
     for (size_t i = 0; i < results.size(); ++i) {
       const TensorType type = model.graph.values[size_t(results[i])].type;
       if (!reference::isReal(type.dtype))
@@ -179,7 +183,7 @@ private:
 
 class NodeCheck::Collector {
 public:
-  Collector(const ModelDesc &model, NodeCheck &out) : model(model), out(out) {}
+  Collector(const ModelDesc &model, bool bindsStates, NodeCheck &out) : model(model), bindsStates(bindsStates), out(out) {}
 
   void collect(const Graph &graph, const std::vector<Node> &nodes, std::vector<Source> &sources, const std::string &outer,
                const std::string &prefix, const Sizes &sizes) {
@@ -234,7 +238,7 @@ private:
     }
     if (narrow.model.train->loss == kNoValue || made->wanted.empty() || !known.insert(key).second)
       return; // nothing to differentiate, or done already
-    if (node.attrs.count("cache_state") || node.attrs.count("offset_state"))
+    if ((bindsStates && node.attrs.count("cache_state")) || node.attrs.count("offset_state"))
       return out.unchecked.push_back({node.path, "it reads a state"});
     made->path = node.path;
     made->op = node.op;
@@ -246,16 +250,17 @@ private:
   }
 
   const ModelDesc &model;
+  const bool bindsStates;
   NodeCheck &out;
   std::set<std::string> known;
 };
 
-NodeCheck::NodeCheck(const ModelDesc &model, const Sizes &sizes) {
+NodeCheck::NodeCheck(const ModelDesc &model, const EntryDesc &entry, const Sizes &sizes) {
   std::vector<Source> sources(model.graph.values.size());
   for (const std::vector<InputDesc> *inputs : {&model.inputs, &model.train->inputs})
     for (const InputDesc &input : *inputs)
       sources[size_t(input.value)] = {true, input.name};
-  Collector collector(model, *this);
+  Collector collector(model, !entry.states.empty(), *this);
   collector.collect(model.graph, model.graph.nodes, sources, "", "", sizes);
   collector.collect(model.graph, model.train->nodes, sources, "", "", sizes);
 }

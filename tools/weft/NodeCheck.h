@@ -33,8 +33,8 @@ struct NodeChecks {
 class NodeCheck {
 public:
   /// Takes the nodes apart, those inside repeats too; of nodes with the same op, attributes and shapes the first stands
-  /// for all. `sizes`: of all dims. Nothing is computed.
-  NodeCheck(const ModelDesc &model, const Sizes &sizes);
+  /// for all. `entry`: whose gradients they make; `sizes`: of all dims. Nothing is computed.
+  NodeCheck(const ModelDesc &model, const EntryDesc &entry, const Sizes &sizes);
   NodeCheck(const NodeCheck &) = delete;
   ~NodeCheck();
 
