@@ -185,7 +185,8 @@ private:
     pm.addPass(createGenerateBackwardPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
-    return runPasses(pm, "autodiff");
+    // What passes report here are ops without a rule, all of them.
+    return runPasses(pm, "autodiff", CompileResult::unsupported);
   }
 
   CompileResult fuse() {
@@ -231,11 +232,13 @@ private:
     return runPasses(pm, "lowering");
   }
 
-  CompileResult runPasses(PassManager &pm, const char *stage) {
+  /// `reported`: what it means that a pass fails with a diagnostic of its own.
+  CompileResult runPasses(PassManager &pm, const char *stage, CompileResult reported = CompileResult::internal) {
     if (succeeded(pm.run(*module)))
       return CompileResult::ok;
-    if (!diagnostics.hasErrors())
-      diagnostics.error(Position(), std::string("internal error in stage ") + stage);
+    if (diagnostics.hasErrors())
+      return reported;
+    diagnostics.error(Position(), std::string("internal error in stage ") + stage);
     return CompileResult::internal;
   }
 

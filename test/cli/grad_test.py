@@ -116,6 +116,16 @@ class Grad(GradTest):
         self.assertEqual(shapes["grad.layer.0.u.weight"], [7, 8])
         self.assertEqual(shapes["grad.layer.0.u.bias"], [7])
 
+    def test_what_has_no_rule_is_said_with_its_node_and_is_no_crash(self):
+        self.write({"format": "1.0", "name": "map", "inputs": {"x": {"dtype": "f32", "shape": [2, 3, 4]}},
+                    "graph": [{"id": "q", "op": "linear", "in": "x", "features": 4},
+                              {"id": "a", "op": "attention", "in": ["q", "q", "q"], "heads": 1, "return_weights": "mean", "out": ["y", "m"]}],
+                    "outputs": {"y": "y", "m": "m"}, "train": {"nodes": [{"id": "loss", "op": "sum", "in": "m"}], "loss": "loss"}},
+                   {"x": ("F32", [2, 3, 4], [0.5] * 24)})
+        _, err = self.weft("grad", "m.json", "--init", "1", "--inputs", "in.safetensors", "--outputs", "g.safetensors", code=5)
+        self.assertIn("node 'a': no gradient rule for the map that attention returns, which the gradient of 'q.bias' needs", err)
+        self.assertNotIn("bug in weft", err)
+
     def test_a_model_without_a_loss(self):
         _, err = self.weft("grad", self.model(), "--init", "1", code=1)
         self.assertIn("expected a model with a 'train' section, which has the loss", err)

@@ -20,6 +20,7 @@ namespace {
 
 const char *const kUsage =
     "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
+    "       weft-e2e write --seed N --out PREFIX                        a random model that has a loss, and inputs, as files\n"
     "       weft-e2e random --count N [--rotate] [--out FOLDER] | guards | metamorphic [--count N]\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [--jobs N] [--here] [--verbose] [--interpret]\n";
@@ -301,7 +302,7 @@ bool parse(int argc, char **argv, Arguments &args) {
     else
       return false;
   }
-  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || args.command == "guards" || args.command == "metamorphic" || (args.command == "file" && !args.model.empty());
+  return args.command == "table" || args.command == "models" || args.command == "goldens" || args.command == "unary" || args.command == "list" || args.command == "random" || args.command == "guards" || args.command == "metamorphic" || args.command == "write" || (args.command == "file" && !args.model.empty());
 }
 
 /// Touching a byte beside a buffer must end the process; else the guards of all other tests prove nothing.
@@ -331,6 +332,12 @@ int main(int argc, char **argv) {
   }
   if (args.command == "guards")
     return checkGuards();
+  if (args.command == "write") {
+    std::string error;
+    bool written = writeTraining(args.settings.seed, args.out, error);
+    std::fprintf(stderr, "%s", error.c_str());
+    return written ? 0 : error.empty() ? 77 : 1;
+  }
   std::vector<Job> jobs = jobsOf(args);
   if (args.command == "list") {
     for (const Job &job : jobs)

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -361,6 +362,48 @@ void runRandom(uint64_t seed, bool rotate, const std::string &folder, const Sett
     tally.failures.push_back("smallest model: " + path + ", " + std::to_string(small.nodes.size()) + " nodes; " + why);
     return;
   }
+}
+
+bool writeTraining(uint64_t seed, const std::string &prefix, std::string &error) {
+  RandomModel model = randomModel(seed);
+  model.zero = false;
+  for (auto &[name, size] : model.rounds[0])
+    size = std::max<int64_t>(size, 1);
+  std::string nodes, terms;
+  std::set<std::string> floats;
+  for (const RandomInput &input : model.inputs)
+    if (input.value.type.dtype == "f32")
+      floats.insert(input.value.name);
+  for (const RandomNode &node : model.nodes)
+    for (const RandomValue &out : node.out)
+      if (out.type.dtype == "f32")
+        floats.insert(out.name);
+  int count = 0;
+  for (const auto &[name, value] : model.outputs)
+    if (floats.count(value)) {
+      std::string number = std::to_string(count++);
+      // A parameter in every loss: a model that trains has one.
+      nodes += (count == 1 ? "{\"id\": \"gain\", \"op\": \"parameter\", \"shape\": [1]}, " : "") + std::string("{\"id\": \"square") + number + "\", \"op\": \"mul\", \"in\": [\"" + value + "\", \"" + value + "\"]}, {\"id\": \"scaled" + number +
+               "\", \"op\": \"mul\", \"in\": [\"square" + number + "\", \"gain\"]}, {\"id\": \"term" + number + "\", \"op\": \"mean\"}, ";
+      terms += (terms.empty() ? "" : ", ") + ("\"term" + number + "\"");
+    }
+  if (count == 0)
+    return false;
+  nodes += count > 1 ? "{\"id\": \"loss\", \"op\": \"add\", \"in\": [" + terms + "]}" : std::string("{\"id\": \"loss\", \"op\": \"mul\", \"value\": 1}");
+  std::string text = model.text();
+  text.erase(text.rfind('}'));
+  text += ",\n  \"train\": {\"nodes\": [" + nodes + "], \"loss\": \"loss\"},\n  \"entries\": {\"forward\": {}, \"slope\": {\"mode\": \"grad\", \"gradients\": [\"*\"]}}}\n";
+  Diagnostics diagnostics;
+  SourceText source;
+  source.file = prefix + ".json";
+  source.text = text;
+  std::ofstream(source.file) << text;
+  std::optional<ModelDesc> desc = readModel(std::move(source), {}, diagnostics);
+  if (!desc) {
+    error = diagnostics.str();
+    return false;
+  }
+  return writeTensors(prefix + ".safetensors", randomInputs(*desc, "forward", model.rounds[0], seed), error);
 }
 
 }  // namespace weft::e2e
