@@ -45,6 +45,12 @@ done
 import json, sys
 result = json.load(sys.stdin)
 print("%-44s" % "stories260k decode, outside launched kernels", " us %.3g" % (1000 * (result["median_ms"] - sum(k["ms"] for k in result["kernels"]))))'
+# Whole training steps; tools/bench/train_torch.py times the same in PyTorch.
+line "simple_transformer training step B=4,T=10, 1 thread" median_ms,object_bytes "$models/simple_transformer/simple_transformer.json" --init 0 --entry train_step --dim B=4,T=10 --threads 1 --iterations 5000
+line "mnist_encoder training step B=64, 2 threads" median_ms,min_ms,arena_bytes "$models/mnist_encoder/mnist_encoder.json" --init 0 --entry train_step --dim B=64 --threads 2 --iterations 40
+for sizes in B=4,T=64 B=1,T=1024; do
+  line "gpt2 training step $sizes, 2 threads" median_ms,arena_bytes,peak_rss_bytes,compile_ms "$models/gpt2/gpt2.json" --init 0 --entry train_step --dim "$sizes" --threads 2 --iterations 4
+done
 # A linked application opens GPT-2, beside a plain read of the same file.
 linked=$(mktemp -d)
 "$weft" compile "$models/gpt2/gpt2.json" -o "$linked/gpt2" -q
