@@ -184,15 +184,15 @@ weft_status weft_pack_views(weft_model *model) {
   return status;
 }
 
-static int32_t find_param(const weft_model *model, const char *name) {
-  for (int32_t p = 0; name && p < model->desc->params; ++p)
-    if (!strcmp(model->desc->param[p].name, name)) return p;
+int32_t weft_find_param(const weft_model_desc *desc, const char *name) {
+  for (int32_t p = 0; name && p < desc->params; ++p)
+    if (!strcmp(desc->param[p].name, name)) return p;
   return -1;
 }
 
 static const char *param_name_at(const void *context, int64_t index) { return ((const weft_model_desc *)context)->param[index].name; }
 
-static weft_status no_param(weft_error *error, const weft_model_desc *desc, const char *name) {
+weft_status weft_no_param(weft_error *error, const weft_model_desc *desc, const char *name) {
   if (!name) return weft_fail(error, WEFT_ERR_ARGUMENT, "%s: expected a parameter's name", desc->name);
   const char *near = weft_closest(name, param_name_at, desc, desc->params);
   return near ? weft_fail(error, WEFT_ERR_ARGUMENT, "%s: there is no parameter '%s'; did you mean '%s'?", desc->name, weft_quote(name).text, near)
@@ -202,8 +202,8 @@ static weft_status no_param(weft_error *error, const weft_model_desc *desc, cons
 weft_status weft_model_set(weft_model *model, const char *name, const void *data, size_t bytes) {
   weft_status status = weft_begin_change(model);
   if (status) return status;
-  int32_t p = find_param(model, name);
-  if (p < 0) return no_param(&model->error, model->desc, name);
+  int32_t p = weft_find_param(model->desc, name);
+  if (p < 0) return weft_no_param(&model->error, model->desc, name);
   if (bytes != (uint64_t)weft_param_bytes(model, p) || (bytes && !data))
     return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: parameter '%s': expected %lld bytes but got %zu", model->desc->name, name,
                      (long long)weft_param_bytes(model, p), data || !bytes ? bytes : 0);
@@ -218,7 +218,7 @@ weft_status weft_model_set(weft_model *model, const char *name, const void *data
 
 weft_status weft_model_get(const weft_model *model, const char *name, const void **out_data, const weft_param_desc **out_desc) {
   if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || !out_data) return WEFT_ERR_ARGUMENT;
-  int32_t p = find_param(model, name);
+  int32_t p = weft_find_param(model->desc, name);
   if (p < 0 || (!model->options.keep_parameters && !model->desc->train)) return WEFT_ERR_ARGUMENT;
   if (!model->params[p].set) return WEFT_ERR_MISSING;
   *out_data = model->params[p].data;

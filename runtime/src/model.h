@@ -64,6 +64,9 @@ void weft_init_elements(const weft_param_desc *param, int64_t elements, uint64_t
 
 /* load.c: weft_model_load_tensors without asking whether sessions read the weights. */
 weft_status weft_load_tensors(weft_model *model, weft_tensor_file *file);
+/* Index of a parameter by name, or -1; and the error of there being none, with what was perhaps meant. */
+int32_t weft_find_param(const weft_model_desc *desc, const char *name);
+weft_status weft_no_param(weft_error *error, const weft_model_desc *desc, const char *name);
 /* Brings every packed view up to date with the parameters' own memory. */
 weft_status weft_pack_views(weft_model *model);
 

@@ -8,13 +8,7 @@
 
 #include <string.h>
 
-typedef struct cursor {
-  char *base; /* NULL: only measure */
-  int64_t at;
-  bool good;
-} cursor;
-
-static void *take(cursor *c, int64_t count, int64_t size) {
+void *weft_take(weft_cursor *c, int64_t count, int64_t size) {
   int64_t bytes, begin = c->at;
   c->good = c->good && weft_ck_mul(count, size, &bytes) && weft_ck_align(bytes, WEFT_ALIGNMENT, &bytes) && weft_ck_add(c->at, bytes, &c->at);
   return c->base && c->good ? c->base + begin : NULL;
@@ -129,14 +123,14 @@ static int64_t thread_count(const weft_session_options *options) {
 
 /* ---- Layout ----------------------------------------------------------------------------------------------------- */
 
-static void lay_plan(weft_session *session, cursor *c, const weft_model_desc *desc, int32_t e) {
+static void lay_plan(weft_session *session, weft_cursor *c, const weft_model_desc *desc, int32_t e) {
   const weft_entry_desc *entry = &desc->entry[e];
   weft_entry_plan plan = {0};
-  plan.dims = take(c, desc->dims, sizeof(int64_t));
-  plan.given = take(c, desc->dims, sizeof(int64_t));
-  plan.offsets = take(c, (int64_t)entry->buffers + 2, sizeof(int64_t));
-  plan.sizes = take(c, weft_entry_axes(desc, entry), sizeof(int64_t));
-  plan.elements = take(c, (int64_t)entry->inputs + entry->outputs, sizeof(int64_t));
+  plan.dims = weft_take(c, desc->dims, sizeof(int64_t));
+  plan.given = weft_take(c, desc->dims, sizeof(int64_t));
+  plan.offsets = weft_take(c, (int64_t)entry->buffers + 2, sizeof(int64_t));
+  plan.sizes = weft_take(c, weft_entry_axes(desc, entry), sizeof(int64_t));
+  plan.elements = weft_take(c, (int64_t)entry->inputs + entry->outputs, sizeof(int64_t));
   if (session && c->good) session->plans[e] = plan;
 }
 
@@ -148,58 +142,58 @@ static int64_t most_new_tokens(const weft_model_desc *desc, int32_t g) {
   return most + 1;
 }
 
-static void lay_beam_room(cursor *c, const weft_model_desc *desc, int64_t batch, int32_t g, weft_beam_room *beam) {
+static void lay_beam_room(weft_cursor *c, const weft_model_desc *desc, int64_t batch, int32_t g, weft_beam_room *beam) {
   int64_t places = 0;
   c->good = c->good && weft_ck_mul(batch, most_new_tokens(desc, g), &places);
-  beam->prompts = take(c, batch, sizeof(weft_beam_prompt));
-  beam->running = take(c, batch, sizeof(weft_hypothesis));
-  beam->top = take(c, batch, sizeof(weft_hypothesis));
-  beam->next = take(c, batch, sizeof(weft_hypothesis));
-  beam->finished = take(c, batch, sizeof(weft_finished));
-  beam->taken = take(c, batch, 1);
-  beam->lengths = take(c, batch, desc->states * (int64_t)sizeof(int64_t));
-  beam->tokens = take(c, places, sizeof(int32_t));
-  beam->parents = take(c, places, sizeof(int32_t));
+  beam->prompts = weft_take(c, batch, sizeof(weft_beam_prompt));
+  beam->running = weft_take(c, batch, sizeof(weft_hypothesis));
+  beam->top = weft_take(c, batch, sizeof(weft_hypothesis));
+  beam->next = weft_take(c, batch, sizeof(weft_hypothesis));
+  beam->finished = weft_take(c, batch, sizeof(weft_finished));
+  beam->taken = weft_take(c, batch, 1);
+  beam->lengths = weft_take(c, batch, desc->states * (int64_t)sizeof(int64_t));
+  beam->tokens = weft_take(c, places, sizeof(int32_t));
+  beam->parents = weft_take(c, places, sizeof(int32_t));
 }
 
-static void lay_room(weft_session *session, cursor *c, const weft_model_desc *desc, const extents *x, int32_t g) {
+static void lay_room(weft_session *session, weft_cursor *c, const weft_model_desc *desc, const extents *x, int32_t g) {
   weft_generate_room room = {0};
   room.vocabulary = x->vocabulary[g];
   room.logits_bytes = x->logits[g];
   room.token_bytes = x->tokens[g];
-  room.logits = take(c, room.logits_bytes, 1);
-  room.tokens = take(c, x->tokens[g], 1);
-  room.row = take(c, room.vocabulary, sizeof(float));
-  room.heap = take(c, room.vocabulary, sizeof(uint64_t));
-  room.last = take(c, x->batch, sizeof(int32_t));
-  room.valid = take(c, x->batch, sizeof(int32_t));
-  room.fed = take(c, x->batch, sizeof(int64_t));
-  room.saved = take(c, x->batch, desc->states * (int64_t)sizeof(int64_t));
-  room.done = take(c, x->batch, 1);
+  room.logits = weft_take(c, room.logits_bytes, 1);
+  room.tokens = weft_take(c, x->tokens[g], 1);
+  room.row = weft_take(c, room.vocabulary, sizeof(float));
+  room.heap = weft_take(c, room.vocabulary, sizeof(uint64_t));
+  room.last = weft_take(c, x->batch, sizeof(int32_t));
+  room.valid = weft_take(c, x->batch, sizeof(int32_t));
+  room.fed = weft_take(c, x->batch, sizeof(int64_t));
+  room.saved = weft_take(c, x->batch, desc->states * (int64_t)sizeof(int64_t));
+  room.done = weft_take(c, x->batch, 1);
   lay_beam_room(c, desc, x->batch, g, &room.beam);
   if (session && c->good) session->rooms[g] = room;
 }
 
-static void lay_cache(weft_session *session, cursor *c, const weft_model_desc *desc, const extents *x, int32_t s) {
+static void lay_cache(weft_session *session, weft_cursor *c, const weft_model_desc *desc, const extents *x, int32_t s) {
   const weft_state_desc *state = &desc->state[s];
   const int64_t sizes[] = {state->layers, 2, x->batch, state->kv_heads, state->capacity, state->head_dim};
   int64_t elements = 0;
   c->good = c->good && weft_ck_product(sizes, 6, &elements);
   weft_cache cache = {0};
   cache.batch = x->batch;
-  cache.lengths = take(c, x->batch, sizeof(int64_t));
-  cache.data = take(c, elements, (int64_t)weft_dtype_size(state->dtype));
+  cache.lengths = weft_take(c, x->batch, sizeof(int64_t));
+  cache.data = weft_take(c, elements, (int64_t)weft_dtype_size(state->dtype));
   if (session && c->good) {
     session->caches[s] = cache;
     session->capacities_bytes[s] = elements * (int64_t)weft_dtype_size(state->dtype);
   }
 }
 
-static void lay_kept(weft_session *session, cursor *c, const weft_model_desc *desc, const extents *x, int32_t k) {
+static void lay_kept(weft_session *session, weft_cursor *c, const weft_model_desc *desc, const extents *x, int32_t k) {
   int64_t bytes = 0;
   c->good = c->good && weft_ck_mul(x->kept[k], desc->kept[k].rounds, &bytes);
-  weft_kept kept = {take(c, bytes, 1), x->kept[k]};
-  weft_kept_state state = {false, take(c, desc->dims, sizeof(int64_t)), 0, 0};
+  weft_kept kept = {weft_take(c, bytes, 1), x->kept[k]};
+  weft_kept_state state = {false, weft_take(c, desc->dims, sizeof(int64_t)), 0, 0};
   if (session && c->good) {
     session->kept[k] = kept;
     session->kept_states[k] = state;
@@ -207,19 +201,19 @@ static void lay_kept(weft_session *session, cursor *c, const weft_model_desc *de
 }
 
 /* Walks over everything a session holds; `session` NULL: measure. */
-static void lay_out(weft_session *session, cursor *c, const weft_model *model, const extents *x, int64_t threads) {
+static void lay_out(weft_session *session, weft_cursor *c, const weft_model *model, const extents *x, int64_t threads) {
   const weft_model_desc *desc = model->desc;
   weft_session none;
   weft_session *s = session ? session : &none;
-  s->max_dims = take(c, desc->dims, sizeof(int64_t));
-  s->plans = take(c, desc->entries, sizeof(weft_entry_plan));
-  s->rooms = take(c, desc->generates, sizeof(weft_generate_room));
-  s->inputs = take(c, x->most_inputs, sizeof(void *));
-  s->fill = take(c, desc->inputs, sizeof(void *));
-  s->fill_bytes = take(c, desc->inputs, sizeof(int64_t));
-  s->caches = take(c, desc->states, sizeof(weft_cache));
-  s->capacities_bytes = take(c, desc->states, sizeof(int64_t));
-  s->valid = take(c, x->batch, sizeof(int32_t));
+  s->max_dims = weft_take(c, desc->dims, sizeof(int64_t));
+  s->plans = weft_take(c, desc->entries, sizeof(weft_entry_plan));
+  s->rooms = weft_take(c, desc->generates, sizeof(weft_generate_room));
+  s->inputs = weft_take(c, x->most_inputs, sizeof(void *));
+  s->fill = weft_take(c, desc->inputs, sizeof(void *));
+  s->fill_bytes = weft_take(c, desc->inputs, sizeof(int64_t));
+  s->caches = weft_take(c, desc->states, sizeof(weft_cache));
+  s->capacities_bytes = weft_take(c, desc->states, sizeof(int64_t));
+  s->valid = weft_take(c, x->batch, sizeof(int32_t));
   for (int32_t e = 0; e < desc->entries; ++e) lay_plan(session, c, desc, e);
   for (int32_t g = 0; g < desc->generates; ++g) lay_room(session, c, desc, x, g);
   /* Each thread's scratch ends with two lines that no other thread touches: prefetchers fetch pairs of lines. */
@@ -227,28 +221,28 @@ static void lay_out(weft_session *session, cursor *c, const weft_model *model, c
   c->good = c->good && weft_ck_align(x->scratch, WEFT_ALIGNMENT, &stride) && weft_ck_add(stride, 2 * WEFT_ALIGNMENT, &stride);
   s->scratch_bytes = x->scratch;
   s->scratch_stride = stride;
-  s->scratch = take(c, threads, stride);
+  s->scratch = weft_take(c, threads, stride);
   for (int32_t i = 0; i < desc->inputs; ++i) {
-    void *fill = take(c, x->fill[i], 1);
+    void *fill = weft_take(c, x->fill[i], 1);
     if (session && c->good) {
       session->fill[i] = desc->input[i].optional ? fill : NULL;
       session->fill_bytes[i] = x->fill[i];
     }
   }
   for (int32_t i = 0; i < desc->states; ++i) lay_cache(session, c, desc, x, i);
-  s->kept = take(c, desc->kepts, sizeof(weft_kept));
-  s->kept_states = take(c, desc->kepts, sizeof(weft_kept_state));
-  s->kept_sizes = take(c, weft_kept_axes(desc), sizeof(int64_t));
-  s->call_dims = take(c, desc->dims, sizeof(int64_t));
+  s->kept = weft_take(c, desc->kepts, sizeof(weft_kept));
+  s->kept_states = weft_take(c, desc->kepts, sizeof(weft_kept_state));
+  s->kept_sizes = weft_take(c, weft_kept_axes(desc), sizeof(int64_t));
+  s->call_dims = weft_take(c, desc->dims, sizeof(int64_t));
   for (int32_t k = 0; k < desc->kepts; ++k) lay_kept(session, c, desc, x, k);
-  s->arena = take(c, x->arena, 1);
+  s->arena = weft_take(c, x->arena, 1);
   s->arena_bytes = x->arena;
 }
 
 /* The walk starts after the session itself; 64 more bytes let the caller's memory begin anywhere. */
 static bool total_bytes(const weft_model *model, const extents *x, int64_t threads, int64_t *out) {
-  cursor c = {NULL, 0, true};
-  take(&c, 1, sizeof(weft_session));
+  weft_cursor c = {NULL, 0, true};
+  weft_take(&c, 1, sizeof(weft_session));
   lay_out(NULL, &c, model, x, threads);
   return c.good && weft_ck_add(c.at, WEFT_ALIGNMENT, out);
 }
@@ -334,8 +328,8 @@ static weft_status place(weft_model *model, const weft_session_options *options,
   if (own) memory = weft_allocate(&model->allocator, bytes);
   if (!memory) return weft_fail(error, WEFT_ERR_MEMORY, "%s: out of memory for a session of %lld bytes", model->desc->name, (long long)bytes);
   char *aligned = memory + (WEFT_ALIGNMENT - (uintptr_t)memory % WEFT_ALIGNMENT) % WEFT_ALIGNMENT;
-  cursor c = {aligned, 0, true};
-  weft_session *session = take(&c, 1, sizeof *session);
+  weft_cursor c = {aligned, 0, true};
+  weft_session *session = weft_take(&c, 1, sizeof *session);
   memset(session, 0, sizeof *session);
   session->block = own ? memory : NULL;
   session->block_bytes = own ? bytes : 0;

@@ -118,6 +118,17 @@ struct weft_session {
   weft_exec exec;
 };
 
+/* session.c: laying out memory. The same walk first measures (base NULL), then places. ----------------------------- */
+
+typedef struct weft_cursor {
+  char *base;
+  int64_t at;
+  bool good;
+} weft_cursor;
+
+/* `count` elements of `size` bytes at the next line; NULL while measuring. `good` becomes false on overflow. */
+void *weft_take(weft_cursor *cursor, int64_t count, int64_t size);
+
 /* plan.c: sizes -------------------------------------------------------------------------------------------------- */
 
 /* Makes the sizes of a call from what the caller gave: fixed and unused dims are filled in, all are checked against the

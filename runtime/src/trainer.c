@@ -11,33 +11,26 @@
 static bool has_m(const weft_optimizer_desc *o) { return o->kind != WEFT_SGD || o->momentum != 0; }
 static bool has_v(const weft_optimizer_desc *o) { return o->kind != WEFT_SGD; }
 
-typedef struct walk {
-  char *base; /* NULL: only measure */
-  int64_t at, gradients, moments;
-  bool good;
-} walk;
-
-static void *take(walk *w, int64_t count, int64_t size) {
-  int64_t bytes, begin = w->at;
-  w->good = w->good && weft_ck_mul(count, size, &bytes) && weft_ck_align(bytes, WEFT_ALIGNMENT, &bytes) && weft_ck_add(w->at, bytes, &w->at);
-  return w->base && w->good ? w->base + begin : NULL;
-}
+/* What a walk over a trainer's memory finds beside its end. */
+typedef struct parts {
+  int64_t gradients, moments;
+} parts;
 
 /* `trainer` knows model, elements and accumulate; its pointers are set. */
-static void lay_out(weft_trainer *trainer, walk *w) {
+static parts lay_out(weft_trainer *trainer, weft_cursor *w) {
   const weft_model_desc *desc = trainer->desc;
   const weft_train_desc *train = trainer->train;
-  trainer->begins = take(w, train->tensors, sizeof(int64_t));
-  trainer->outputs = take(w, desc->entry[train->entry].outputs, sizeof(void *));
-  trainer->squares = take(w, trainer->elements / WEFT_TRAIN_BLOCK, sizeof(float));
+  trainer->begins = weft_take(w, train->tensors, sizeof(int64_t));
+  trainer->outputs = weft_take(w, desc->entry[train->entry].outputs, sizeof(void *));
+  trainer->squares = weft_take(w, trainer->elements / WEFT_TRAIN_BLOCK, sizeof(float));
   int64_t before = w->at;
-  trainer->g = take(w, trainer->elements, sizeof(float));
-  trainer->sum = trainer->accumulate > 1 ? take(w, trainer->elements, sizeof(float)) : NULL;
-  w->gradients = w->at - before;
+  trainer->g = weft_take(w, trainer->elements, sizeof(float));
+  trainer->sum = trainer->accumulate > 1 ? weft_take(w, trainer->elements, sizeof(float)) : NULL;
+  const int64_t gradients = w->at - before;
   before = w->at;
-  trainer->m = has_m(&train->optimizer) ? take(w, trainer->elements, sizeof(float)) : NULL;
-  trainer->v = has_v(&train->optimizer) ? take(w, trainer->elements, sizeof(float)) : NULL;
-  w->moments = w->at - before;
+  trainer->m = has_m(&train->optimizer) ? weft_take(w, trainer->elements, sizeof(float)) : NULL;
+  trainer->v = has_v(&train->optimizer) ? weft_take(w, trainer->elements, sizeof(float)) : NULL;
+  return (parts){gradients, w->at - before};
 }
 
 static weft_session_options session_options(const weft_trainer_options *options) {
@@ -85,18 +78,18 @@ weft_status weft_trainer_memory(const weft_model *model, const int64_t *max_dims
   weft_error error = {""};
   weft_session_options session = session_options(options);
   int64_t session_bytes = 0, arena = 0;
-  walk w = {NULL, sizeof trainer, 0, 0, true};
+  weft_cursor w = {NULL, sizeof trainer, true};
   weft_status status = prepare(&trainer, model, options, &error);
   if (!status) status = weft_measure_session(model, max_dims, &session, true, &session_bytes, &arena, &error);
   if (status) return status;
-  lay_out(&trainer, &w);
+  const parts sizes = lay_out(&trainer, &w);
   memset(out_memory, 0, sizeof *out_memory);
   out_memory->parameters = parameter_bytes(model);
-  out_memory->gradients = w.gradients;
-  out_memory->moments = w.moments;
+  out_memory->gradients = sizes.gradients;
+  out_memory->moments = sizes.moments;
   out_memory->arena = arena;
   if (!w.good || !weft_ck_add(w.at, session_bytes, &out_memory->other)) return WEFT_ERR_LIMIT;
-  out_memory->other -= w.gradients + w.moments + arena;
+  out_memory->other -= sizes.gradients + sizes.moments + arena;
   return weft_ck_add(out_memory->parameters, w.at + session_bytes, &out_memory->total) ? WEFT_OK : WEFT_ERR_LIMIT;
 }
 
@@ -138,7 +131,7 @@ static weft_status failed(const weft_allocator *allocator, weft_status status, c
 
 /* The trainer and its memories in one block, all zero. */
 static weft_status place(weft_model *model, weft_trainer *prepared, weft_trainer **out_trainer, weft_error *error) {
-  walk w = {NULL, sizeof *prepared, 0, 0, true};
+  weft_cursor w = {NULL, sizeof *prepared, true};
   lay_out(prepared, &w);
   if (!w.good) return weft_fail(error, WEFT_ERR_LIMIT, "%s: the weights are too large", model->desc->name);
   const int64_t bytes = w.at;
@@ -147,7 +140,7 @@ static weft_status place(weft_model *model, weft_trainer *prepared, weft_trainer
   if (!weft_allocates_zeros(&model->allocator, bytes)) memset(block, 0, (size_t)bytes);
   weft_trainer *trainer = (weft_trainer *)block;
   *trainer = *prepared;
-  w = (walk){block, sizeof *trainer, 0, 0, true};
+  w = (weft_cursor){block, sizeof *trainer, true};
   lay_out(trainer, &w);
   trainer->model = model;
   trainer->allocator = model->allocator;
@@ -295,17 +288,10 @@ weft_status weft_trainer_metrics(const weft_trainer *trainer, weft_metrics *out_
 
 /* ---- Tensors ---------------------------------------------------------------------------------------------------- */
 
-static const char *param_name_at(const void *context, int64_t index) { return ((const weft_model_desc *)context)->param[index].name; }
-
 static weft_status find_tensor(weft_trainer *trainer, const char *name, weft_role role, float **out_data, const weft_param_desc **out_desc) {
   const weft_model_desc *desc = trainer->desc;
-  int32_t p = 0, i = 0;
-  while (p < desc->params && (!name || strcmp(desc->param[p].name, name))) ++p;
-  if (p == desc->params) {
-    const char *near = name ? weft_closest(name, param_name_at, desc, desc->params) : NULL;
-    return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "%s: there is no parameter '%s'%s%s%s", desc->name, name ? weft_quote(name).text : "",
-                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-  }
+  int32_t p = weft_find_param(desc, name), i = 0;
+  if (p < 0) return weft_no_param(&trainer->error, desc, name);
   while (i < trainer->train->tensors && trainer->train->tensor[i].param != p) ++i;
   if (i == trainer->train->tensors) return weft_fail(&trainer->error, WEFT_ERR_MISSING, "%s: parameter '%s' is not trained", desc->name, name);
   float *const memories[] = {trainer->p, trainer->sum && trainer->added ? trainer->sum : trainer->g, trainer->m, trainer->v};

@@ -130,6 +130,16 @@ int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
   return kOk;
 }
 
+int readGivenInputs(const std::vector<std::string> &files, const std::vector<std::string> &inputs, std::vector<HostTensor> &tensors) {
+  for (const std::string &file : files)
+    if (int code = readTensors(file, "", tensors))
+      return code;
+  for (const std::string &text : inputs)
+    if (int code = readInputOption(text, tensors))
+      return code;
+  return kOk;
+}
+
 static const weft_tensor_desc &inputOf(const weft_model_desc *desc, int32_t entry, int32_t i) { return desc->input[desc->entry[entry].input_index[i]]; }
 
 static bool isLeftOut(const HostTensor &tensor) { return tensor.shape.empty() && tensor.bytes.empty(); }

@@ -128,16 +128,6 @@ weft_generate_options sampling(const GenerateOptions &options, const Runner &run
   return result;
 }
 
-int readInputs(const GenerateOptions &options, std::vector<HostTensor> &given) {
-  for (const std::string &file : options.inputFiles)
-    if (int code = readTensors(file, "", given))
-      return code;
-  for (const std::string &text : options.inputs)
-    if (int code = readInputOption(text, given))
-      return code;
-  return kOk;
-}
-
 /// What the prefill takes besides tokens, and the sizes of a call with this prompt.
 int bindPrefill(const Runner &runner, const weft_generate_desc &desc, const std::vector<int32_t> &prompt, std::vector<HostTensor> given,
                 std::vector<HostTensor> &inputs, std::vector<int64_t> &dims) {
@@ -187,7 +177,7 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   if (int code = parsePrompt(options, tokenizer, prompt))
     return code;
   std::vector<HostTensor> given, inputs;
-  if (int code = readInputs(options, given))
+  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
     return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;

@@ -171,12 +171,8 @@ int run(RunOptions options) {
   if (int code = addProbeEntry(runner.model, options.entry, options.probes, probe, probed))
     return code;
   std::vector<HostTensor> given, expected;
-  for (const std::string &file : options.inputFiles)
-    if (int code = readTensors(file, "", given))
-      return code;
-  for (const std::string &text : options.inputs)
-    if (int code = readInputOption(text, given))
-      return code;
+  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
+    return code;
   if (!options.compare.empty())
     if (int code = readTensors(options.compare, "", expected))
       return code;

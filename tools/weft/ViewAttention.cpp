@@ -240,12 +240,8 @@ int view(AttentionOptions options) {
                     ? "this model has no attention; name a node whose value is weights"
                     : "attention is in " + listWords(known) + (known.front().find('[') == std::string::npos ? "" : ", and in further rounds"));
   std::vector<HostTensor> given;
-  for (const std::string &file : options.inputFiles)
-    if (int code = readTensors(file, "", given))
-      return code;
-  for (const std::string &text : options.inputs)
-    if (int code = readInputOption(text, given))
-      return code;
+  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
+    return code;
   Labels labels;
   if (int code = labels.read(options.labels))
     return code;
