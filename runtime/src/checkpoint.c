@@ -254,6 +254,17 @@ static weft_status publish(saving *s) {
   return code < 0 ? io_error(s, s->folder, "sync", code) : WEFT_OK;
 }
 
+/* The folder's own name must last as well, whoever made it: perhaps a save that did not end. One that lies where we may not
+ * look was not made by us. */
+static weft_status make_folder(saving *s) {
+  const int made = s->files->make_directory(s->files->user, s->folder);
+  if (made < 0 && made != -EEXIST) return io_error(s, s->folder, "create the folder", made);
+  snprintf(s->path.text, sizeof s->path.text, "%s", s->folder);
+  weft_folder_of(s->path.text);
+  const int code = s->files->sync_directory(s->files->user, s->path.text);
+  return code < 0 && (made >= 0 || code != -EACCES) ? io_error(s, s->path.text, "sync", code) : WEFT_OK;
+}
+
 static weft_status save(saving *s) {
   weft_trainer *trainer = s->trainer;
   char name[80];
@@ -262,12 +273,13 @@ static weft_status save(saving *s) {
                      (long long)trainer->added, (long long)trainer->accumulate);
   snprintf(name, sizeof name, TEMPORARY "%0*lld-%ld", DIGITS, (long long)trainer->metrics.step, (long)getpid());
   if (!s->folder || !*s->folder || !weft_join_path(&s->temporary, s->folder, name)) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a folder's path");
-  int code = s->files->make_directory(s->files->user, s->folder);
-  if (code < 0 && code != -EEXIST) return io_error(s, s->folder, "create the folder", code);
+  weft_status status = make_folder(s);
+  if (status) return status;
+  int code;
   /* Leftovers of a save that did not end; they may hold the space that this one needs. */
   if ((code = s->files->list(s->files->user, s->folder, remove_temporary, s)) < 0) return io_error(s, s->folder, "read the folder", code);
   if ((code = s->files->make_directory(s->files->user, s->temporary.text)) < 0) return io_error(s, s->temporary.text, "create the folder", code);
-  weft_status status = write_files(s);
+  status = write_files(s);
   if (!status) status = publish(s);
   if (status) {
     remove_checkpoint(s->files, s->temporary.text);

@@ -159,6 +159,15 @@ int weft_write_fully(const weft_file_ops *files, int file, const void *data, int
   return 0;
 }
 
+void weft_folder_of(char *path) {
+  size_t length = strlen(path);
+  while (length > 1 && path[length - 1] == '/') path[--length] = 0; /* "runs/": the folder itself is meant */
+  char *slash = strrchr(path, '/');
+  if (!slash) strcpy(path, ".");
+  else if (slash == path) path[1] = 0;
+  else *slash = 0;
+}
+
 weft_errno_text weft_errno(int negative) {
   weft_errno_text result;
   if (negative == -ENODATA) {

@@ -41,6 +41,9 @@ int weft_read_fully(const weft_file_ops *files, int file, void *buffer, int64_t 
 /* Writes exactly `bytes`. 0 or -errno. */
 int weft_write_fully(const weft_file_ops *files, int file, const void *data, int64_t bytes);
 
+/* The folder that a path is in, in its place; there is room for two bytes at least. */
+void weft_folder_of(char *path);
+
 /* strerror without its shared buffer. */
 typedef struct weft_errno_text {
   char text[96];

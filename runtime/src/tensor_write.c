@@ -55,14 +55,6 @@ static weft_status writer_put(writer *w, const void *data, int64_t bytes) {
   return code < 0 ? io_error(w, "write", code) : WEFT_OK;
 }
 
-/* The folder of a path, in place of its last part. */
-static void folder_of(char *path) {
-  char *slash = strrchr(path, '/');
-  if (!slash) strcpy(path, ".");
-  else if (slash == path) path[1] = 0;
-  else *slash = 0;
-}
-
 /* Syncs and renames if all went well so far, otherwise removes; releases the writer. */
 static weft_status writer_close(writer *w, weft_status status) {
   const weft_file_ops *files = w->files;
@@ -75,7 +67,7 @@ static weft_status writer_close(writer *w, weft_status status) {
     if (status) {
       files->remove(files->user, w->temporary);
     } else {
-      folder_of(w->temporary);
+      weft_folder_of(w->temporary);
       if ((code = files->sync_directory(files->user, w->temporary)) < 0) status = io_error(w, "sync the folder", code);
     }
   }

@@ -2,6 +2,7 @@
  * change: an older whole one is then found, or a clear error, and never a start from nothing. */
 #include "check.h"
 #include "checkpoint.h"
+#include "faulty_files.h"
 #include "trained.h"
 
 #include <dirent.h>
@@ -148,43 +149,6 @@ static void the_last_ones_are_kept(void) {
 
 /* ---- File operations that fail ---------------------------------------------------------------------------------- */
 
-typedef struct injector {
-  long calls, fail_at;
-  int code;
-} injector;
-
-static int fails(void *user) { return ((injector *)user)->calls++ == ((injector *)user)->fail_at; }
-#define SYSTEM weft_system_files()
-#define OR_FAIL(call) (fails(u) ? ((injector *)u)->code : (call))
-static int do_open(void *u, const char *directory, const char *name) { return OR_FAIL(SYSTEM->open_read(NULL, directory, name)); }
-static int do_create(void *u, const char *p) { return OR_FAIL(SYSTEM->create(NULL, p)); }
-static int do_close(void *u, int file) {
-  int failed = fails(u), code = SYSTEM->close(NULL, file);
-  return failed ? ((injector *)u)->code : code;
-}
-static int do_size(void *u, int file, int64_t *size, bool *regular) { return OR_FAIL(SYSTEM->size(NULL, file, size, regular)); }
-static int64_t do_read(void *u, int file, void *buffer, size_t bytes, int64_t offset) { return OR_FAIL(SYSTEM->read(NULL, file, buffer, bytes, offset)); }
-static int64_t do_write(void *u, int file, const void *data, size_t bytes) {
-  if (!fails(u)) return SYSTEM->write(NULL, file, data, bytes);
-  if (bytes > 10 && SYSTEM->write(NULL, file, data, 10) < 0) return -EIO; /* a full disk takes a part first */
-  return ((injector *)u)->code;
-}
-static int do_sync(void *u, int file) { return OR_FAIL(SYSTEM->sync(NULL, file)); }
-static int do_sync_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->sync_directory(NULL, p)); }
-static int do_rename(void *u, const char *a, const char *b) { return OR_FAIL(SYSTEM->rename(NULL, a, b)); }
-static int do_remove(void *u, const char *p) { return OR_FAIL(SYSTEM->remove(NULL, p)); }
-static int do_is_special(void *u, const char *p, bool *special) { return OR_FAIL(SYSTEM->is_special(NULL, p, special)); }
-static int do_make_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->make_directory(NULL, p)); }
-static int do_remove_directory(void *u, const char *p) { return OR_FAIL(SYSTEM->remove_directory(NULL, p)); }
-static int do_list(void *u, const char *p, int (*visit)(void *, const char *), void *context) { return OR_FAIL(SYSTEM->list(NULL, p, visit, context)); }
-
-static weft_file_ops injected(injector *i) {
-  weft_file_ops ops = {i,       do_open,           do_create, do_close,  do_size,       do_read,           do_write,
-                       do_sync, do_sync_directory, do_rename, do_remove, do_is_special, do_make_directory, do_remove_directory,
-                       do_list};
-  return ops;
-}
-
 static long faults;
 
 static void a_save_that_fails_leaves_the_older_one(void) {
@@ -192,18 +156,18 @@ static void a_save_that_fails_leaves_the_older_one(void) {
   for (int c = 0; c < 2; ++c)
     for (long at = 0;; ++at) {
       empty();
-      injector i = {0, -1, codes[c]};
-      weft_file_ops ops = injected(&i);
+      faulty_files files;
+      faulty_files_begin(&files, -1, codes[c]);
       weft_checkpoint_options options = {.keep = 1};
-      weft_trainer *trainer = make(&ops, 0);
+      weft_trainer *trainer = make(&files.ops, 0);
       run(trainer, 2);
       CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
       run(trainer, 2);
-      i = (injector){0, at, codes[c]};
+      faulty_files_begin(&files, at, codes[c]);
       weft_status status = weft_trainer_save(trainer, folder, &options);
-      long calls = i.calls;
+      long calls = files.calls;
       state now = read_state(trainer);
-      i.fail_at = -1;
+      files.fail_at = -1;
       CHECK(now.step == 4);
       CHECK(status == WEFT_OK || status == WEFT_ERR_IO);
       if (status) CHECK_CONTAINS(weft_trainer_error(trainer), "cannot ");
@@ -220,6 +184,25 @@ static void a_save_that_fails_leaves_the_older_one(void) {
     }
 }
 
+/* The name of a folder that is new must last; one that was there before may lie where we may not look. */
+static void the_folder_itself_is_synced(void) {
+  empty();
+  faulty_files files;
+  faulty_files_begin(&files, -1, -EACCES);
+  weft_trainer *trainer = make(&files.ops, 0);
+  for (int there = 0; there < 2; ++there) {
+    faulty_files_begin(&files, 0, -EACCES);
+    files.only = 'd';
+    weft_status status = weft_trainer_save(trainer, in("new/"), NULL);
+    CHECK_EQUAL(status, there ? WEFT_OK : WEFT_ERR_IO);
+    if (!there) CHECK_CONTAINS(weft_trainer_error(trainer), "cannot sync: Permission denied");
+  }
+  faulty_files_begin(&files, 0, -EIO);
+  files.only = 'd';
+  CHECK_EQUAL(weft_trainer_save(trainer, in("new"), NULL), WEFT_ERR_IO);
+  finish(trainer);
+}
+
 static void a_load_that_fails_says_so(void) {
   empty();
   weft_trainer *trainer = make(NULL, 0);
@@ -228,16 +211,16 @@ static void a_load_that_fails_says_so(void) {
   state saved = read_state(trainer);
   finish(trainer);
   for (long at = 0;; ++at) {
-    injector i = {0, -1, -EIO};
-    weft_file_ops ops = injected(&i);
-    trainer = make(&ops, 0);
-    i = (injector){0, at, -EIO};
+    faulty_files files;
+    faulty_files_begin(&files, -1, -EIO);
+    trainer = make(&files.ops, 0);
+    faulty_files_begin(&files, at, -EIO);
     weft_status status = weft_trainer_load(trainer, folder, NULL, 0);
     CHECK(status == WEFT_OK || status == WEFT_ERR_IO || status == WEFT_ERR_FORMAT);
     if (status) CHECK(weft_trainer_error(trainer)[0] != 0);
     else CHECK(same(saved, read_state(trainer)));
-    long calls = i.calls;
-    i.fail_at = -1;
+    long calls = files.calls;
+    files.fail_at = -1;
     CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
     CHECK(same(saved, read_state(trainer)));
     finish(trainer);
@@ -395,6 +378,7 @@ int main(void) {
   weights_of_a_checkpoint_load_by_themselves();
   the_last_ones_are_kept();
   a_save_that_fails_leaves_the_older_one();
+  the_folder_itself_is_synced();
   a_load_that_fails_says_so();
   damage_is_found();
   others_are_refused();

@@ -1,7 +1,7 @@
 /* Writing: whole or not at all, whatever the file system answers; reading survives interruptions. Every operation of a
  * save is made to fail in turn. */
 #include "check.h"
-#include "fileops.h"
+#include "faulty_files.h"
 #include "toy.h"
 
 #include <dirent.h>
@@ -11,61 +11,6 @@
 #include <unistd.h>
 
 static char folder[] = "weft-write-XXXXXX", path[300];
-
-/* Passes calls on to the system until call number `fail_at`, which answers `code`. */
-typedef struct injector {
-  long calls, fail_at;
-  int code;
-  int dribble;    /* read and write a few bytes at a time, every second call interrupted */
-  long operations; /* of dribble */
-  char order[64]; /* letters of what was called */
-  char failed;    /* the letter that failed */
-} injector;
-
-static int fails(injector *i, char letter) {
-  size_t length = strlen(i->order);
-  if (length + 1 < sizeof i->order && !(length && i->order[length - 1] == letter)) i->order[length] = letter, i->order[length + 1] = 0;
-  if (i->calls++ != i->fail_at) return 0;
-  i->failed = letter;
-  return 1;
-}
-#define SYSTEM weft_system_files()
-static int do_open(void *u, const char *directory, const char *name) { return fails(u, 'o') ? ((injector *)u)->code : SYSTEM->open_read(NULL, directory, name); }
-static int do_create(void *u, const char *p) { return fails(u, 'c') ? ((injector *)u)->code : SYSTEM->create(NULL, p); }
-static int do_close(void *u, int file) {
-  int failed = fails(u, 'x'), code = SYSTEM->close(NULL, file);
-  return failed ? ((injector *)u)->code : code;
-}
-static int do_size(void *u, int file, int64_t *size, bool *regular) { return fails(u, 'z') ? ((injector *)u)->code : SYSTEM->size(NULL, file, size, regular); }
-static int64_t do_read(void *u, int file, void *buffer, size_t bytes, int64_t offset) {
-  injector *i = u;
-  if (fails(u, 'r')) return i->code;
-  if (i->dribble && i->operations++ % 2) return -EINTR;
-  return SYSTEM->read(NULL, file, buffer, i->dribble && bytes > 7 ? 7 : bytes, offset);
-}
-static int64_t do_write(void *u, int file, const void *data, size_t bytes) {
-  injector *i = u;
-  if (fails(u, 'w')) {
-    /* A full disk takes a part first. */
-    if (bytes > 10 && SYSTEM->write(NULL, file, data, 10) < 0) return -EIO;
-    return i->code;
-  }
-  if (i->dribble && i->operations++ % 2) return -EINTR;
-  return SYSTEM->write(NULL, file, data, i->dribble && bytes > 7 ? 7 : bytes);
-}
-static int do_sync(void *u, int file) { return fails(u, 's') ? ((injector *)u)->code : SYSTEM->sync(NULL, file); }
-static int do_sync_directory(void *u, const char *p) { return fails(u, 'd') ? ((injector *)u)->code : SYSTEM->sync_directory(NULL, p); }
-static int do_rename(void *u, const char *a, const char *b) { return fails(u, 'n') ? ((injector *)u)->code : SYSTEM->rename(NULL, a, b); }
-static int do_remove(void *u, const char *p) {
-  ++((injector *)u)->calls;
-  return SYSTEM->remove(NULL, p);
-}
-static int do_is_special(void *u, const char *p, bool *special) { return fails(u, 'q') ? ((injector *)u)->code : SYSTEM->is_special(NULL, p, special); }
-
-static weft_file_ops injected(injector *i) {
-  weft_file_ops ops = {i, do_open, do_create, do_close, do_size, do_read, do_write, do_sync, do_sync_directory, do_rename, do_remove, do_is_special};
-  return ops;
-}
 
 static int files_in_folder(void) {
   int count = 0;
@@ -112,69 +57,70 @@ static void is_whole_or_absent(void) {
       for (long at = 0;; ++at) {
         unlink(path);
         if (exists) CHECK_EQUAL(write_value(NULL, 1, NULL, 0), WEFT_OK);
-        injector i = {0, at, codes[c], 0, 0, "", 0};
-        weft_file_ops ops = injected(&i);
-        weft_status status = write_value(&ops, 2, text, sizeof text);
+        faulty_files files;
+        faulty_files_begin(&files, at, codes[c]);
+        weft_status status = write_value(&files.ops, 2, text, sizeof text);
         float value = access(path, F_OK) ? 0 : read_value(NULL);
-        if (i.calls <= at) {
+        if (files.calls <= at) {
           CHECK_EQUAL(status, WEFT_OK);
           CHECK(value == 2);
-          CHECK_TEXT(i.order, "qcwsxnd"); /* synced before it is renamed, the folder after */
+          CHECK_TEXT(files.order, "qcwsxnd"); /* synced before it is renamed, the folder after */
           break;
         }
         ++faults;
         CHECK_EQUAL(status, WEFT_ERR_IO);
         CHECK_CONTAINS(text, "cannot ");
         /* Only after the rename may the new content be there. */
-        CHECK(value == (exists ? 1 : 0) || (i.failed == 'd' && value == 2));
+        CHECK(value == (exists ? 1 : 0) || (files.failed == 'd' && value == 2));
         CHECK_EQUAL(files_in_folder(), access(path, F_OK) ? 0 : 1);
       }
 }
 
 static void survives_interruptions(void) {
-  injector i = {0, -1, 0, 1, 0, "", 0};
-  weft_file_ops ops = injected(&i);
-  CHECK_EQUAL(write_value(&ops, 5, NULL, 0), WEFT_OK);
-  CHECK(read_value(&ops) == 5);
-  CHECK(i.operations > 300);
+  faulty_files files;
+  faulty_files_begin(&files, -1, 0);
+  files.dribbles = true;
+  CHECK_EQUAL(write_value(&files.ops, 5, NULL, 0), WEFT_OK);
+  CHECK(read_value(&files.ops) == 5);
+  CHECK(files.operations > 300);
 }
 
 static void reports_failing_reads(void) {
   CHECK_EQUAL(write_value(NULL, 5, NULL, 0), WEFT_OK);
   for (long at = 0;; ++at) {
-    injector i = {0, at, -EIO, 0, 0, "", 0};
-    weft_file_ops ops = injected(&i);
-    weft_tensor_options options = {NULL, &ops};
+    faulty_files files;
+    faulty_files_begin(&files, at, -EIO);
+    weft_tensor_options options = {NULL, &files.ops};
     weft_tensor_file *file;
     float values[300];
     weft_status status = weft_tensor_file_open(path, &options, &file);
     if (!status) status = weft_tensor_file_read(file, weft_tensor_file_find(file, "w\n\"\\"), values, sizeof values);
     if (status) CHECK_CONTAINS(weft_tensor_file_error(file), "Input/output error");
     weft_tensor_file_close(file);
-    CHECK_EQUAL(status, !i.failed || i.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
-    if (!i.failed) break;
+    CHECK_EQUAL(status, !files.failed || files.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
+    if (!files.failed) break;
     ++faults;
   }
 }
 
 static void a_failed_load_leaves_a_usable_model(void) {
   weft_model_options options = {.keep_parameters = 1};
-  injector i = {0, -1, -EIO, 0, 0, "", 0};
-  weft_file_ops ops = injected(&i);
-  options.files = &ops;
+  faulty_files files;
+  faulty_files_begin(&files, -1, -EIO);
+  options.files = &files.ops;
   weft_model *model;
   weft_session *session;
   const int64_t dims[TOY_DIMS] = {1, 1, 0};
   CHECK_EQUAL(weft_model_open(&toy_model, &options, &model), WEFT_OK);
   CHECK_EQUAL(weft_model_init(model, 1), WEFT_OK);
   CHECK_EQUAL(weft_model_save(model, path), WEFT_OK);
-  i.calls = 0;
-  i.fail_at = 5; /* after the header, in the data */
+  files.calls = 0;
+  files.fail_at = 5; /* after the header, in the data */
   CHECK_EQUAL(weft_model_load(model, path), WEFT_ERR_IO);
   CHECK_CONTAINS(weft_model_error(model), "tensor 'file.");
   CHECK_EQUAL(weft_session_create(model, dims, NULL, &session), WEFT_ERR_MISSING);
   weft_session_destroy(session);
-  i.fail_at = -1;
+  files.fail_at = -1;
   CHECK_EQUAL(weft_model_load(model, path), WEFT_OK);
   CHECK_EQUAL(weft_session_create(model, dims, NULL, &session), WEFT_OK);
   weft_session_destroy(session);
@@ -183,9 +129,9 @@ static void a_failed_load_leaves_a_usable_model(void) {
 
 /* Every call of a save fails in turn: the session's older file stays whole, and so does the session. */
 static void a_failed_session_save_keeps_the_old_file(void) {
-  injector i = {0, -1, -ENOSPC, 0, 0, "", 0};
-  weft_file_ops ops = injected(&i);
-  weft_model_options options = {.files = &ops};
+  faulty_files files;
+  faulty_files_begin(&files, -1, -ENOSPC);
+  weft_model_options options = {.files = &files.ops};
   weft_model *model;
   weft_session *session;
   const int64_t dims[TOY_DIMS] = {2, 4, 0};
@@ -197,15 +143,15 @@ static void a_failed_session_save_keeps_the_old_file(void) {
   CHECK_EQUAL(weft_session_save(session, path), WEFT_OK); /* empty */
   CHECK_EQUAL(weft_session_run(session, TOY_PREFILL, dims, (const void *const[]){tokens, NULL}, (void *const[]){logits}), WEFT_OK);
   for (long at = 0;; ++at) {
-    i = (injector){0, at, -ENOSPC, 0, 0, "", 0};
+    faulty_files_begin(&files, at, -ENOSPC);
     weft_status status = weft_session_save(session, path);
-    if (i.calls <= at) break;
+    if (files.calls <= at) break;
     ++faults;
     CHECK_EQUAL(status, WEFT_ERR_IO);
     CHECK_CONTAINS(weft_session_error(session), "cannot ");
     CHECK_EQUAL(weft_session_length(session, 0, 1), 4);
-    i.fail_at = -1;
-    if (i.failed == 'd') continue; /* renamed: the new file is there */
+    files.fail_at = -1;
+    if (files.failed == 'd') continue; /* renamed: the new file is there */
     weft_session *other;
     CHECK_EQUAL(weft_session_create(model, dims, NULL, &other), WEFT_OK);
     CHECK_EQUAL(weft_session_restore(other, path), WEFT_OK);
@@ -213,11 +159,11 @@ static void a_failed_session_save_keeps_the_old_file(void) {
     weft_session_destroy(other);
   }
   for (long at = 0;; ++at) {
-    i = (injector){0, at, -EIO, 0, 0, "", 0};
+    faulty_files_begin(&files, at, -EIO);
     weft_status status = weft_session_restore(session, path);
-    if (!i.failed) break;
+    if (!files.failed) break;
     ++faults;
-    CHECK_EQUAL(status, i.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
+    CHECK_EQUAL(status, files.failed == 'x' ? WEFT_OK : WEFT_ERR_IO);
     CHECK_EQUAL(weft_session_length(session, 0, 1), 4);
   }
   weft_session_destroy(session);
