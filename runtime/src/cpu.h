@@ -14,6 +14,16 @@
 /* Asks the operating system for the state that `features` need (AMX tiles); false: refused. */
 bool weft_cpu_request(uint64_t features);
 
+/* What CPUID says in some of its words, and XGETBV (0: it can't be asked). */
+typedef struct weft_cpu_words {
+  uint32_t leaf1_c, leaf7_b, leaf7_c, leaf7_d, leaf7_1_a;
+  uint64_t state;
+} weft_cpu_words;
+/* WEFT_CPU_* bits: what the CPU has and the operating system keeps the state of. */
+uint64_t weft_cpu_decode(const weft_cpu_words *words);
+/* Processors to use where the affinity mask has `affine` (0: unknown) of `online`; `quota`: the cgroup's cpu.max. */
+int64_t weft_cpu_allowed(int64_t affine, int64_t online, const char *quota);
+
 #pragma GCC visibility pop
 
 /* All exceptions masked, round to nearest, denormals flushed to zero on input and output. */

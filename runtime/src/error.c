@@ -40,18 +40,17 @@ void weft_error_prefix(weft_error *error, const char *prefix) {
   snprintf(error->text, sizeof error->text, "%.200s: %.390s", prefix, old.text);
 }
 
-/* Length of the valid UTF-8 sequence at `s`, or 0. */
-static size_t utf8_length(const unsigned char *s) {
+size_t weft_utf8_length(const char *text, size_t left) {
+  const unsigned char *s = (const unsigned char *)text;
   if (s[0] < 0x80) return 1;
-  size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
   if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
+  size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+  if (left < length) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((s[i] & 0xc0) != 0x80) return 0;
-  if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
-  if (s[0] == 0xed && s[1] > 0x9f) return 0;
-  if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-  if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
-  return length;
+  /* Longer than needed, surrogates, past the last code point. */
+  const unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80, high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+  return s[1] < low || s[1] > high ? 0 : length;
 }
 
 weft_quoted weft_quote(const char *name) {
@@ -64,9 +63,9 @@ weft_quoted weft_quote(const char *name) {
       used += 3;
       break;
     }
-    size_t length = utf8_length(s);
+    size_t length = weft_utf8_length((const char *)s, 4); /* the zero at the end is no continuation */
     /* C1 control characters (U+0080..U+009F) steer terminals as the C0 ones do. */
-    bool control = *s < 0x20 || *s == 0x7f || length == 0 || (s[0] == 0xc2 && length == 2 && s[1] < 0xa0);
+    bool control = *s < 0x20 || *s == 0x7f || length == 0 || (s[0] == 0xc2 && s[1] < 0xa0);
     if (control) {
       used += (size_t)snprintf(quoted.text + used, 5, "\\x%02x", *s);
       ++s;
@@ -84,7 +83,7 @@ weft_shape_text weft_format_shape(const int64_t *shape, int32_t rank) {
   weft_shape_text result;
   size_t used = 0;
   result.text[used++] = '[';
-  for (int32_t i = 0; i < rank && i < 8; ++i)
+  for (int32_t i = 0; i < rank; ++i)
     used += (size_t)snprintf(result.text + used, sizeof result.text - used, i ? ", %lld" : "%lld", (long long)shape[i]);
   snprintf(result.text + used, sizeof result.text - used, "]");
   return result;

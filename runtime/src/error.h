@@ -24,7 +24,10 @@ typedef struct weft_quoted {
 } weft_quoted;
 weft_quoted weft_quote(const char *name);
 
-/* Shape as "[2, 3]". */
+/* Bytes of the valid UTF-8 sequence that begins at `text`, of which `left` (at least 1) may be read; 0: there is none. */
+size_t weft_utf8_length(const char *text, size_t left);
+
+/* Shape as "[2, 3]"; at most 8 axes. */
 typedef struct weft_shape_text {
   char text[180];
 } weft_shape_text;

@@ -13,7 +13,7 @@ static weft_status fail(generation *g, weft_status status, const char *text) {
 }
 
 weft_status weft_generate_defaults(const weft_model *model, int32_t generate, weft_generate_options *out_options) {
-  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || generate < 0 || generate >= model->desc->generates || !out_options)
+  if (!weft_model_is_open(model) || generate < 0 || generate >= model->desc->generates || !out_options)
     return WEFT_ERR_ARGUMENT;
   const weft_generate_desc *desc = &model->desc->generate[generate];
   memset(out_options, 0, sizeof *out_options);

@@ -1,6 +1,8 @@
 /* The JSON scanner. Strings only get shorter when decoded, so they are decoded where they stand. */
 #include "json.h"
 
+#include "error.h"
+
 #include <string.h>
 
 enum { MAX_DEPTH = 64 };
@@ -87,21 +89,6 @@ static char *put_utf8(char *to, uint32_t code) {
   return to;
 }
 
-/* Bytes of the valid UTF-8 sequence that starts at json->at with a byte >= 0x80, or 0. */
-static size_t multibyte(const weft_json *json) {
-  const unsigned char *s = (const unsigned char *)json->at;
-  size_t left = (size_t)(json->end - json->at);
-  if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-  size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-  if (left < length) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-      (s[0] == 0xf4 && s[1] > 0x8f))
-    return 0;
-  return length;
-}
-
 static bool escape(weft_json *json, char **to) {
   if (json->at >= json->end) return weft_json_fail(json, "a string does not end");
   char c = *json->at++;
@@ -146,7 +133,7 @@ bool weft_json_string(weft_json *json, char **out, size_t *length) {
     } else if (c < 0x80) {
       *to++ = *json->at++;
     } else {
-      size_t bytes = multibyte(json);
+      size_t bytes = weft_utf8_length(json->at, (size_t)(json->end - json->at));
       if (!bytes) return weft_json_fail(json, "a string is not valid UTF-8");
       memmove(to, json->at, bytes);
       to += bytes;

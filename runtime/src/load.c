@@ -217,7 +217,7 @@ weft_status weft_model_set(weft_model *model, const char *name, const void *data
 }
 
 weft_status weft_model_get(const weft_model *model, const char *name, const void **out_data, const weft_param_desc **out_desc) {
-  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || !out_data) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is_open(model) || !out_data) return WEFT_ERR_ARGUMENT;
   int32_t p = weft_find_param(model->desc, name);
   if (p < 0 || (!model->options.keep_parameters && !model->desc->train)) return WEFT_ERR_ARGUMENT;
   if (!model->params[p].set) return WEFT_ERR_MISSING;
@@ -229,7 +229,7 @@ weft_status weft_model_get(const weft_model *model, const char *name, const void
 /* ---- Saving ----------------------------------------------------------------------------------------------------- */
 
 weft_status weft_model_save(weft_model *model, const char *path) {
-  if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is(model)) return WEFT_ERR_ARGUMENT;
   if (model->opened) return model->opened;
   const weft_model_desc *desc = model->desc;
   if (!model->options.keep_parameters && !desc->train) return weft_fail(&model->error, WEFT_ERR_ARGUMENT, "%s: was opened without keep_parameters", desc->name);

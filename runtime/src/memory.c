@@ -17,8 +17,8 @@ static void *map(size_t bytes) {
   char *memory = mmap(NULL, pages + WEFT_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return NULL;
   const size_t before = (WEFT_HUGE_PAGE - (size_t)memory % WEFT_HUGE_PAGE) % WEFT_HUGE_PAGE;
-  if (before) munmap(memory, before);
-  if (before < WEFT_HUGE_PAGE) munmap(memory + before + pages, WEFT_HUGE_PAGE - before);
+  munmap(memory, before); /* nothing to unmap is an error that changes nothing */
+  munmap(memory + before + pages, WEFT_HUGE_PAGE - before);
 #ifdef MADV_HUGEPAGE
   madvise(memory + before, pages, MADV_HUGEPAGE); /* advice: failure costs speed alone */
 #endif
@@ -56,7 +56,7 @@ weft_allocator weft_allocator_or_default(const weft_allocator *allocator) {
 static size_t block_bytes(int64_t bytes) { return bytes ? (size_t)bytes : WEFT_ALIGNMENT; }
 
 void *weft_allocate(const weft_allocator *allocator, int64_t bytes) {
-  if (bytes < 0 || (uint64_t)bytes > SIZE_MAX / 2) return NULL;
+  if ((uint64_t)bytes > SIZE_MAX / 2) return NULL; /* negative ones as well */
   return allocator->allocate(allocator->user, block_bytes(bytes), bytes >= HUGE_FROM ? WEFT_HUGE_PAGE : WEFT_ALIGNMENT);
 }
 

@@ -233,17 +233,15 @@ const char *weft_model_error(const weft_model *model) {
   return model->magic == WEFT_MODEL_MAGIC ? model->error.text : "expected an open model";
 }
 
-static bool is_open(const weft_model *model) { return model && model->magic == WEFT_MODEL_MAGIC && model->opened == WEFT_OK; }
+const weft_model_desc *weft_model_descriptor(const weft_model *model) { return weft_model_is_open(model) ? model->desc : NULL; }
 
-const weft_model_desc *weft_model_descriptor(const weft_model *model) { return is_open(model) ? model->desc : NULL; }
+int32_t weft_model_variant(const weft_model *model) { return weft_model_is_open(model) ? (int32_t)(model->variant - model->desc->variant) : -1; }
 
-int32_t weft_model_variant(const weft_model *model) { return is_open(model) ? (int32_t)(model->variant - model->desc->variant) : -1; }
-
-int64_t weft_model_weights_bytes(const weft_model *model) { return is_open(model) ? model->weights_bytes : 0; }
+int64_t weft_model_weights_bytes(const weft_model *model) { return weft_model_is_open(model) ? model->weights_bytes : 0; }
 
 #define FIND(FUNCTION, COUNT, ARRAY)                                       \
   int32_t FUNCTION(const weft_model *model, const char *name) {            \
-    if (!is_open(model) || !name) return -1;                               \
+    if (!weft_model_is_open(model) || !name) return -1;                               \
     for (int32_t i = 0; i < model->desc->COUNT; ++i)                       \
       if (!strcmp(model->desc->ARRAY[i].name, name)) return i;             \
     return -1;                                                             \
@@ -254,7 +252,7 @@ FIND(weft_model_state, states, state)
 FIND(weft_model_dim, dims, dim)
 
 weft_status weft_begin_change(weft_model *model) {
-  if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is(model)) return WEFT_ERR_ARGUMENT;
   if (model->opened) return model->opened;
   if (atomic_load(&model->sessions)) return weft_fail(&model->error, WEFT_ERR_BUSY, "%s: has sessions that read its weights", model->desc->name);
   model->error.text[0] = 0;

@@ -49,6 +49,10 @@ struct weft_model {
   int64_t weights_bytes;
 };
 
+/* Whether it is a handle; whether one that is open. */
+static inline bool weft_model_is(const weft_model *model) { return model && model->magic == WEFT_MODEL_MAGIC; }
+static inline bool weft_model_is_open(const weft_model *model) { return weft_model_is(model) && model->opened == WEFT_OK; }
+
 /* Bytes of a packed view; false on overflow. */
 bool weft_view_bytes(const weft_view_desc *view, int64_t *out);
 /* Whether a view is one whole parameter as it is. */

@@ -75,7 +75,7 @@ bool weft_count_elements(const weft_model_desc *desc, const weft_entry_desc *ent
 
 int64_t weft_entry_arena_bytes(const weft_model *model, int32_t index, const int64_t *dims) {
   enum { MOST_DIMS = 64, MOST_BUFFERS = 256 }; /* what fits on a small stack */
-  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened || index < 0 || index >= model->desc->entries) return -1;
+  if (!weft_model_is_open(model) || index < 0 || index >= model->desc->entries) return -1;
   const weft_entry_desc *entry = &model->desc->entry[index];
   int64_t resolved[MOST_DIMS], offsets[MOST_BUFFERS + 2];
   weft_error error;

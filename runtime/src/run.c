@@ -57,8 +57,8 @@ weft_status weft_prepare_plan(weft_session *session, int32_t index, const int64_
       UNSIGNED bad = 0;                                                                                        \
       for (int64_t i = begin; i < end; ++i) bad |= (UNSIGNED)((UNSIGNED)((UNSIGNED)data[i] - base) > span);    \
       if (!bad) continue;                                                                                      \
-      for (int64_t i = begin; i < end; ++i)                                                                    \
-        if (data[i] < low || data[i] > high) return i;                                                         \
+      while (data[begin] >= low && data[begin] <= high) ++begin;                                               \
+      return begin;                                                                                            \
     }                                                                                                          \
     return -1;                                                                                                 \
   }

@@ -8,10 +8,16 @@
 
 #include <string.h>
 
+int64_t weft_take_product(weft_cursor *c, const int64_t *sizes, int32_t count) {
+  int64_t product = 0;
+  c->good = c->good && weft_ck_product(sizes, count, &product);
+  return c->good ? product : 0;
+}
+
 void *weft_take(weft_cursor *c, int64_t count, int64_t size) {
-  int64_t bytes, begin = c->at;
-  c->good = c->good && weft_ck_mul(count, size, &bytes) && weft_ck_align(bytes, WEFT_ALIGNMENT, &bytes) && weft_ck_add(c->at, bytes, &c->at);
-  return c->base && c->good ? c->base + begin : NULL;
+  int64_t begin = c->at, bytes = weft_take_product(c, (const int64_t[]){count, size}, 2);
+  c->good = c->good && weft_ck_align(bytes, WEFT_ALIGNMENT, &bytes) && weft_ck_add(c->at, bytes, &c->at);
+  return c->base ? c->base + begin : NULL; /* the same walk was measured before */
 }
 
 /* Sizes at the session's largest dims, computed with memory that is released before the session exists. */
@@ -118,7 +124,7 @@ static int64_t thread_count(const weft_session_options *options) {
   } else if (count <= 0) {
     count = weft_cpu_count();
   }
-  return count > WEFT_MAX_THREADS ? WEFT_MAX_THREADS : count < 1 ? 1 : count;
+  return count > WEFT_MAX_THREADS ? WEFT_MAX_THREADS : count;
 }
 
 /* ---- Layout ----------------------------------------------------------------------------------------------------- */
@@ -131,7 +137,7 @@ static void lay_plan(weft_session *session, weft_cursor *c, const weft_model_des
   plan.offsets = weft_take(c, (int64_t)entry->buffers + 2, sizeof(int64_t));
   plan.sizes = weft_take(c, weft_entry_axes(desc, entry), sizeof(int64_t));
   plan.elements = weft_take(c, (int64_t)entry->inputs + entry->outputs, sizeof(int64_t));
-  if (session && c->good) session->plans[e] = plan;
+  if (session) session->plans[e] = plan;
 }
 
 /* A hypothesis grows until a cache of the step is full; its last token is not stored. */
@@ -143,8 +149,7 @@ static int64_t most_new_tokens(const weft_model_desc *desc, int32_t g) {
 }
 
 static void lay_beam_room(weft_cursor *c, const weft_model_desc *desc, int64_t batch, int32_t g, weft_beam_room *beam) {
-  int64_t places = 0;
-  c->good = c->good && weft_ck_mul(batch, most_new_tokens(desc, g), &places);
+  const int64_t places = weft_take_product(c, (const int64_t[]){batch, most_new_tokens(desc, g)}, 2);
   beam->prompts = weft_take(c, batch, sizeof(weft_beam_prompt));
   beam->running = weft_take(c, batch, sizeof(weft_hypothesis));
   beam->top = weft_take(c, batch, sizeof(weft_hypothesis));
@@ -171,30 +176,26 @@ static void lay_room(weft_session *session, weft_cursor *c, const weft_model_des
   room.saved = weft_take(c, x->batch, desc->states * (int64_t)sizeof(int64_t));
   room.done = weft_take(c, x->batch, 1);
   lay_beam_room(c, desc, x->batch, g, &room.beam);
-  if (session && c->good) session->rooms[g] = room;
+  if (session) session->rooms[g] = room;
 }
 
 static void lay_cache(weft_session *session, weft_cursor *c, const weft_model_desc *desc, const extents *x, int32_t s) {
   const weft_state_desc *state = &desc->state[s];
-  const int64_t sizes[] = {state->layers, 2, x->batch, state->kv_heads, state->capacity, state->head_dim};
-  int64_t elements = 0;
-  c->good = c->good && weft_ck_product(sizes, 6, &elements);
+  const int64_t elements = weft_take_product(c, (const int64_t[]){state->layers, 2, x->batch, state->kv_heads, state->capacity, state->head_dim}, 6);
   weft_cache cache = {0};
   cache.batch = x->batch;
   cache.lengths = weft_take(c, x->batch, sizeof(int64_t));
   cache.data = weft_take(c, elements, (int64_t)weft_dtype_size(state->dtype));
-  if (session && c->good) {
+  if (session) {
     session->caches[s] = cache;
     session->capacities_bytes[s] = elements * (int64_t)weft_dtype_size(state->dtype);
   }
 }
 
 static void lay_kept(weft_session *session, weft_cursor *c, const weft_model_desc *desc, const extents *x, int32_t k) {
-  int64_t bytes = 0;
-  c->good = c->good && weft_ck_mul(x->kept[k], desc->kept[k].rounds, &bytes);
-  weft_kept kept = {weft_take(c, bytes, 1), x->kept[k]};
+  weft_kept kept = {weft_take(c, x->kept[k], desc->kept[k].rounds), x->kept[k]};
   weft_kept_state state = {false, weft_take(c, desc->dims, sizeof(int64_t)), 0, 0};
-  if (session && c->good) {
+  if (session) {
     session->kept[k] = kept;
     session->kept_states[k] = state;
   }
@@ -224,7 +225,7 @@ static void lay_out(weft_session *session, weft_cursor *c, const weft_model *mod
   s->scratch = weft_take(c, threads, stride);
   for (int32_t i = 0; i < desc->inputs; ++i) {
     void *fill = weft_take(c, x->fill[i], 1);
-    if (session && c->good) {
+    if (session) {
       session->fill[i] = desc->input[i].optional ? fill : NULL;
       session->fill_bytes[i] = x->fill[i];
     }
@@ -261,7 +262,7 @@ weft_status weft_measure_session(const weft_model *model, const int64_t *max_dim
 int64_t weft_session_bytes(const weft_model *model, const int64_t *max_dims, const weft_session_options *options) {
   weft_error error;
   int64_t bytes, arena;
-  if (!model || model->magic != WEFT_MODEL_MAGIC || model->opened) return -1;
+  if (!weft_model_is_open(model)) return -1;
   return weft_measure_session(model, max_dims, options, false, &bytes, &arena, &error) ? -1 : bytes;
 }
 
@@ -375,7 +376,7 @@ weft_status weft_make_session(weft_model *model, const int64_t *max_dims, const 
                               weft_session **out_session) {
   if (!out_session) return WEFT_ERR_ARGUMENT;
   *out_session = NULL;
-  if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is(model)) return WEFT_ERR_ARGUMENT;
   if (model->opened) return failed(&model->allocator, model->opened, &model->error, out_session);
   weft_error error = {""};
   extents x = {0};

@@ -126,6 +126,8 @@ typedef struct weft_cursor {
   bool good;
 } weft_cursor;
 
+/* The product of sizes; 0, and no longer good, on overflow. */
+int64_t weft_take_product(weft_cursor *cursor, const int64_t *sizes, int32_t count);
 /* `count` elements of `size` bytes at the next line; NULL while measuring. `good` becomes false on overflow. */
 void *weft_take(weft_cursor *cursor, int64_t count, int64_t size);
 

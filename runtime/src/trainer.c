@@ -64,8 +64,6 @@ static weft_status prepare(weft_trainer *trainer, const weft_model *model, const
   return WEFT_OK;
 }
 
-static bool is_open(const weft_model *model) { return model && model->magic == WEFT_MODEL_MAGIC && model->opened == WEFT_OK; }
-
 static int64_t parameter_bytes(const weft_model *model) {
   int64_t bytes = 0;
   for (int32_t p = 0; p < model->desc->params; ++p) bytes += weft_param_bytes(model, p);
@@ -73,7 +71,7 @@ static int64_t parameter_bytes(const weft_model *model) {
 }
 
 weft_status weft_trainer_memory(const weft_model *model, const int64_t *max_dims, const weft_trainer_options *options, weft_train_memory *out_memory) {
-  if (!is_open(model) || !out_memory) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is_open(model) || !out_memory) return WEFT_ERR_ARGUMENT;
   weft_trainer trainer;
   weft_error error = {""};
   weft_session_options session = session_options(options);
@@ -157,7 +155,7 @@ static weft_status place(weft_model *model, weft_trainer *prepared, weft_trainer
 weft_status weft_trainer_create(weft_model *model, const int64_t *max_dims, const weft_trainer_options *options, weft_trainer **out_trainer) {
   if (!out_trainer) return WEFT_ERR_ARGUMENT;
   *out_trainer = NULL;
-  if (!model || model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (!weft_model_is(model)) return WEFT_ERR_ARGUMENT;
   if (model->opened) return failed(&model->allocator, model->opened, &model->error, out_trainer);
   weft_error error = {""};
   weft_trainer prepared;

@@ -96,7 +96,7 @@ weft_status weft_allocate_weights(weft_model *model) {
         keep = weft_view_is_param(model, &variant->view[model->uses[model->params[p].first_use + u].view]);
       if (!keep) continue;
       if (block) model->params[p].data = block + at;
-      good = good && weft_ck_align(weft_param_bytes(model, p), WEFT_ALIGNMENT, &bytes) && weft_ck_add(at, bytes, &at);
+      good = weft_ck_align(weft_param_bytes(model, p), WEFT_ALIGNMENT, &bytes) && weft_ck_add(at, bytes, &at) && good;
     }
     for (int32_t v = 0; v < variant->views; ++v) {
       const weft_view_desc *view = &variant->view[v];
@@ -104,7 +104,7 @@ weft_status weft_allocate_weights(weft_model *model) {
         if (block) model->views[v] = model->params[source_of(model, view, 0)->param].data;
         continue;
       }
-      good = good && weft_view_bytes(view, &bytes);
+      weft_view_bytes(view, &bytes); /* possible, as opening checked */
       if (block) {
         model->views[v] = block + at;
         /* Columns past n stay zero for ever: only the last panel has them. */
@@ -113,7 +113,7 @@ weft_status weft_allocate_weights(weft_model *model) {
           memset(block + at + view->n / view->nr * panel, 0, (size_t)panel);
         }
       }
-      good = good && weft_ck_add(at, bytes, &at);
+      good = weft_ck_add(at, bytes, &at) && good;
     }
     if (!good) return weft_fail(&model->error, WEFT_ERR_LIMIT, "%s: the weights are too large", model->desc->name);
     if (pass) break;

@@ -5,6 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Sanitizers have an allocator of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 static int check_failures;
 
 #define CHECK(condition)                                                             \

@@ -3,15 +3,17 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "faulty_files.h"
+#include "scratch_folder.h"
 #include "trained.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "weft-checkpoint-XXXXXX", path[400];
+static char folder[100], path[400];
 static weft_model *model;
 static int warnings;
 static char warning[600];
@@ -73,10 +75,13 @@ static state read_state(weft_trainer *trainer) {
 
 static int same(state a, state b) { return !memcmp(&a, &b, sizeof a); }
 
+static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *place) {
+  (void)status, (void)kind, (void)place;
+  return remove(name);
+}
+
 static void empty(void) {
-  char command[500];
-  snprintf(command, sizeof command, "rm -rf '%s'", folder);
-  CHECK_EQUAL(system(command), 0);
+  CHECK_EQUAL(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
   CHECK_EQUAL(mkdir(folder, 0777), 0);
 }
 
@@ -373,7 +378,7 @@ static void every_allocation_may_fail(void) {
 
 int main(void) {
   trained_train.optimizer = (weft_optimizer_desc){WEFT_ADAM, 0, .05, 0, .9, .95, 1e-8, .01};
-  if (!mkdtemp(folder)) return 1;
+  scratch_folder(folder, sizeof folder, "checkpoint");
   training_goes_on_bit_by_bit();
   weights_of_a_checkpoint_load_by_themselves();
   the_last_ones_are_kept();

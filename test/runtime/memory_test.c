@@ -6,14 +6,6 @@
 #include <unistd.h>
 
 /* ---- The C library's allocator aborts while `forbidden` is set (not under sanitizers, which have their own). ------- */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 static volatile int forbidden;
 
 #ifndef SANITIZED

@@ -1,12 +1,13 @@
 /* Sessions in files: what is saved comes back bit for bit, in sessions of other sizes too; damaged files and files of other
  * models change nothing. */
 #include "check.h"
+#include "scratch_folder.h"
 #include "toy.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-static char path[] = "weft-snapshot-XXXXXX.safetensors";
+static char folder[100], path[200];
 static weft_model *model;
 static float logits[TOY_MAX_B * TOY_MAX_T * TOY_VOCABULARY];
 enum { STEP = TOY_MAX_B * TOY_VOCABULARY };
@@ -171,7 +172,8 @@ static void other_files_are_refused_by_name(void) {
 }
 
 int main(void) {
-  close(mkstemps(path, 12));
+  scratch_folder(folder, sizeof folder, "snapshot");
+  snprintf(path, sizeof path, "%s/s.safetensors", folder);
   model = toy_open(NULL);
   comes_back_bit_for_bit();
   an_empty_session_has_a_file_too();
@@ -180,5 +182,6 @@ int main(void) {
   other_files_are_refused_by_name();
   weft_model_close(model);
   unlink(path);
+  rmdir(folder);
   return check_result();
 }

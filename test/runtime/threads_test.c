@@ -209,12 +209,13 @@ static void works_after_fork(weft_model *model, const float *expected) {
   weft_session *session;
   CHECK_EQUAL(weft_session_create(model, dims, &options, &session), WEFT_OK);
   CHECK_EQUAL(forward(session, logits), WEFT_OK);
+  fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
     alarm(20);
     int good = forward(session, logits) == WEFT_OK && !memcmp(logits, expected, sizeof logits);
     weft_session_destroy(session);
-    _exit(good ? 0 : 1);
+    exit(good ? 0 : 1);
   }
   int status = -1;
   waitpid(child, &status, 0);
@@ -226,7 +227,11 @@ static void works_after_fork(weft_model *model, const float *expected) {
 static void clamps_counts(weft_model *model) {
   const int64_t dims[TOY_DIMS] = {1, 1, 0};
   weft_threads *pool;
+  static char zeros[4096];
+  CHECK_EQUAL(weft_threads_create(1, NULL, NULL), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_threads_create(-1, NULL, &pool), WEFT_ERR_ARGUMENT);
+  CHECK(!weft_threads_count(NULL) && !weft_threads_count((weft_threads *)zeros));
+  weft_threads_destroy((weft_threads *)zeros); /* is no pool */
   CHECK_EQUAL(weft_threads_create(0, NULL, &pool), WEFT_OK);
   CHECK_EQUAL(weft_threads_count(pool), weft_cpu_count());
   weft_session_options options = {.shared_threads = pool, .threads = 1000};

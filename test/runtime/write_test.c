@@ -2,6 +2,7 @@
  * save is made to fail in turn. */
 #include "check.h"
 #include "faulty_files.h"
+#include "scratch_folder.h"
 #include "toy.h"
 
 #include <dirent.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "weft-write-XXXXXX", path[300];
+static char folder[100], path[300];
 
 static int files_in_folder(void) {
   int count = 0;
@@ -200,7 +201,7 @@ static void refuses_places_and_tensors(void) {
 }
 
 int main(void) {
-  if (!mkdtemp(folder)) return 1;
+  scratch_folder(folder, sizeof folder, "write");
   snprintf(path, sizeof path, "%s/w.safetensors", folder);
   is_whole_or_absent();
   survives_interruptions();
