@@ -75,7 +75,7 @@ static weft_status io_error(saving *s, const char *path, const char *what, int c
 
 bool weft_join_path(weft_path *path, const char *folder, const char *name) {
   int length = snprintf(path->text, sizeof path->text, "%s/%s", folder, name);
-  return length > 0 && (size_t)length < sizeof path->text;
+  return (size_t)length < sizeof path->text;
 }
 
 /* ---- Removing --------------------------------------------------------------------------------------------------- */
@@ -134,9 +134,9 @@ static void prune(saving *s, int64_t keep) {
     s->newest_below = s->found;
     if (kept < keep) continue;
     name_checkpoint(name, sizeof name, WHOLE, s->found);
-    if (!weft_join_path(&s->path, s->folder, name)) return;
+    weft_join_path(&s->path, s->folder, name);
     name_checkpoint(name, sizeof name, ASIDE, s->found);
-    if (!weft_join_path(&s->other, s->folder, name)) return;
+    weft_join_path(&s->other, s->folder, name);
     if (s->files->rename(s->files->user, s->path.text, s->other.text) < 0) return;
     remove_checkpoint(s->files, s->other.text);
   }
@@ -214,8 +214,8 @@ static weft_status write_trainer(saving *s, int64_t model_bytes, uint64_t model_
     pairs[2 * i + 1] = values[i];
   }
   weft_tensor_options options = {&trainer->allocator, trainer->model->options.files};
-  weft_status status = weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_TRAINER) ? WEFT_OK : WEFT_ERR_ARGUMENT;
-  if (!status) status = weft_safetensors_write(s->path.text, tensors, count, pairs, WEFT_METAS, &options, text, sizeof text);
+  weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_TRAINER);
+  weft_status status = weft_safetensors_write(s->path.text, tensors, count, pairs, WEFT_METAS, &options, text, sizeof text);
   if (status) weft_fail(&trainer->error, status, "%s: %s", weft_quote(s->path.text).text, text);
   weft_release(&trainer->allocator, tensors, bytes);
   return status;
@@ -226,7 +226,7 @@ static weft_status write_files(saving *s) {
   int64_t bytes;
   uint64_t hash;
   int code;
-  if (!weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_MODEL)) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "the folder's path is too long");
+  weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_MODEL);
   weft_status status = weft_model_save(trainer->model, s->path.text);
   if (status) return weft_fail(&trainer->error, status, "%s", trainer->model->error.text);
   if ((code = weft_hash_file(s->files, s->path.text, s->buffer, BUFFER, &bytes, &hash)) < 0) return io_error(s, s->path.text, "read back", code);
@@ -238,9 +238,9 @@ static weft_status publish(saving *s) {
   char name[64];
   const int64_t number = (int64_t)s->trainer->metrics.step;
   name_checkpoint(name, sizeof name, WHOLE, number);
-  bool fits = weft_join_path(&s->path, s->folder, name);
+  weft_join_path(&s->path, s->folder, name);
   name_checkpoint(name, sizeof name, ASIDE, number);
-  if (!fits || !weft_join_path(&s->other, s->folder, name)) return weft_fail(&s->trainer->error, WEFT_ERR_ARGUMENT, "the folder's path is too long");
+  weft_join_path(&s->other, s->folder, name);
   int code = s->files->sync_directory(s->files->user, s->temporary.text);
   if (code < 0) return io_error(s, s->temporary.text, "sync", code);
   code = s->files->rename(s->files->user, s->temporary.text, s->path.text);
@@ -272,7 +272,10 @@ static weft_status save(saving *s) {
     return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "%s: expected the update to be complete: %lld of %lld batches are added", trainer->desc->name,
                      (long long)trainer->added, (long long)trainer->accumulate);
   snprintf(name, sizeof name, TEMPORARY "%0*lld-%ld", DIGITS, (long long)trainer->metrics.step, (long)getpid());
-  if (!s->folder || !*s->folder || !weft_join_path(&s->temporary, s->folder, name)) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a folder's path");
+  if (!s->folder || !*s->folder) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a folder's path");
+  /* No path of a save is longer than this one. */
+  if (!weft_join_path(&s->temporary, s->folder, name) || !weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_TRAINER))
+    return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "the folder's path is too long");
   weft_status status = make_folder(s);
   if (status) return status;
   int code;

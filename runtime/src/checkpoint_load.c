@@ -50,7 +50,7 @@ static int find_next(void *context, const char *name) {
   loading *l = context;
   bool aside;
   int64_t number = weft_checkpoint_number(name, &aside);
-  if (number < 0 || strlen(name) >= sizeof l->name || !precedes(number, aside, l->below, l->below_aside)) return 0;
+  if (number < 0 || !precedes(number, aside, l->below, l->below_aside)) return 0;
   if (l->found >= 0 && !precedes(l->found, l->found_aside, number, aside)) return 0;
   l->found = number;
   l->found_aside = aside;
@@ -61,10 +61,9 @@ static int find_next(void *context, const char *name) {
 /* ---- Verifying -------------------------------------------------------------------------------------------------- */
 
 static bool parse(const char *text, int base, uint64_t *out) {
-  char *end;
   errno = 0;
-  *out = strtoull(text, &end, base);
-  return *text && *text != '-' && *text != '+' && *text != ' ' && !*end && !errno;
+  *out = strtoull(text, NULL, base);
+  return *text && !text[strspn(text, base == 16 ? "0123456789abcdef" : "0123456789")] && !errno;
 }
 
 static verdict read_values(loading *l) {
@@ -100,7 +99,7 @@ static verdict check_digest(loading *l) {
 static verdict check_model_file(loading *l) {
   int64_t bytes = 0;
   uint64_t hash;
-  if (!weft_join_path(&l->file, l->path.text, WEFT_CHECKPOINT_MODEL)) return damaged(l, "its path is too long");
+  weft_join_path(&l->file, l->path.text, WEFT_CHECKPOINT_MODEL);
   int code = weft_hash_file(l->files, l->file.text, l->buffer, BUFFER, &bytes, &hash);
   if (code < 0) return damaged(l, "%s: cannot read: %s", WEFT_CHECKPOINT_MODEL, weft_errno(code).text);
   if ((uint64_t)bytes != l->numbers[WEFT_META_MODEL_BYTES])
@@ -198,6 +197,7 @@ static verdict read_checkpoint(loading *l, char *note, size_t note_size) {
 }
 
 static verdict try_checkpoint(loading *l, char *note, size_t note_size) {
+  /* The longer of its two files' paths. */
   if (!weft_join_path(&l->path, l->folder, l->name) || !weft_join_path(&l->file, l->path.text, WEFT_CHECKPOINT_TRAINER)) return damaged(l, "its path is too long");
   weft_tensor_options options = file_options(l);
   weft_status status = weft_tensor_file_open(l->file.text, &options, &l->tensors);

@@ -134,7 +134,7 @@ static weft_status plan_call(generation *g, int32_t index, int64_t tokens) {
     good = good && plan->elements[i] == g->count * tokens && plan->elements[i] * (int64_t)weft_dtype_size(g->token_dtype) <= g->room->token_bytes;
   }
   const int64_t *sizes = plan->sizes + weft_entry_axes(g->session->desc, entry);
-  good = good && sizes[-1] > 0 && sizes[-1] <= g->room->vocabulary && plan->elements[entry->inputs] % sizes[-1] == 0;
+  good = good && sizes[-1] > 0 && sizes[-1] <= g->room->vocabulary;
   return good && found ? WEFT_OK : fail(g, WEFT_ERR_UNSUPPORTED, "expected tokens [B, T] and logits [B, V], [B, 1, V] or [B, T, V]");
 }
 

@@ -39,9 +39,6 @@ weft_status weft_prepare_plan(weft_session *session, int32_t index, const int64_
     return weft_fail(&session->error, WEFT_ERR_LIMIT, "%s_%s: these sizes are too large", desc->name, entry->name);
   plan->batch = entry->batch_dim >= 0 ? plan->dims[entry->batch_dim] : 1;
   plan->tokens = entry->token_dim >= 0 ? plan->dims[entry->token_dim] : 0;
-  if (entry->states && plan->batch > session->batch)
-    return weft_fail(&session->error, WEFT_ERR_DIM, "%s_%s: %lld sequences, expected at most %lld", desc->name, entry->name, (long long)plan->batch,
-                     (long long)session->batch);
   plan->ready = true;
   return WEFT_OK;
 }
@@ -154,8 +151,9 @@ static weft_status check_inputs(weft_session *session, int32_t index, const void
   return WEFT_OK;
 }
 
+/* `a` is not empty. */
 static bool overlaps(const char *a, int64_t a_bytes, const char *b, int64_t b_bytes) {
-  return a_bytes && b_bytes && (uintptr_t)a < (uintptr_t)b + (uint64_t)b_bytes && (uintptr_t)b < (uintptr_t)a + (uint64_t)a_bytes;
+  return b_bytes && (uintptr_t)a < (uintptr_t)b + (uint64_t)b_bytes && (uintptr_t)b < (uintptr_t)a + (uint64_t)a_bytes;
 }
 
 static weft_status check_outputs(weft_session *session, int32_t index, void *const *outputs) {

@@ -243,7 +243,7 @@ weft_status weft_trainer_eval(weft_trainer *trainer, const int64_t *dims, const 
   float values[KINDS] = {0};
   void *outputs[KINDS] = {0};
   for (int i = 0; i < KINDS; ++i)
-    if (places[i] >= 0 && places[i] < KINDS) outputs[places[i]] = &values[i];
+    if (places[i] >= 0) outputs[places[i]] = &values[i]; /* below KINDS: opening checked it */
   if (!out_evaluation) status = weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a place for the evaluation");
   if (!status && (status = weft_run_entry(trainer->session, train->eval, dims, inputs, outputs)) != WEFT_OK)
     weft_fail(&trainer->error, status, "%s", trainer->session->error.text);

@@ -1,55 +1,12 @@
 /* Descriptors: what a damaged object could say is refused when the model is opened, one change at a time; what is unusual but
  * possible is accepted. */
 #include "check.h"
+#include "copies.h"
 #include "model.h"
 #include "toy.h"
 #include "trained.h"
 
 #include <stdlib.h>
-
-/* Copies that a case may change. */
-typedef struct copies {
-  weft_model_desc desc;
-  weft_dim_desc dims[3];
-  weft_tensor_desc inputs[5];
-  weft_entry_desc entries[5];
-  weft_param_desc params[4];
-  weft_state_desc states[65];
-  weft_generate_desc generate;
-  weft_variant_desc variant;
-  weft_view_desc views[4];
-  weft_view_source sources[4];
-  weft_train_desc train;
-  weft_trained_desc tensors[3];
-} copies;
-
-/* `variant`: the one that runs anywhere. */
-static copies *copy_of(const weft_model_desc *desc, int32_t variant) {
-  copies *c = calloc(1, sizeof *c);
-  c->desc = *desc;
-#define COPY(from, to, field, count)                                \
-  memcpy(to, from field, (size_t)(count) * sizeof *to); \
-  from field = to
-  COPY(c->desc., c->dims, dim, desc->dims);
-  COPY(c->desc., c->inputs, input, desc->inputs);
-  COPY(c->desc., c->entries, entry, desc->entries);
-  COPY(c->desc., c->params, param, desc->params);
-  c->variant = desc->variant[variant];
-  c->desc.variant = &c->variant;
-  c->desc.variants = 1;
-  COPY(c->variant., c->views, view, c->variant.views);
-  COPY(c->variant., c->sources, sources, c->variant.view[c->variant.views - 1].first_source + 1);
-  for (int i = 0; i < 65 && desc->states; ++i) c->states[i] = desc->state[0];
-  c->desc.state = c->states;
-  if (desc->generates) c->generate = desc->generate[0];
-  c->desc.generate = &c->generate;
-  if (desc->train) {
-    c->train = *desc->train;
-    COPY(c->train., c->tensors, tensor, c->train.tensors);
-    c->desc.train = &c->train;
-  }
-  return c;
-}
 
 static const int32_t outside[] = {0, 5}, below[] = {-1, 0}, first[] = {0};
 static const char *what; /* the change that is tried */
@@ -163,7 +120,7 @@ static bool damage_training(copies *c, int number) {
 
 static void every_change_is_refused(const weft_model_desc *desc, int32_t variant, bool (*change)(copies *, int)) {
   for (int number = 0;; ++number) {
-    copies *c = copy_of(desc, variant);
+    copies *c = copies_of(desc, variant);
     bool more = change(c, number);
     weft_model *model = NULL;
     if (more) {
@@ -191,7 +148,7 @@ static bool vary(copies *c, int number) {
 
 static void what_is_possible_is_accepted(void) {
   for (int number = 0;; ++number) {
-    copies *c = copy_of(&toy_model, 1);
+    copies *c = copies_of(&toy_model, 1);
     bool more = vary(c, number);
     weft_model *model = NULL;
     if (more) {
@@ -213,7 +170,7 @@ static void a_dim_is_mentioned_as_a_word(void) {
                {"_U", "U", 0},    {"U_", "U", 0},  {"9U", "U", 0},   {"ZU", "U", 0},   {"Ux + U", "U", 1}, {"4", "U", 0},    {"U", "", 0},   {NULL, "U", 0},
                {"U@U{", "U@", 0}, {"[U]", "U", 1}, {"{U}", "U", 1},  {"`U`", "U", 1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
-    copies *c = copy_of(&toy_model, 1);
+    copies *c = copies_of(&toy_model, 1);
     const char *axes[] = {cases[i].axis};
     weft_model *model;
     weft_tensor_desc output = c->entries[TOY_SCALED].output[0];
@@ -250,7 +207,7 @@ static void too_large_weights_are_refused(void) {
   static weft_param_desc params[9];
   static char names[9][8];
   for (int last = 1; last <= 9; last += 8) {
-    copies *c = copy_of(&packed_model, 0);
+    copies *c = copies_of(&packed_model, 0);
     for (int p = 0; p < last; ++p) {
       snprintf(names[p], sizeof names[p], "w%d", p);
       params[p] = (weft_param_desc){names[p], names[p], WEFT_F64, 1, {INT64_MAX / 8}, 0, 0, WEFT_INIT_CONSTANT, 0, 0, -1};

@@ -166,6 +166,10 @@ static void refuses(void) {
   } while (0)
   REFUSED(options.sample = 9, WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_session_error(session), "toy_generate: expected a weft_sample_kind but got 9");
+  REFUSED(options.sample = -1, WEFT_ERR_ARGUMENT);
+  REFUSED(options.k = -1, WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected k of at least 0 but got -1");
+  REFUSED(options.stops = -1, WEFT_ERR_ARGUMENT);
   REFUSED(options.temperature = -1, WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_session_error(session), "toy_generate: expected a temperature of at least 0 but got -1");
   REFUSED(options.temperature = NAN, WEFT_ERR_ARGUMENT);
@@ -181,6 +185,14 @@ static void refuses(void) {
   REFUSED((options.stops = 1, options.stop = NULL), WEFT_ERR_ARGUMENT);
   REFUSED(sequence.prompt_length = 0, WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_session_error(session), "toy_generate: the prompt of sequence 0 is empty");
+  sequence.prompt_length = 2;
+  REFUSED(sequence.prompt = NULL, WEFT_ERR_ARGUMENT);
+  sequence.prompt = prompt;
+  int32_t place[1];
+  REFUSED((sequence.tokens = place, sequence.capacity = -1), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_session_error(session), "toy_generate: expected a capacity of at least 0");
+  sequence.tokens = NULL;
+  sequence.capacity = 0;
   CHECK_EQUAL(weft_session_generate(session, 0, NULL, &(weft_sequence){prompt, 3, NULL, 0, 0, 0}, 1), WEFT_OK);
   int64_t held = weft_session_length(session, 0, 0);
   REFUSED((sequence.prompt_length = 13), WEFT_ERR_LENGTH); /* larger than the cache */
@@ -194,6 +206,7 @@ static void refuses(void) {
   CHECK_TEXT(weft_session_error(session), "toy_prefill: tokens[0, 1] is 11, expected 0..10");
   sequence.prompt = prompt;
   CHECK_EQUAL(weft_session_generate(session, 1, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_session_generate(session, -1, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 9), WEFT_ERR_DIM);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 0), WEFT_ERR_DIM);
   CHECK_EQUAL(weft_session_generate(session, 0, &options, NULL, 1), WEFT_ERR_ARGUMENT);

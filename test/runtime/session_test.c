@@ -308,49 +308,6 @@ static void creates_with_limits(void) {
   CHECK_EQUAL(weft_entry_arena_bytes(model, 77, dims), -1);
 }
 
-static void growing_plan(const int64_t *dims, int64_t *offsets) {
-  offsets[0] = 0;
-  offsets[1] = dims[TOY_B] == 1 ? 4096 : 0; /* more for less: the session was not made for it */
-  offsets[2] = 0;
-}
-static void huge_plan(const int64_t *dims, int64_t *offsets) {
-  (void)dims;
-  offsets[0] = 0;
-  offsets[1] = INT64_MAX - 64;
-  offsets[2] = 0;
-}
-
-static void trusts_no_plan(void) {
-  for (int i = 0; i < 2; ++i) {
-    weft_plan_fn plans[5];
-    memcpy(plans, toy_model.variant[1].plan, sizeof plans);
-    for (int e = 0; e < 5; ++e)
-      if (e == TOY_FORWARD) plans[e] = i ? huge_plan : growing_plan;
-    weft_variant_desc variant = toy_model.variant[1];
-    variant.plan = plans;
-    weft_model_desc desc = toy_model;
-    desc.variants = 1;
-    desc.variant = &variant;
-    weft_model *other;
-    weft_session *s;
-    const int64_t two[TOY_DIMS] = {2, 3, 0}, one[TOY_DIMS] = {1, 3, 0};
-    const void *inputs[] = {tokens, NULL};
-    void *outputs[] = {logits};
-    CHECK_EQUAL(weft_model_open(&desc, NULL, &other), WEFT_OK);
-    CHECK_EQUAL(weft_model_init(other, 1), WEFT_OK);
-    if (i) {
-      CHECK_EQUAL(weft_session_bytes(other, two, NULL), -1);
-      CHECK_EQUAL(weft_session_create(other, two, NULL, &s), WEFT_ERR_LIMIT);
-    } else {
-      CHECK_EQUAL(weft_session_create(other, two, NULL, &s), WEFT_OK);
-      CHECK_EQUAL(weft_session_run(s, TOY_FORWARD, one, inputs, outputs), WEFT_ERR_MEMORY);
-      CHECK_CONTAINS(weft_session_error(s), "toy_forward: these sizes need 4096 bytes of arena");
-    }
-    weft_session_destroy(s);
-    CHECK_EQUAL(weft_model_close(other), WEFT_OK);
-  }
-}
-
 static void lives_in_the_callers_memory(void) {
   const int64_t dims[TOY_DIMS] = {2, 3, 8};
   weft_session_options options = {.threads = 1};
@@ -391,7 +348,6 @@ int main(void) {
   knows_broken_handles();
   is_busy_during_a_call();
   creates_with_limits();
-  trusts_no_plan();
   lives_in_the_callers_memory();
   CHECK_EQUAL(weft_model_close(model), WEFT_ERR_BUSY);
   CHECK_EQUAL(weft_model_init(model, 1), WEFT_ERR_BUSY);

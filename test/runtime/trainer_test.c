@@ -1,6 +1,7 @@
 /* The trainer: updates have the golden numbers of the optimizers and schedules, batches of one update count as one batch,
  * what is not finite changes nothing, wrong calls say what is wrong. */
 #include "check.h"
+#include "copies.h"
 #include "trained.h"
 
 #include <math.h>
@@ -98,6 +99,13 @@ static void schedules_have_their_golden_numbers(void) {
       {{WEFT_SCHEDULE_INVERSE_SQRT, 4, 0, 0, 0, 0, 0, 0, 0}, 1, 6, {.25, .5, .75, 1, .894427191, .816496581}},
       {{WEFT_SCHEDULE_STEP, 0, 0, 2, 0, 0, 0, 0, .1}, 1, 5, {1, 1, .1, .1, .01}},
       {{WEFT_SCHEDULE_WSD, 0, 10, 0, 4, 0, 0, 0, 0}, 1, 6, {1, 1, 1, 1, 1, 1}},
+      /* What is left out: no warm-up, a fifth of the steps falls, no steps at all, steps past the end, no step size. */
+      {{WEFT_SCHEDULE_NOAM, 0, 0, 0, 0, 0, 1, 64, 0}, 9, 2, {.125, .0883883476}},
+      {{WEFT_SCHEDULE_WSD, 0, 5, 0, 0, .5, 0, 0, 0}, 1, 6, {1, 1, 1, 1, 1, .5}},
+      {{WEFT_SCHEDULE_WSD, 0, 0, 0, 0, .5, 0, 0, 0}, 1, 2, {.5, .5}},
+      {{WEFT_SCHEDULE_LINEAR, 0, 2, 0, 0, .5, 0, 0, 0}, 1, 5, {1, .75, .5, .5, .5}},
+      {{WEFT_SCHEDULE_INVERSE_SQRT, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 3, {1, .707106781, .577350269}},
+      {{WEFT_SCHEDULE_STEP, 0, 0, 0, 0, 0, 0, 0, .1}, 1, 3, {1, 1, 1}},
   };
   for (size_t c = 0; c < sizeof cases / sizeof *cases; ++c) {
     set_training((weft_optimizer_desc){WEFT_SGD, 0, cases[c].lr, 0, 0, 0, 0, 0}, cases[c].schedule, 0, 1);
@@ -110,7 +118,7 @@ static void schedules_have_their_golden_numbers(void) {
       }
     }
     /* The last four of ten steps fall. */
-    if (cases[c].schedule.kind == WEFT_SCHEDULE_WSD) CHECK(fabs(weft_trainer_learning_rate(trainer, 8) - (1 - sqrt(.5))) < 1e-9);
+    if (cases[c].schedule.kind == WEFT_SCHEDULE_WSD && cases[c].schedule.decay_steps) CHECK(fabs(weft_trainer_learning_rate(trainer, 8) - (1 - sqrt(.5))) < 1e-9);
     finish(trainer);
   }
 }
@@ -275,6 +283,21 @@ static void numbers_change_between_steps(void) {
   CHECK_TEXT(weft_trainer_error(trainer), "'lr' is -1, expected a finite number of at least 0");
   CHECK_EQUAL(weft_trainer_set(trainer, "momentum", .9), WEFT_ERR_ARGUMENT);
   CHECK_CONTAINS(weft_trainer_error(trainer), "the model was compiled without");
+  CHECK_EQUAL(weft_trainer_set(trainer, "momentum", 0), WEFT_OK);
+  CHECK_EQUAL(weft_trainer_set(trainer, "lr", NAN), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_trainer_set(trainer, "lr", INFINITY), WEFT_ERR_ARGUMENT);
+  static const char *const fractions[] = {"momentum", "beta1", "beta2"};
+  for (int i = 0; i < 3; ++i) {
+    char text[80];
+    CHECK_EQUAL(weft_trainer_set(trainer, fractions[i], 1), WEFT_ERR_ARGUMENT);
+    snprintf(text, sizeof text, "'%s' is 1, expected 0 <= value < 1", fractions[i]);
+    CHECK_TEXT(weft_trainer_error(trainer), text);
+  }
+  CHECK_EQUAL(weft_trainer_set(trainer, "beta1", .5), WEFT_OK);
+  CHECK_EQUAL(weft_trainer_set(trainer, "temperature", 1), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "there is no number 'temperature'");
+  CHECK_EQUAL(weft_trainer_set(trainer, NULL, 1), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "there is no number ''");
   finish(trainer);
 }
 
@@ -330,11 +353,27 @@ static void wrong_calls_say_what_is_wrong(void) {
   CHECK_TEXT(weft_trainer_error(trainer), "trained: parameter 'frozen' is not trained");
   CHECK_EQUAL(weft_trainer_tensor(trainer, "w", WEFT_ROLE_V, &data, NULL), WEFT_ERR_MISSING);
   CHECK_EQUAL(weft_trainer_tensor(trainer, "u", WEFT_ROLE_V, &data, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "embedding", WEFT_ROLE_V, &data, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "trained: there is no parameter 'embedding'");
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "w", (weft_role)-1, &data, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "w", (weft_role)4, &data, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "expected a role but got 4");
+  const weft_param_desc *described;
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "b", WEFT_ROLE_GRADIENT, &data, &described), WEFT_OK);
+  CHECK_TEXT(described->name, "b");
+  CHECK_EQUAL(weft_trainer_eval(trainer, dims, inputs, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "expected a place for the evaluation");
+  weft_evaluation evaluation;
+  CHECK_EQUAL(weft_trainer_eval(trainer, dims, inputs, &evaluation), WEFT_ERR_INDEX);
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step_eval: weight[1] is -5, expected 0..1000");
   CHECK_EQUAL(weft_trainer_step(NULL, dims, inputs, NULL), WEFT_ERR_ARGUMENT);
-  weft_trainer_options negative = {.threads = -1};
+  weft_trainer_options negative = {.threads = -1}, backwards = {.accumulate = -1};
   finish(trainer);
   model = trained_open(NULL);
   CHECK_EQUAL(weft_trainer_create(model, dims, &negative, &trainer), WEFT_ERR_ARGUMENT);
+  weft_trainer_destroy(trainer);
+  CHECK_EQUAL(weft_trainer_create(model, dims, &backwards, &trainer), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "trained: expected at least 1 batch per update but got -1");
   weft_trainer_destroy(trainer);
   CHECK_EQUAL(weft_trainer_create(model, large, NULL, &trainer), WEFT_ERR_DIM);
   CHECK_TEXT(weft_trainer_error(trainer), "trained: B is 9, expected 1..8");
@@ -357,8 +396,69 @@ static void memory_is_known_before(void) {
   CHECK_EQUAL(plain.moments, 4 * WEFT_TRAIN_BLOCK * 4);
   CHECK_EQUAL(plain.arena, 320);
   CHECK_EQUAL(summed.gradients, 2 * plain.gradients);
+  weft_trainer_options backwards = {.accumulate = -1};
+  CHECK_EQUAL(weft_trainer_memory(model, dims, &backwards, &summed), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_trainer_memory(model, NULL, NULL, &summed), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(plain.total, plain.parameters + plain.gradients + plain.moments + plain.arena + plain.other);
   weft_model_close(model);
+}
+
+/* ---- Training entries of other kinds ------------------------------------------------------------------------------ */
+
+static void only_the_loss(weft_exec *exec) { *(float *)exec->outputs[0] = 3; }
+/* loss, gradient of w, gradient of b: samples count, not weights. */
+static void unweighted(weft_exec *exec) {
+  only_the_loss(exec);
+  for (int j = 0; j < 3; ++j) ((float *)exec->outputs[1])[j] = (float)(j + 1);
+  *(float *)exec->outputs[2] = 1;
+}
+static void loss_and_weight(weft_exec *exec) { only_the_loss(exec), *(float *)exec->outputs[1] = 8; }
+/* loss, weight, gradients of w and of `frozen` side by side. */
+static void joined(weft_exec *exec) {
+  loss_and_weight(exec);
+  for (int j = 0; j < 5; ++j) ((float *)exec->outputs[2])[j] = 1;
+}
+
+static void training_entries_of_other_kinds(void) {
+  const int64_t dims[] = {4};
+  const void *const inputs[] = {x4, weights};
+  set_training((weft_optimizer_desc){WEFT_SGD, 0, 1, 0, 0, 0, 0, 0}, (weft_schedule_desc){0}, 100, 1); /* a bound that is not reached */
+  for (int kind = 0; kind < 3; ++kind) {
+    static const weft_entry_fn steps[] = {unweighted, loss_and_weight, joined};
+    copies *c = copies_of(&trained_model, 0);
+    weft_entry_fn functions[3] = {steps[kind], only_the_loss, trained_model.variant[0].entry[TRAINED_FORWARD]};
+    weft_trainer *trainer;
+    weft_metrics metrics;
+    weft_evaluation e;
+    c->variant.entry = functions;
+    c->entries[TRAINED_EVAL].outputs = 1;
+    c->train.labels = c->train.correct = -1;
+    if (kind == 0) {
+      c->entries[TRAINED_STEP].outputs = 3;
+      c->train.weight = -1;
+      c->train.tokens_input = 1;
+      c->tensors[0].output = 1;
+      c->tensors[1].output = 2;
+    } else {
+      functions[TRAINED_EVAL] = loss_and_weight;
+      c->entries[TRAINED_STEP].outputs = kind + 1;
+      c->entries[TRAINED_EVAL].outputs = 2;
+      c->train.tensors = kind == 1 ? 0 : 2;
+      c->tensors[1] = (weft_trained_desc){TRAINED_FROZEN, 2, 1};
+    }
+    CHECK_EQUAL(weft_model_open(&c->desc, NULL, &model), WEFT_OK);
+    CHECK_EQUAL(trained_set(model, (const float[]){1, -2, .5f}, 0), WEFT_OK);
+    CHECK_EQUAL(weft_trainer_create(model, dims, NULL, &trainer), WEFT_OK);
+    CHECK_EQUAL(weft_trainer_eval(trainer, dims, inputs, &e), WEFT_OK);
+    CHECK(e.loss == 3 && e.weight == (kind == 0 ? 4 : 8) && e.labels == -1 && e.correct == -1);
+    CHECK_EQUAL(weft_trainer_step(trainer, dims, inputs, &metrics), WEFT_OK);
+    CHECK(metrics.updated && metrics.loss == 3 && metrics.samples == 4 && metrics.tokens == 4);
+    if (kind == 1) CHECK(metrics.grad_norm == 0);
+    else CHECK(tensor(trainer, "w", WEFT_ROLE_PARAMETER)[1] == (kind == 0 ? -4 : -3));
+    if (kind == 2) CHECK(tensor(trainer, "frozen", WEFT_ROLE_PARAMETER)[1] == 7 && tensor(trainer, "frozen", WEFT_ROLE_GRADIENT) == tensor(trainer, "w", WEFT_ROLE_GRADIENT) + 3);
+    finish(trainer);
+    free(c);
+  }
 }
 
 static void shuffling_is_a_permutation(void) {
@@ -378,6 +478,9 @@ static void shuffling_is_a_permutation(void) {
     }
   CHECK(weft_shuffle(1, 0, 1000, 5) != weft_shuffle(1, 1, 1000, 5) || weft_shuffle(1, 0, 1000, 6) != weft_shuffle(1, 1, 1000, 6));
   CHECK_EQUAL(weft_shuffle(1, 0, 10, 10), -1);
+  CHECK_EQUAL(weft_shuffle(1, 0, 10, -1), -1);
+  CHECK_EQUAL(weft_shuffle(1, 0, ((int64_t)1 << 62) + 1, 0), -1);
+  CHECK(weft_shuffle(1, 0, (int64_t)1 << 62, 12345) >= 0 && weft_shuffle(1, 0, (int64_t)1 << 62, 12345) < (int64_t)1 << 62);
   CHECK_EQUAL(weft_shuffle(1, 0, 0, 0), -1);
 }
 
@@ -397,6 +500,7 @@ int main(void) {
   evaluation_changes_nothing();
   wrong_calls_say_what_is_wrong();
   memory_is_known_before();
+  training_entries_of_other_kinds();
   shuffling_is_a_permutation();
   return check_failures != 0;
 }
