@@ -1,4 +1,4 @@
-// weft.contract → a packing launch when the right side is an activation, and the product with its epilogue.
+// weft.contract → the product with its epilogue, and a packing launch before it when the plan has memory for the right side.
 // Leading axes become rows of one product where strides allow it, else batch axes.
 #include "entry/Launch.h"
 #include "tiling/ContractionKernel.h"
@@ -108,9 +108,10 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   }
   Shape outStrides = overAxes(contiguousStrides(out), out);
 
-  // The right side: packed parameter, or an activation packed here into panels with batch strides.
+  // The right side: a packed parameter, or what the product packs itself, or is packed before it into panels with strides.
   Shape rhsStrides(axes.size(), DimExpr(0));
   int rhs = -1;
+  std::optional<Operand> rhsSource;
   // A parameter is read in the model's type for products, also where training changes it and it is packed in every call.
   std::optional<View> behind = viewOf(op.getB());
   ElementType rhsType = packed || (behind && behind->root.getDefiningOp<ParameterOp>()) ? panelType(views.panels()) : ElementType::F32;
@@ -118,8 +119,10 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     int number = views.add(WEFT_VIEW_PANELS, *packed, *k.constant(), panel);
     rhs = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});
   } else {
+    const auto planned = plan.temps.find({op.getOperation(), Temp::packedRhs});
+    const bool packsItself = planned == plan.temps.end();
     SlotTable packTable;
-    std::optional<Operand> b = operand(packTable, op.getB());
+    std::optional<Operand> b = operand(packsItself ? table : packTable, op.getB());
     if (!b) {
       error = "the right operand of a product has no strided form";
       return failure();
@@ -129,47 +132,53 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       std::swap(bShape[bShape.size() - 1], bShape[bShape.size() - 2]);
     }
     Shape batch(bShape.begin(), bShape.end() - 2), source(b->strides.begin(), b->strides.end() - 2);
-    DimExpr each = packedElements(k, n, plan.panel);
-    Shape packedStrides(batch.size(), each);
-    for (size_t i = batch.size(); i-- > 1;)
-      packedStrides[i - 1] = packedStrides[i] * batch[i];
-    Shape aligned = alignStrides(packedStrides, batch, Shape(out.begin(), out.end() - 2));
-    for (size_t i = 0; i < aligned.size(); ++i)
-      rhsStrides[i] = aligned[i];
-    SmallVector<Shape *> joint{&source, &packedStrides};
-    for (size_t i = 0; i + 1 < batch.size();)
-      if (canJoin(i, batch, joint))
-        join(i, batch, joint);
-      else
-        ++i;
-    if (batch.size() > 3) {
-      error = "a product has more than three batch axes that can't be joined";
-      return failure();
+    if (packsItself) {
+      Shape aligned = alignStrides(source, batch, Shape(out.begin(), out.end() - 2));
+      std::copy(aligned.begin(), aligned.end(), rhsStrides.begin());
+      rhsSource = *b;
+    } else {
+      DimExpr each = packedElements(k, n, plan.panel);
+      Shape packedStrides(batch.size(), each);
+      for (size_t i = batch.size(); i-- > 1;)
+        packedStrides[i - 1] = packedStrides[i] * batch[i];
+      Shape aligned = alignStrides(packedStrides, batch, Shape(out.begin(), out.end() - 2));
+      for (size_t i = 0; i < aligned.size(); ++i)
+        rhsStrides[i] = aligned[i];
+      SmallVector<Shape *> joint{&source, &packedStrides};
+      for (size_t i = 0; i + 1 < batch.size();)
+        if (canJoin(i, batch, joint))
+          join(i, batch, joint);
+        else
+          ++i;
+      if (batch.size() > 3) {
+        error = "a product has more than three batch axes that can't be joined";
+        return failure();
+      }
+      int buffer = planned->second;
+      PackSpec spec;
+      spec.k = packTable.size(k);
+      spec.n = packTable.size(n);
+      for (const DimExpr &size : batch)
+        spec.batch.push_back(packTable.size(size));
+      spec.source = {b->pointer, elementType(b->element), packTable.size(b->strides[b->strides.size() - 2]), packTable.size(b->strides.back()), {}};
+      for (const DimExpr &stride : source)
+        spec.source.batch.push_back(packTable.size(stride));
+      spec.panels = bufferPointer(packTable, buffer);
+      spec.panelType = rhsType;
+      spec.matrixStride = packTable.size(each);
+      std::string key = "pack" + std::to_string(int(rhsType)) + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
+      for (const Size &size : spec.batch)
+        key += weft::keyOf(size);
+      Launch pack;
+      pack.kernel = emit(key, "pack", [&](StringRef name) { return emitPack(module, name, spec, target); });
+      pack.slots = packTable.slots;
+      pack.bytes = elementCount(bShape) * DimExpr(8);
+      pack.kind = "pack";
+      pack.op = op;
+      pack.before = packedBefore(op);
+      launches.push_back(std::move(pack));
+      rhs = bufferPointer(table, buffer);
     }
-    int buffer = plan.temps.at({op.getOperation(), Temp::packedRhs});
-    PackSpec spec;
-    spec.k = packTable.size(k);
-    spec.n = packTable.size(n);
-    for (const DimExpr &size : batch)
-      spec.batch.push_back(packTable.size(size));
-    spec.source = {b->pointer, elementType(b->element), packTable.size(b->strides[b->strides.size() - 2]), packTable.size(b->strides.back()), {}};
-    for (const DimExpr &stride : source)
-      spec.source.batch.push_back(packTable.size(stride));
-    spec.panels = bufferPointer(packTable, buffer);
-    spec.panelType = rhsType;
-    spec.matrixStride = packTable.size(each);
-    std::string key = "pack" + std::to_string(int(rhsType)) + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
-    for (const Size &size : spec.batch)
-      key += weft::keyOf(size);
-    Launch pack;
-    pack.kernel = emit(key, "pack", [&](StringRef name) { return emitPack(module, name, spec, target); });
-    pack.slots = packTable.slots;
-    pack.bytes = elementCount(bShape) * DimExpr(8);
-    pack.kind = "pack";
-    pack.op = op;
-    pack.before = packedBefore(op);
-    launches.push_back(std::move(pack));
-    rhs = bufferPointer(table, buffer);
   }
 
   // Rows of one product, as many as all operands step over evenly; the rest are batch axes.
@@ -205,6 +214,12 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   spec.lhs = matrix(*a, aStrides, aColumn);
   spec.rhs = rhs;
   spec.rhsType = rhsType;
+  if (rhsSource) {
+    const size_t rank = rhsSource->strides.size();
+    spec.rhsSource = MatrixOperand{rhsSource->pointer, elementType(rhsSource->element), table.size(rhsSource->strides[rank - 2]),
+                                   table.size(rhsSource->strides[rank - 1]), spec.rhsBatch};
+    spec.rhsBatch.clear();
+  }
   SmallVector<MatrixOperand> inputs, results;
   for (Extra &extra : extras)
     inputs.push_back(matrix(extra.operand, extra.strides, extra.column));
@@ -212,6 +227,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     results.push_back(matrix({pointer(table, result, DimExpr(0), elementBytes(cast<RankedTensorType>(result.getType()).getElementType())), {},
                               cast<RankedTensorType>(result.getType()).getElementType()},
                              outStrides, DimExpr(1)));
+  spec.results = results;
   Block &block = op.getEpilogue().front();
   bool failedEpilogue = false;
   spec.epilogue.heavy = isHeavy(block);
@@ -229,8 +245,10 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
 
   std::string key = "contract" + keyOf(spec.lhs) + weft::keyOf(spec.m) + weft::keyOf(spec.n) + weft::keyOf(spec.k) + std::to_string(rhs) + "," +
                     std::to_string(int(spec.rhsType));
-  for (auto [size, stride] : llvm::zip(spec.batch, spec.rhsBatch))
-    key += weft::keyOf(size) + weft::keyOf(stride);
+  for (const Size &size : llvm::concat<const Size>(spec.batch, spec.rhsBatch))
+    key += weft::keyOf(size);
+  if (spec.rhsSource)
+    key += "source" + keyOf(*spec.rhsSource);
   for (const MatrixOperand &m : llvm::concat<MatrixOperand>(inputs, results))
     key += keyOf(m);
   // In an epilogue a value is a scalar, a vector along n, or as large as the sums: sizes are in the operands' strides.

@@ -24,6 +24,9 @@ Value rootOf(Value value) {
   return view ? view->root : value;
 }
 
+/// Two blocks of rows of the kernel: a third would pack every panel a third time.
+constexpr int64_t maxRowsPackedInPassing = 768;
+
 class Planner {
 public:
   Planner(func::FuncOp func, const std::map<std::string, int64_t> &hints, int64_t panel) : hints(hints), panel(panel) {
@@ -171,6 +174,17 @@ private:
     }
   }
 
+  /// Whether the kernel packs the right side in passing, panel by panel, rather than a launch before it: where few rows
+  /// share it, a packed copy would cost as much traffic as the product, and its memory.
+  bool packsItself(ContractOp contract) {
+    if (packedBefore(contract))
+      return false;
+    Shape out = shapeOf(contract.getEpilogue().front().getArgument(0)), b = shapeOf(contract.getB());
+    std::optional<int64_t> sums = elementCount(out).evaluate(hints), columns = out.back().evaluate(hints);
+    std::optional<int64_t> matrices = elementCount(ArrayRef(b).drop_back(2)).evaluate(hints);
+    return sums && columns && matrices && *sums <= maxRowsPackedInPassing * *columns * *matrices;
+  }
+
   void assignTemps(Operation *op) {
     if (auto contract = dyn_cast<ContractOp>(op)) {
       if (parameterMatrix(contract.getB(), contract.getTransposeB()))
@@ -178,6 +192,8 @@ private:
       Shape b = shapeOf(contract.getB());
       if (contract.getTransposeB())
         std::swap(b[b.size() - 1], b[b.size() - 2]);
+      if (packsItself(contract))
+        return;
       DimExpr elements = packedElements(b[b.size() - 2], b.back(), panel);
       for (size_t i = 0; i + 2 < b.size(); ++i)
         elements = elements * b[i];

@@ -50,10 +50,16 @@ public:
       : module(module), k(module, name, target, module.getLoc()), spec(spec), tile(tileSizes(target)) {
     bool constantDepth = spec.k.isConstant();
     depthBlock = constantDepth ? tile.depthBlock : std::min<int64_t>(tile.depthBlock, 1024);
+    if (spec.rhsSource) {
+      depthBlock = tile.packedDepth;
+      tile.rowBlock = tile.packedRowBlock;
+      tile.wantedTasks = tile.packedWantedTasks;
+    }
     blocked = !constantDepth || spec.k.value > depthBlock;
     if (constantDepth && spec.k.value > 0) {
       // A block of lhs rows is read once per panel; half of L2 keeps it near.
-      int64_t fits = target.l2Bytes / 2 / (spec.k.value * 4) / tile.rows * tile.rows;
+      int64_t walked = spec.rhsSource ? std::min(depthBlock, spec.k.value) : spec.k.value;
+      int64_t fits = target.l2Bytes / 2 / (walked * 4) / tile.rows * tile.rows;
       tile.rowBlock = std::clamp(fits, 8 * tile.rows, tile.rowBlock);
     }
     vectors = tile.panelVectors;
@@ -66,10 +72,13 @@ public:
     emitTasks();
     EmittedKernel kernel;
     kernel.func = k.finish();
-    if (needsScratch()) {
+    if (needsSums())
       emitEpilogueFunction();
-      kernel.scratchBytes = headerBytes + (blocked ? tile.rowBlock : tile.rows) * tile.panel * 4;
-    }
+    kernel.scratchBytes = needsSums() ? panelOffset() : 0;
+    if (spec.rhsSource)
+      kernel.scratchBytes = lhsOffset();
+    if (packsLhs())
+      kernel.scratchBytes = lhsOffset() + (tile.rowBlock * packedRows() + k.target.lanes) * 4;
     kernel.tasks = [spec = spec, tile = tile](OpBuilder &b, Location loc, ValueRange slots) {
       SizeMath math{b, loc};
       auto size = [&](Size s) { return s.isConstant() ? math.constant(s.value) : slots[s.slot]; };
@@ -97,14 +106,31 @@ private:
   struct Task {
     SmallVector<Value> batch;
     Value lhs, panel, nextPanel; ///< pointers
+    Value newRows;               ///< i1: lhs is packed here, and scratch holds other rows than the task's
+    Value source, nextSource;    ///< where rhs is packed here: its matrix, and what will be packed next
     Value column;                ///< first column
     Value row0, row1;
     Value ragged; ///< i1, or null: the panel is known to be full
   };
 
-  /// Scratch starts with the task's column and batch indices, for the epilogue function; sums follow.
+  /// Scratch starts with the task's column and batch indices, for the epilogue function; sums follow, then the panel and
+  /// the rows of lhs that are packed here.
   static constexpr int64_t headerBytes = 64;
-  bool needsScratch() const { return blocked || spec.epilogue.heavy || raggedPanel; }
+  bool needsSums() const { return blocked || spec.epilogue.heavy || raggedPanel; }
+  int64_t panelOffset() const {
+    return needsSums() ? headerBytes + (blocked ? tile.rowBlock : tile.rows) * tile.panel * 4 : 0;
+  }
+  int64_t lhsOffset() const {
+    int64_t panelBytes = spec.rhsSource ? packedRows() * tile.panel * byteSize(spec.rhsType) : 0;
+    return llvm::alignTo(panelOffset() + panelBytes, 64);
+  }
+  /// Columns of lhs that are contiguous: its rows then lie a step of k apart, often a power of two, which lets them drive
+  /// each other out of L1. A block of rows is packed, [tiles][k][rows of a tile], once for the panels it is multiplied with.
+  bool packsLhs() const {
+    return spec.lhs.row.isConstant() && spec.lhs.row.value == 1 &&
+           !(spec.lhs.column.isConstant() && spec.lhs.column.value == 1);
+  }
+  int64_t packedRows() const { return spec.k.isConstant() ? std::min(spec.k.value, depthBlock) : depthBlock; }
   Value scratchRow(KernelBuilder &in, Value row) {
     return in.at(in.at(in.scratch, in.i64(headerBytes), in.b.getI8Type()), in.mul(row, in.i64(tile.panel)),
                  in.b.getF32Type());
@@ -121,29 +147,37 @@ private:
     Value blocks = rowBlocks(math, tile, m, k.mul(batches, panels));
     Value panelElements = k.mul(depth, k.i64(tile.panel));
 
-    k.loop(k.begin, k.end, k.i64(1), [&](Value index) {
+    k.loop(k.begin, k.end, k.i64(1), {k.i64(-1)}, [&](Value index, ValueRange carried) -> SmallVector<Value> {
       Task task;
       Value panel = k.urem(index, panels), rest = k.udiv(index, panels);
+      Value same = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::eq, rest, carried[0]);
+      if (packsLhs())
+        task.newRows = blocked ? orOf(notOf(same), k.less(k.i64(depthBlock), depth)) : notOf(same);
       Value block = k.urem(rest, blocks);
       decodeBatch(k.udiv(rest, blocks), task.batch);
       task.lhs = k.ptrSlot(spec.lhs.pointer);
-      task.panel = k.ptrSlot(spec.rhs);
-      Value lhsOffset = k.i64(0), rhsOffset = k.mul(panel, panelElements);
+      const ArrayRef<Size> rhsBatch = spec.rhsSource ? spec.rhsSource->batch : spec.rhsBatch;
+      Value lhsOffset = k.i64(0), rhsOffset = spec.rhsSource ? k.i64(0) : k.mul(panel, panelElements);
       for (size_t a = 0; a < task.batch.size(); ++a) {
         if (a < spec.lhs.batch.size())
           lhsOffset = k.add(lhsOffset, k.mul(task.batch[a], k.size(spec.lhs.batch[a])));
-        if (a < spec.rhsBatch.size())
-          rhsOffset = k.add(rhsOffset, k.mul(task.batch[a], k.size(spec.rhsBatch[a])));
+        if (a < rhsBatch.size())
+          rhsOffset = k.add(rhsOffset, k.mul(task.batch[a], k.size(rhsBatch[a])));
       }
       task.lhs = elementAt(k, task.lhs, lhsOffset, spec.lhs.type);
-      task.panel = elementAt(k, task.panel, rhsOffset, spec.rhsType);
-      task.nextPanel = elementAt(k, task.panel, panelElements, spec.rhsType);
       task.column = k.mul(panel, k.i64(tile.panel));
+      if (spec.rhsSource) {
+        task.source = elementAt(k, k.ptrSlot(spec.rhsSource->pointer), rhsOffset, spec.rhsSource->type);
+        task.panel = k.at(k.scratch, k.i64(panelOffset()), k.b.getI8Type());
+      } else {
+        task.panel = elementAt(k, k.ptrSlot(spec.rhs), rhsOffset, spec.rhsType);
+        task.nextPanel = elementAt(k, task.panel, panelElements, spec.rhsType);
+      }
       task.row0 = k.mul(k.udiv(k.mul(block, tiles), blocks), k.i64(tile.rows));
       task.row1 = k.min(m, k.mul(k.udiv(k.mul(k.add(block, k.i64(1)), tiles), blocks), k.i64(tile.rows)));
       if (raggedPanel)
         task.ragged = k.less(n, k.add(task.column, k.i64(vectors * k.target.lanes)));
-      if (needsScratch()) {
+      if (needsSums()) {
         k.store(task.column, k.scratch);
         for (size_t a = 0; a < task.batch.size(); ++a)
           k.store(task.batch[a], k.at(k.scratch, k.i64(a + 1), k.i64Type()));
@@ -152,6 +186,7 @@ private:
         emitBlocked(task);
       else
         emitWhole(task);
+      return {rest};
     });
   }
 
@@ -195,8 +230,54 @@ private:
         here, [&] { variant(possible.front(), row); }, [&] { dispatch(rows, possible.drop_front(), row, variant); });
   }
 
+  /// Packs rows [k0, k1) of the task's panel into scratch, and notes what comes after them, for prefetching.
+  void packRows(Task &task, Value k0, Value k1) {
+    const MatrixOperand &source = *spec.rhsSource;
+    packPanel(k, task.source, source, k0, k1, task.column, n, task.panel, spec.rhsType);
+    Value here = k.mul(task.column, k.size(source.column));
+    Value below = k.add(here, k.mul(k1, k.size(source.row)));
+    Value beside = k.add(here, k.mul(k.i64(tile.panel), k.size(source.column)));
+    task.nextSource = elementAt(k, task.source, k.select(k.less(k1, depth), below, beside), source.type);
+  }
+
+  Value orOf(Value x, Value y) { return arith::OrIOp::create(k.b, k.loc, x, y); }
+  Value notOf(Value x) {
+    return arith::XOrIOp::create(k.b, k.loc, x, arith::ConstantIntOp::create(k.b, k.loc, 1, 1));
+  }
+
+  Value packedLhs(Value tileIndex, Value depthRows) {
+    Value base = k.at(k.scratch, k.i64(lhsOffset()), k.b.getI8Type());
+    return k.at(base, k.mul(k.mul(tileIndex, depthRows), k.i64(tile.rows)), k.b.getF32Type());
+  }
+
+  /// Packs columns [k0, k1) of the task's rows. A vector holds more than a tile's rows: what is stored past them is
+  /// overwritten by the next step, or lies behind the last.
+  void packLhs(const Task &task, Value k0, Value k1) {
+    k.ifThen(task.newRows, [&] {
+      k.loop(task.row0, task.row1, k.i64(tile.rows), [&](Value row) {
+        Value rows = k.min(k.i64(tile.rows), k.sub(task.row1, row));
+        Value target = packedLhs(k.udiv(k.sub(row, task.row0), k.i64(tile.rows)), k.sub(k1, k0));
+        SmallVector<std::pair<int64_t, Value>> parts;
+        for (int64_t r = 0; r < tile.rows; r += k.target.lanes)
+          parts.emplace_back(r, k.laneMask(k.min(k.i64(k.target.lanes), k.max(k.i64(0), k.sub(rows, k.i64(r))))));
+        k.loop(k0, k1, k.i64(1), [&](Value kk) {
+          for (auto [r, mask] : parts) {
+            Value from = k.add(k.add(row, k.i64(r)), k.mul(kk, k.size(spec.lhs.column)));
+            Value to = k.add(k.mul(k.sub(kk, k0), k.i64(tile.rows)), k.i64(r));
+            k.store(loadVector(k, elementAt(k, task.lhs, from, spec.lhs.type), spec.lhs.type, mask),
+                    k.at(target, to, k.b.getF32Type()));
+          }
+        });
+      });
+    });
+  }
+
   /// The whole reduction stays in registers.
-  void emitWhole(const Task &task) {
+  void emitWhole(Task &task) {
+    if (spec.rhsSource)
+      packRows(task, k.i64(0), depth);
+    if (packsLhs())
+      packLhs(task, k.i64(0), depth);
     auto variant = [&](int64_t rows, Value row) {
       SmallVector<Value> zero(rows * vectors, k.constVec(0));
       SmallVector<Value> sums = accumulate(task, rows, row, k.i64(0), depth, zero);
@@ -215,11 +296,15 @@ private:
   }
 
   /// Partial sums of the block's rows stay in scratch between parts of the reduction.
-  void emitBlocked(const Task &task) {
+  void emitBlocked(Task &task) {
     // One round even for an empty reduction, so that the sums are written.
     k.loop(k.i64(0), k.max(depth, k.i64(1)), k.i64(depthBlock), [&](Value k0) {
       Value k1 = k.min(depth, k.add(k0, k.i64(depthBlock)));
       Value first = k.less(k0, k.i64(1));
+      if (spec.rhsSource)
+        packRows(task, k0, k1);
+      if (packsLhs())
+        packLhs(task, k0, k1);
       forTiles(task, [&](int64_t rows, Value row) {
         Value scratchRow0 = k.sub(row, task.row0);
         SmallVector<Type> types(rows * vectors, k.vecF32());
@@ -250,24 +335,34 @@ private:
 
   /// acc[r][v] += lhs[row + r][k] * panel[k][v] for k in [k0, k1).
   SmallVector<Value> accumulate(const Task &task, int64_t rows, Value row, Value k0, Value k1, ValueRange init) {
-    Value lhs = elementAt(k, task.lhs, k.mul(row, k.size(spec.lhs.row)), spec.lhs.type);
-    bool prefetching = rows == tile.rows && spec.lhs.column.isConstant() && spec.lhs.column.value == 1;
+    const bool inPlace = !packsLhs();
+    const ElementType lhsType = inPlace ? spec.lhs.type : ElementType::F32;
+    Value tileIndex = k.udiv(k.sub(row, task.row0), k.i64(tile.rows));
+    Value rowStride = inPlace ? k.size(spec.lhs.row) : k.i64(1), columnStride = inPlace ? k.size(spec.lhs.column) : k.i64(tile.rows);
+    Value lhs = inPlace ? elementAt(k, task.lhs, k.mul(row, rowStride), lhsType) : packedLhs(tileIndex, k.sub(k1, k0));
+    const bool prefetching = rows == tile.rows, prefetchingLhs = prefetching && spec.lhs.column.isConstant() && spec.lhs.column.value == 1;
     Value prefetchPanel;
-    if (prefetching) {
+    SmallVector<Value> nextResults = prefetchedResults(task, rows, row);
+    if (prefetching && !spec.rhsSource) {
       // Each tile of the block fetches its share of the next panel into L2: `unroll` steps fetch one cache line.
-      Value tileIndex = k.udiv(k.sub(row, task.row0), k.i64(tile.rows));
       Value share = k.mul(depth, k.i64(64 / byteSize(spec.rhsType) / tile.unroll));
       prefetchPanel = elementAt(k, task.nextPanel, k.mul(tileIndex, share), spec.rhsType);
     }
     auto step = [&](Value kk, int64_t unroll, ValueRange carried) {
       SmallVector<Value> acc(carried);
-      Value lhsAt = elementAt(k, lhs, k.mul(kk, k.size(spec.lhs.column)), spec.lhs.type);
-      Value panelAt = elementAt(k, task.panel, k.mul(kk, k.i64(tile.panel)), spec.rhsType);
+      Value lhsAt = elementAt(k, lhs, k.mul(inPlace ? kk : k.sub(kk, k0), columnStride), lhsType);
+      Value panelRow = spec.rhsSource ? k.sub(kk, k0) : kk;
+      Value panelAt = elementAt(k, task.panel, k.mul(panelRow, k.i64(tile.panel)), spec.rhsType);
+      if (unroll > 1)
+        prefetchResults(nextResults, rows, k.udiv(k.sub(kk, k0), k.i64(tile.unroll)));
       if (prefetching && unroll > 1) {
-        k.prefetch(
-            elementAt(k, prefetchPanel, k.mul(kk, k.i64(64 / byteSize(spec.rhsType) / tile.unroll)), spec.rhsType), 2);
-        for (int64_t r = 0; r < rows; ++r)
-          k.prefetch(elementAt(k, lhsAt, k.mul(k.i64(rows + r), k.size(spec.lhs.row)), spec.lhs.type), 3);
+        if (spec.rhsSource)
+          prefetchSource(task, tileIndex, panelRow, k.sub(k1, k0));
+        else
+          k.prefetch(
+              elementAt(k, prefetchPanel, k.mul(kk, k.i64(64 / byteSize(spec.rhsType) / tile.unroll)), spec.rhsType), 2);
+        for (int64_t r = 0; prefetchingLhs && r < rows; ++r)
+          k.prefetch(elementAt(k, lhsAt, k.mul(k.i64(rows + r), rowStride), lhsType), 3);
       }
       for (int64_t u = 0; u < unroll; ++u) {
         SmallVector<Value> columns;
@@ -275,8 +370,8 @@ private:
           columns.push_back(loadVector(
               k, elementAt(k, panelAt, k.i64(u * tile.panel + v * k.target.lanes), spec.rhsType), spec.rhsType));
         for (int64_t r = 0; r < rows; ++r) {
-          Value offset = k.add(k.mul(k.i64(r), k.size(spec.lhs.row)), k.mul(k.i64(u), k.size(spec.lhs.column)));
-          Value scalar = k.splat(loadScalar(k, elementAt(k, lhsAt, offset, spec.lhs.type), spec.lhs.type));
+          Value offset = k.add(k.mul(k.i64(r), rowStride), k.mul(k.i64(u), columnStride));
+          Value scalar = k.splat(loadScalar(k, elementAt(k, lhsAt, offset, lhsType), lhsType));
           for (int64_t v = 0; v < vectors; ++v)
             acc[r * vectors + v] = k.fma(scalar, columns[v], acc[r * vectors + v]);
         }
@@ -289,6 +384,51 @@ private:
     if (!(spec.k.isConstant() && spec.k.value % tile.unroll == 0))
       sums = k.loop(main, k1, k.i64(1), sums, [&](Value kk, ValueRange carried) { return step(kk, 1, carried); });
     return SmallVector<Value>(sums);
+  }
+
+  /// Where the next tile's results go: their lines are fetched for writing while this tile computes, for they lie in as many
+  /// pages as there are rows, which no hardware prefetcher follows.
+  SmallVector<Value> prefetchedResults(const Task &task, int64_t rows, Value row) {
+    SmallVector<Value> addresses;
+    if (rows != tile.rows)
+      return addresses;
+    EpiloguePoint next{nullptr, k.add(row, k.i64(rows)), task.column, nullptr, task.batch};
+    for (const MatrixOperand &result : spec.results)
+      if (result.column.isConstant() && result.column.value == 1)
+        addresses.push_back(operandAddress(k, next, result));
+      else
+        addresses.push_back(nullptr);
+    return addresses;
+  }
+
+  void prefetchResults(ArrayRef<Value> addresses, int64_t rows, Value step) {
+    for (auto [address, result] : llvm::zip(addresses, spec.results))
+      if (address)
+        for (int64_t c = 0; c < vectors * k.target.lanes; c += 64 / byteSize(result.type)) {
+          Value row = k.min(step, k.i64(rows - 1));
+          k.prefetch(elementAt(k, address, k.add(k.mul(row, k.size(result.row)), k.i64(c)), result.type), 3, true);
+        }
+  }
+
+  /// One of the steps of a tile, `unroll` rows each, that together fetch what is packed next: the tiles of a block walk
+  /// over its rows one a step where a row is contiguous; else each tile takes eight columns and walks down them.
+  void prefetchSource(const Task &task, Value tileIndex, Value panelRow, Value rows) {
+    const MatrixOperand &source = *spec.rhsSource;
+    const int64_t line = 64 / byteSize(source.type);
+    if (source.column.isConstant() && source.column.value == 1) {
+      Value step = k.udiv(k.add(k.mul(tileIndex, rows), panelRow), k.i64(tile.unroll));
+      Value row = k.mul(k.min(step, rows), k.size(source.row));
+      for (int64_t c = 0; c < tile.panel; c += line)
+        k.prefetch(elementAt(k, task.nextSource, k.add(row, k.i64(c)), source.type), 2);
+    } else if (source.row.isConstant() && source.row.value == 1) {
+      Value half = k.urem(k.udiv(panelRow, k.i64(tile.unroll)), k.i64(2));
+      Value column = k.add(k.mul(tileIndex, k.i64(8)), k.mul(half, k.i64(4)));
+      column = k.min(column, k.i64(tile.panel - 4));
+      for (int64_t c = 0; c < 4; ++c)
+        k.prefetch(elementAt(k, task.nextSource,
+                             k.add(k.mul(k.add(column, k.i64(c)), k.size(source.column)), panelRow), source.type),
+                   2);
+    }
   }
 
   void inlineEpilogue(const Task &task, ArrayRef<Value> sums, int64_t rows, Value row) {

@@ -1,5 +1,5 @@
 // Matrix products: out(b, i, j) = epilogue(sum over k of lhs(b, i, k) * rhs(b, k, j)), with rhs in packed panels.
-// Also the kernel that packs a run-time matrix into such panels.
+// Also the kernel that packs a run-time matrix into such panels, for products that do not pack it themselves.
 //
 // Slots are numbers in the launch's argument table. The caller chooses them freely: every pointer and every dynamic
 // size names its own slot. Strides count elements. Sizes and strides may be constants or i64 slots; constant strides
@@ -54,8 +54,12 @@ struct ContractionSpec {
   llvm::SmallVector<Size, 3> batch; ///< sizes of the batch axes, outermost first; empty: one product
   MatrixOperand lhs;                ///< rows are m, columns are k
   int rhs = -1;                     ///< pointer to panels [ceil(n / nr)][k][nr], nr = tileSizes(target).panel
-  ElementType rhsType = ElementType::F32;
+  ElementType rhsType = ElementType::F32; ///< of the panels
   llvm::SmallVector<Size, 3> rhsBatch; ///< element stride of rhs along each batch axis; empty: shared
+  /// Set instead of `rhs` and `rhsBatch`: the matrix as it stands in memory (rows are k, columns are n, any strides).
+  /// Each task packs its own panel in its scratch memory, which costs next to nothing where few blocks of rows share it.
+  std::optional<MatrixOperand> rhsSource;
+  llvm::SmallVector<MatrixOperand> results; ///< what the epilogue stores; each tile fetches the next one's lines
   Epilogue epilogue;
 };
 
@@ -76,6 +80,11 @@ struct PackSpec {
 
 /// Task = (batch, panel).
 EmittedKernel emitPack(mlir::ModuleOp module, llvm::StringRef name, const PackSpec &spec, const TargetInfo &target);
+
+/// Emits the packing of rows [k0, k1) of `source`, columns [column, column + nr) of its n, into [k1 - k0][nr] elements at
+/// `panel`; `base` is where the matrix of this batch index starts. Columns past n become zero.
+void packPanel(KernelBuilder &k, mlir::Value base, const MatrixOperand &source, mlir::Value k0, mlir::Value k1,
+               mlir::Value column, mlir::Value n, mlir::Value panel, ElementType panelType);
 
 /// Elements of the packed form of one [k, n] matrix.
 int64_t packedElements(int64_t k, int64_t n, const TargetInfo &target);

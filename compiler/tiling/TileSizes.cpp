@@ -28,6 +28,10 @@ TileSizes tileSizes(const TargetInfo &target) {
   t.wantedTasks = 16;
   // The panel part that a reduction walks must stay in L2: 4096 rows of 64 columns are 1 MB.
   t.depthBlock = target.l2Bytes / 2 / (t.panel * 4);
+  // 512 rows of 64 columns are 128 KB, in L2 beside as many lhs rows; each block of rows packs anew, so blocks are tall.
+  t.packedDepth = 512;
+  t.packedRowBlock = t.rows * 64;
+  t.packedWantedTasks = 8;
   t.unroll = 8; // one prefetch per row and half cache line; also keeps loop overhead out of small tiles
 
   t.queryVectors = t.panelVectors;

@@ -16,6 +16,10 @@ struct TileSizes {
   int64_t smallRowBlock; ///< rows that one task covers at least when rows are split for parallelism
   int64_t wantedTasks;   ///< rows are split further while there are fewer tasks than this
   int64_t depthBlock;    ///< longest reduction that runs in one go; longer ones keep partial sums in scratch
+  // --- contraction that packs its own panels
+  int64_t packedDepth;       ///< rows of a panel that are packed and multiplied in one go
+  int64_t packedRowBlock;    ///< in place of rowBlock
+  int64_t packedWantedTasks; ///< in place of wantedTasks
   int64_t unroll;        ///< reduction steps per iteration of the inner loop
   // --- attention
   int64_t queryVectors;  ///< vectors of queries of the largest query tile; tiles of half and quarter size follow

@@ -15,8 +15,13 @@ struct Shape {
 
 /// Slots of every launch below.
 enum Slot { Lhs, Rhs, Out, Bias, M, N, K, Lda, Batch, Packed, Ldc, SlotCount };
+constexpr int RowSlot = 13, ColumnSlot = 14, RhsBatchSlot = 15, Slots = 16;
 
-enum class Variant { Plain, BiasInline, HeavyScratch, TransposedLhs };
+/// The last three take a right side that is not packed: columns contiguous, rows contiguous, neither.
+enum class Variant { Plain, BiasInline, HeavyScratch, TransposedLhs, PacksColumns, PacksRows, PacksNeither };
+
+bool packsItself(Variant v) { return v >= Variant::PacksColumns; }
+bool addsBias(Variant v) { return v == Variant::BiasInline || v == Variant::HeavyScratch || packsItself(v); }
 
 /// Panels as a view of a parameter has them.
 std::vector<float> pack(const std::vector<float> &rhs, int64_t k, int64_t n, int64_t panel) {
@@ -45,12 +50,20 @@ ContractionSpec makeSpec(const Shape &shape, Variant variant, bool constants) {
   Size lhsBatch = Size::dynamic(10 + 1);
   spec.lhs.batch = {lhsBatch};
   spec.rhs = Rhs;
+  if (packsItself(variant)) {
+    MatrixOperand source;
+    source.pointer = Rhs, source.batch = {Size::dynamic(RhsBatchSlot)};
+    source.row = variant == Variant::PacksRows ? Size::constant(1) : Size::dynamic(RowSlot);
+    source.column = variant == Variant::PacksColumns ? Size::constant(1) : Size::dynamic(ColumnSlot);
+    spec.rhsSource = source;
+  }
   MatrixOperand out;
   out.pointer = Out, out.row = size(shape.n, Ldc);
   out.batch = {Size::dynamic(10 + 2)};
   MatrixOperand bias;
   bias.pointer = Bias, bias.row = Size::constant(0);
-  if (variant == Variant::Plain || variant == Variant::TransposedLhs) {
+  spec.results = {out};
+  if (!addsBias(variant)) {
     spec.epilogue = storeEpilogue(out);
   } else {
     spec.epilogue.heavy = variant == Variant::HeavyScratch;
@@ -64,10 +77,21 @@ ContractionSpec makeSpec(const Shape &shape, Variant variant, bool constants) {
 void testShape(const TargetInfo &target, const Shape &shape, Variant variant, const JitKernel &kernel) {
   auto [batch, m, n, k] = shape;
   int64_t panel = tileSizes(target).panel;
-  std::vector<float> lhs = uniform(batch * m * k), rhs = uniform(k * n), bias = uniform(n);
+  // Only a right side that is packed here differs from batch to batch.
+  const int64_t matrices = packsItself(variant) ? batch : 1;
+  const int64_t row = variant == Variant::PacksRows ? 1 : variant == Variant::PacksColumns ? n + 3 : 2;
+  const int64_t column = variant == Variant::PacksColumns ? 1 : variant == Variant::PacksRows ? k + 5 : 2 * k + 1;
+  const int64_t rhsBatch = k * row + n * column;
+  std::vector<float> lhs = uniform(batch * m * k), rhs = uniform(matrices * k * n), bias = uniform(n);
   std::vector<float> packed = pack(rhs, k, n, panel), out = filled(batch * m * n, guard);
-  Args args(13);
-  args.set(Lhs, lhs.data()), args.set(Rhs, packed.data()), args.set(Out, out.data()), args.set(Bias, bias.data());
+  std::vector<float> source = filled(matrices * rhsBatch + 1, NAN);
+  for (int64_t b = 0; b < matrices; ++b)
+    for (int64_t kk = 0; kk < k; ++kk)
+      for (int64_t j = 0; j < n; ++j)
+        source[b * rhsBatch + kk * row + j * column] = rhs[(b * k + kk) * n + j];
+  Args args(Slots);
+  args.set(RowSlot, row), args.set(ColumnSlot, column), args.set(RhsBatchSlot, rhsBatch);
+  args.set(Lhs, lhs.data()), args.set(Rhs, packsItself(variant) ? source.data() : packed.data()), args.set(Out, out.data()), args.set(Bias, bias.data());
   args.set(M, m), args.set(N, n), args.set(K, k), args.set(Lda, k), args.set(Ldc, n), args.set(Batch, batch);
   args.set(11, m * k), args.set(12, m * n);
   kernel.run(args.data(), 3);
@@ -77,10 +101,10 @@ void testShape(const TargetInfo &target, const Shape &shape, Variant variant, co
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        double want = variant == Variant::BiasInline || variant == Variant::HeavyScratch ? bias[j] : 0;
+        double want = addsBias(variant) ? bias[j] : 0;
         for (int64_t kk = 0; kk < k; ++kk)
           want += double(variant == Variant::TransposedLhs ? lhs[b * m * k + kk * m + i] : lhs[(b * m + i) * k + kk]) *
-                  rhs[kk * n + j];
+                  rhs[((packsItself(variant) ? b : 0) * k + kk) * n + j];
         checkClose(out[(b * m + i) * n + j], want, 2e-6 * (k + 1), what);
       }
   checkGuard(out, what);
@@ -96,31 +120,35 @@ void testContractions(const TargetInfo &target) {
     return "mm_" + std::to_string(n) + "_" + std::to_string(k) + "_" + std::to_string(int(v)) + "_" + std::to_string(m);
   };
   auto add = [&](const std::string &name, const Shape &shape, Variant variant, bool constants) {
-    jit.add(emitContraction(jit.module(), name, makeSpec(shape, variant, constants), target), 13);
+    jit.add(emitContraction(jit.module(), name, makeSpec(shape, variant, constants), target), Slots);
   };
+  constexpr Variant ofWeights[] = {Variant::BiasInline, Variant::HeavyScratch, Variant::PacksColumns, Variant::PacksRows};
   for (auto [n, k] : columnsAndDepths)
-    for (Variant v : {Variant::BiasInline, Variant::HeavyScratch})
+    for (Variant v : ofWeights)
       add(name(n, k, v), {2, 0, n, k}, v, true);
   std::vector<Shape> fixed = {{2, 9, 33, 16}, {1, 6, 64, 8}, {1, 0, 8, 8}, {3, 3, 65, 3}};
   for (const Shape &s : fixed)
     add(name(s.n, s.k, Variant::Plain, s.m), s, Variant::Plain, true);
-  for (Variant v : {Variant::BiasInline, Variant::HeavyScratch, Variant::TransposedLhs})
+  constexpr Variant ofAnySize[] = {Variant::BiasInline,   Variant::HeavyScratch, Variant::TransposedLhs,
+                                   Variant::PacksColumns, Variant::PacksRows,    Variant::PacksNeither};
+  for (Variant v : ofAnySize)
     add(name(0, 0, v), {0, 0, 0, 0}, v, false);
   compileOrDie(jit);
 
   for (auto [n, k] : columnsAndDepths)
-    for (Variant v : {Variant::BiasInline, Variant::HeavyScratch})
+    for (Variant v : ofWeights)
       for (int64_t m : rows)
         testShape(target, {k > 1000 ? 1 : 2, k > 1000 ? std::min<int64_t>(m, 7) : m, n, k}, v, jit.get(name(n, k, v)));
   for (const Shape &s : fixed)
     testShape(target, s, Variant::Plain, jit.get(name(s.n, s.k, Variant::Plain, s.m)));
-  for (Variant v : {Variant::BiasInline, Variant::HeavyScratch, Variant::TransposedLhs})
+  for (Variant v : ofAnySize)
     for (Shape s : {Shape{1, 1, 1, 1},
                     {2, 7, 100, 33},
                     {0, 3, 3, 3},
                     {1, 3, 0, 3},
                     {1, 3, 3, 0},
                     {1, 8, 64, 2100},
+                    {1, 14, 130, 1100},
                     {3, 200, 65, 9}})
       testShape(target, s, v, jit.get(name(0, 0, v)));
 }
@@ -129,12 +157,12 @@ void testContractions(const TargetInfo &target) {
 void testRowInvariance(const TargetInfo &target) {
   int64_t n = 80, k = 100, m = 29;
   KernelJit jit(target);
-  jit.add(emitContraction(jit.module(), "mm", makeSpec({1, 0, n, k}, Variant::BiasInline, true), target), 13);
+  jit.add(emitContraction(jit.module(), "mm", makeSpec({1, 0, n, k}, Variant::BiasInline, true), target), Slots);
   compileOrDie(jit);
   std::vector<float> lhs = uniform(m * k), bias = uniform(n),
                      packed = pack(uniform(k * n), k, n, tileSizes(target).panel);
   std::vector<float> together = filled(m * n, 0), alone = filled(m * n, 0);
-  Args args(13);
+  Args args(Slots);
   args.set(Rhs, packed.data()), args.set(Bias, bias.data());
   args.set(N, n), args.set(K, k), args.set(Lda, k), args.set(Ldc, n), args.set(Batch, int64_t(1));
   args.set(Lhs, lhs.data()), args.set(Out, together.data()), args.set(M, m);
@@ -156,7 +184,7 @@ void testHalfTypes(const TargetInfo &target) {
     MatrixOperand out;
     out.pointer = Out, out.row = Size::constant(n), out.type = type;
     spec.epilogue = storeEpilogue(out);
-    jit.add(emitContraction(jit.module(), type == ElementType::BF16 ? "bf16" : "f16", spec, target), 13);
+    jit.add(emitContraction(jit.module(), type == ElementType::BF16 ? "bf16" : "f16", spec, target), Slots);
   }
   compileOrDie(jit);
   for (bool bf16 : {true, false}) {
@@ -188,7 +216,7 @@ void testHalfTypes(const TargetInfo &target) {
       lhs16.push_back(encode(x));
     for (float &x : packed)
       packed16.push_back(encode(x));
-    Args args(13);
+    Args args(Slots);
     args.set(Lhs, lhs16.data()), args.set(Rhs, packed16.data()), args.set(Out, out.data()), args.set(Batch, int64_t(1));
     jit.get(bf16 ? "bf16" : "f16").run(args.data(), 2);
     for (int64_t i = 0; i < m; ++i)
@@ -205,7 +233,7 @@ void testHalfTypes(const TargetInfo &target) {
 void testPack(const TargetInfo &target) {
   int64_t panel = tileSizes(target).panel;
   KernelJit jit(target);
-  enum { Row = 4, Column = 5, BatchStride = 6, Slots = 10 };
+  enum { Row = 4, Column = 5, BatchStride = 6 };
   for (int form = 0; form < 3; ++form) {
     PackSpec spec;
     spec.k = Size::dynamic(0), spec.n = Size::dynamic(1), spec.batch = {Size::dynamic(2)};
