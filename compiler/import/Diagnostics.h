@@ -83,6 +83,8 @@ std::string jsonString(std::string_view text);
 unsigned editDistance(std::string_view a, std::string_view b);
 /// The candidates that `word` most likely stands for, best first, at most three; empty if none is near.
 std::vector<std::string> closest(std::string_view word, const std::vector<std::string> &candidates);
+/// Those of the candidates that another framework's word stands for; `plain` is in lower case, without underscores.
+std::vector<std::string> foreignWord(std::string_view plain, const std::vector<std::string> &candidates);
 /// "did you mean 'x'?" or an empty text.
 std::string didYouMean(std::string_view word, const std::vector<std::string> &candidates);
 

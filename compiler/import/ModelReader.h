@@ -107,6 +107,8 @@ public:
                      const std::vector<std::string> &names);
   void readCall(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
   void readRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const std::vector<std::string> &names);
+  /// The block with a node of that id, or an empty text.
+  std::string blockThatDefines(std::string_view id) const;
   bool checkNodeKeys(const JsonValue &json, const OpInfo *op, const std::string &name);
   void checkHeadKeys(const JsonValue &json);
   void markUsed(const JsonValue &json, const Frame &frame);

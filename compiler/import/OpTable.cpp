@@ -2,6 +2,7 @@
 // ShapeRules*.cpp. Formulas and examples are what docs/ops.md prints.
 #include "import/OpTable.h"
 
+#include "import/Diagnostics.h"
 #include "import/ShapeRules.h"
 
 #include <sstream>
@@ -596,6 +597,11 @@ const OpInfo *findOp(std::string_view name) {
   }();
   auto found = index.find(name);
   return found == index.end() ? nullptr : found->second;
+}
+
+std::string opHint(std::string_view op) {
+  std::string near = didYouMean(op, opNames());
+  return near.empty() ? "docs/ops.md has every op" : near;
 }
 
 const std::vector<std::string> &opNames() {

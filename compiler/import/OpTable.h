@@ -83,6 +83,8 @@ const std::vector<OpInfo> &opTable();
 const OpInfo *findOp(std::string_view name);
 /// Names of all ops, call and repeat included.
 const std::vector<std::string> &opNames();
+/// What to do about an op that there is not.
+std::string opHint(std::string_view op);
 
 std::vector<std::string> splitWords(const char *words);
 

@@ -75,7 +75,7 @@ void ModelReader::checkUnusedBlocks() {
       }
       const OpInfo *info = findOp(op->text);
       if (!info && op->text != "call" && op->text != "repeat")
-        error(*op, "unknown op " + quote(op->text), didYouMean(op->text, opNames()));
+        error(*op, "unknown op " + quote(op->text), opHint(op->text));
       else
         checkNodeKeys(*node, info, op->text);
     }

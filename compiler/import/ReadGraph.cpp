@@ -86,7 +86,7 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
     } else if (op == "repeat") {
       readRepeat(json, frame, nodes, names);
     } else if (!info) {
-      error(*opJson, "unknown op " + quote(op), didYouMean(op, opNames()));
+      error(*opJson, "unknown op " + quote(op), opHint(op));
     } else {
       Node node;
       node.id = id;
@@ -202,13 +202,26 @@ ValueId ModelReader::lookUp(const JsonValue &name, Frame &frame) {
     names.push_back(known);
   std::sort(names.begin(), names.end());
   auto near = closest(name.text, names);
-  error(name, "no value " + quote(name.text) + " is defined here",
-        near.empty() ? "" : "did you mean " + listWords(near) + "?");
+  std::string hint = near.empty() ? "" : "did you mean " + listWords(near) + "?";
+  if (std::string block = near.empty() ? blockThatDefines(name.text) : ""; !block.empty())
+    hint = "a node of block " + quote(block) + " is called so; outside it only the block's results are seen, under the id of the node that runs it";
+  error(name, "no value " + quote(name.text) + " is defined here", hint);
   lostUses |= near.empty();
   for (const std::string &meant : near)
     if (frame.graph == &model.graph)
       usedValues.insert(frame.values[meant]);
   return kNoValue;
+}
+
+std::string ModelReader::blockThatDefines(std::string_view id) const {
+  for (const std::string &name : blockNames) {
+    auto found = blocks.find(name);
+    if (found != blocks.end())
+      for (const JsonValue *node : itemsOf(found->second.nodes))
+        if (const JsonValue *other = node->isObject() ? node->find("id") : nullptr; other && other->text == id)
+          return name;
+  }
+  return "";
 }
 
 bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const std::string &name) {

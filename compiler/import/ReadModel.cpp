@@ -226,7 +226,8 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         if (!low)
           good = false;
         else if (size.constant() ? *low < 1 : *low < 0)
-          good = error(*item, "expected a size of at least 1 but got " + size.str());
+          good = error(*item, "expected a size of at least 1 but got " + size.str(),
+                       size.constant() == -1 ? "a size known at run time is a name from 'dims'" : "");
         type.shape.push_back(size);
       }
       if (good && shape) {
@@ -316,7 +317,7 @@ void ModelReader::readOutputs() {
   if (!json)
     return;
   if (!json->isObject()) {
-    error(*json, "outputs: expected an object but got " + json->describe());
+    error(*json, "outputs: expected an object but got " + json->describe(), R"(as in {"logits": "logits"}: name, value)");
     return;
   }
   if (json->members.empty())

@@ -25,6 +25,17 @@ bool checkScalar(OpCall &c, const char *name, DType dtype) {
          c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype));
 }
 
+/// What is missing most often: a column that multiplies rows, or a transpose.
+std::string broadcastHint(const Shape &a, const Shape &b) {
+  const Shape &small = a.size() < b.size() ? a : b, &large = a.size() < b.size() ? b : a;
+  if (small.size() == large.size())
+    return std::is_permutation(a.begin(), a.end(), b.begin()) ? "the same sizes in another order: 'transpose' one of them" : "";
+  for (size_t i = 0; i + small.size() < large.size(); ++i)
+    if (std::equal(small.begin(), small.end(), large.begin() + i))
+      return "axes are matched from the last on; 'unsqueeze' adds one of size 1 to " + shapeText(small);
+  return "axes are matched from the last on";
+}
+
 /// Broadcast of all operands from `first` on; nullopt after an error.
 std::optional<Shape> broadcastAll(OpCall &c, int first = 0) {
   std::optional<Shape> shape;
@@ -34,7 +45,7 @@ std::optional<Shape> broadcastAll(OpCall &c, int first = 0) {
     std::string clash;
     auto joined = shape ? broadcastShapes(*shape, c.shape(i), &clash) : c.shape(i);
     if (!joined) {
-      c.fail("shapes " + shapeText(*shape) + " and " + shapeText(c.shape(i)) + " do not broadcast: " + clash);
+      c.fail("shapes " + shapeText(*shape) + " and " + shapeText(c.shape(i)) + " do not broadcast: " + clash, broadcastHint(*shape, c.shape(i)));
       return std::nullopt;
     }
     shape = joined;

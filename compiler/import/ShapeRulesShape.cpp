@@ -71,7 +71,8 @@ bool shapeTranspose(OpCall &c) {
   int64_t rank = c.rank(0);
   if (static_cast<int64_t>(perm.size()) != rank)
     return c.failAt("perm", "expected " + std::to_string(rank) + " axes for " + shapeText(c.shape(0)) + " but got " +
-                                std::to_string(perm.size()));
+                                std::to_string(perm.size()),
+                    "perm names every axis of the operand once: [0, 2, 1] swaps the last two of three");
   Shape shape;
   std::vector<bool> seen(rank);
   for (int64_t &axis : perm) {

@@ -151,6 +151,8 @@ std::vector<std::string> closest(std::string_view word, const std::vector<std::s
   if (word.empty() || word.size() > kComparable)
     return {};
   std::string wanted = plain(word);
+  if (std::vector<std::string> meant = foreignWord(wanted, candidates); !meant.empty())
+    return meant;
   // A typo of one letter must be found in any name; more letters may differ in longer ones.
   unsigned allowed = wanted.size() <= 4 ? 1 : wanted.size() <= 8 ? 2 : 3;
   struct Found {

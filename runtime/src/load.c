@@ -34,13 +34,47 @@ static bool is_float(int32_t dtype) { return dtype >= WEFT_F32 && dtype <= WEFT_
 
 static bool converts(int32_t from, int32_t to) { return from == to || (is_float(from) && is_float(to)); }
 
-static const char *name_at(const void *context, int64_t index) { return weft_tensor_file_at(context, index)->name; }
+static bool is_asked(const weft_model_desc *desc, const char *tensor) {
+  for (int32_t p = 0; p < desc->params; ++p)
+    if (!strcmp(desc->param[p].file_name, tensor)) return true;
+  return false;
+}
+
+typedef struct unused_names {
+  const weft_tensor_file *file;
+  const weft_model_desc *desc;
+} unused_names;
+
+/* A name that is meant must be one that no other parameter has; those are near to nothing. */
+static const char *unused_at(const void *context, int64_t index) {
+  const unused_names *names = context;
+  const char *name = weft_tensor_file_at(names->file, index)->name;
+  return is_asked(names->desc, name) ? "" : name;
+}
+
+/* The first tensor of the shape that a parameter would take, if only one among those not asked for has it. */
+static const char *same_shape(const weft_tensor_file *file, const weft_model_desc *desc, const weft_param_desc *param) {
+  int64_t shape[WEFT_MAX_RANK];
+  shape_in_file(param, shape);
+  const char *found = NULL;
+  for (int64_t i = 0; i < weft_tensor_file_count(file); ++i) {
+    const weft_tensor_info *info = weft_tensor_file_at(file, i);
+    bool same = info->rank == param->rank;
+    for (int32_t a = 0; same && a < info->rank; ++a) same = info->shape[a] == shape[a];
+    if (!same || is_asked(desc, info->name)) continue;
+    if (found) return NULL;
+    found = info->name;
+  }
+  return found;
+}
 
 static weft_status check_match(weft_model *model, const weft_tensor_file *file, int32_t p, int64_t index) {
   const weft_param_desc *param = &model->desc->param[p];
   const weft_quoted name = weft_quote(param->file_name);
   if (index < 0) {
-    const char *near = weft_closest(param->file_name, name_at, file, weft_tensor_file_count(file));
+    const unused_names names = {file, model->desc};
+    const char *near = weft_closest(param->file_name, unused_at, &names, weft_tensor_file_count(file));
+    if (!near) near = same_shape(file, model->desc, param);
     return near ? weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing; did you mean '%s'?", name.text, weft_quote(near).text)
                 : weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing", name.text);
   }
@@ -76,9 +110,7 @@ static void log_unused(weft_model *model, const weft_tensor_file *file) {
   if (unused <= 0) return;
   for (int64_t i = 0; i < count && !example; ++i) {
     const char *name = weft_tensor_file_at(file, i)->name;
-    bool asked = false;
-    for (int32_t p = 0; p < model->desc->params && !asked; ++p) asked = !strcmp(model->desc->param[p].file_name, name);
-    if (!asked) example = name;
+    if (!is_asked(model->desc, name)) example = name;
   }
   if (example)
     weft_log(model->options.log, model->options.log_user, WEFT_LOG_INFO, "%lld tensors of the file are not used, '%s' first", (long long)unused,

@@ -225,6 +225,11 @@ weft_status weft_read_safetensors(weft_tensor_file *file, int32_t index) {
   unsigned char prefix[8];
   weft_status status = weft_read_part(file, index, prefix, 8, 0);
   if (status) return status;
+  if (!memcmp(prefix, "PK\3\4", 4))
+    return weft_fail(error, WEFT_ERR_FORMAT,
+                     "expected a safetensors file but got a zip archive, as torch.save and np.savez write; save it with safetensors.torch.save_file or safetensors.numpy.save_file");
+  if (!memcmp(prefix, "GGUF", 4))
+    return weft_fail(error, WEFT_ERR_FORMAT, "expected a safetensors file but got a GGUF file; take the model's safetensors files instead");
   uint64_t length = 0;
   for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
   if (length > (uint64_t)part->size - 8 || length < 2)

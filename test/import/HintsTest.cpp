@@ -53,6 +53,37 @@ TEST(Hints, SimpleTyposOfEveryOp) {
   RecordProperty("all", all);
 }
 
+/// What a port from PyTorch types first, in the place where it is typed.
+TEST(Hints, WordsOfOtherFrameworksNameOurs) {
+  const std::vector<std::pair<std::string, std::string>> ops = {
+      {"view", "reshape"},   {"permute", "transpose"}, {"cat", "concat"},     {"bmm", "matmul"},
+      {"arange", "iota"},    {"Swish", "silu"},        {"clip", "clamp"},     {"scaled_dot_product_attention", "attention"},
+      {"MultiheadAttention", "mha"}, {"nll_loss", "cross_entropy"}, {"ReduceMean", "mean"}, {"loop", "repeat"}};
+  for (const auto &[typed, meant] : ops)
+    EXPECT_EQ(didYouMean(typed, opNames()).find("did you mean '" + meant + "'"), 0u) << typed;
+  auto hint = [](const std::string &node) {
+    return readText(R"({"format": "1.0", "name": "m", "dims": {"B": {"max": 4}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", 16, 8]}},
+"blocks": {"b": {"in": ["x"], "nodes": [{"id": "inside", "op": "relu", "in": "x"}], "out": "inside"}},
+"graph": [{"id": "ran", "op": "call", "block": "b", "in": {"x": "x"}}, {"id": "row", "op": "max", "in": "x", "axis": -1}, )" + node +
+                    R"(], "outputs": {"y": "y"}})")
+        .errors();
+  };
+  auto has = [&](const std::string &node, const std::string &words) { EXPECT_NE(hint(node).find(words), std::string::npos) << hint(node); };
+  has(R"({"id": "y", "op": "max", "in": "x", "dim": -1})", "did you mean 'axis'?");
+  has(R"({"id": "y", "op": "transpose", "in": "x", "dims": [0, 2, 1]})", "did you mean 'perm'?");
+  has(R"({"id": "y", "op": "transpose", "in": "x", "perm": [2, 1]})", "perm names every axis");
+  has(R"({"id": "y", "op": "conv1d", "in": "x"})", "docs/ops.md has every op");
+  has(R"({"id": "y", "op": "relu", "in": "inside"})", "a node of block 'b' is called so");
+  has(R"({"id": "y", "op": "mul", "in": ["x", "row"]})", "'unsqueeze' adds one of size 1 to [B, 16]");
+}
+
+TEST(Hints, ASizeOfMinusOneIsADim) {
+  Reading got = readText(R"({"format": "1.0", "name": "m", "inputs": {"x": {"dtype": "f32", "shape": [-1, 8]}},
+"graph": [{"id": "y", "op": "relu", "in": "x"}], "outputs": ["y"]})");
+  EXPECT_NE(got.errors().find("a size known at run time is a name from 'dims'"), std::string::npos) << got.errors();
+  EXPECT_NE(got.errors().find(R"(as in {"logits": "logits"}: name, value)"), std::string::npos) << got.errors();
+}
+
 /// A hundred typos in a whole model, each with one error that names the right word.
 TEST(Hints, HundredTyposInAModel) {
   struct Spot {

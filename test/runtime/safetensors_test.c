@@ -178,6 +178,14 @@ static void checks_the_length_field(void) {
   }
 }
 
+static void names_files_of_other_formats(void) {
+  char text[700];
+  CHECK_EQUAL(open_copy((const unsigned char *)"PK\3\4..........", 14, text, sizeof text), WEFT_ERR_FORMAT);
+  CHECK_CONTAINS(text, "a zip archive, as torch.save and np.savez write");
+  CHECK_EQUAL(open_copy((const unsigned char *)"GGUF\3\0\0\0......", 14, text, sizeof text), WEFT_ERR_FORMAT);
+  CHECK_CONTAINS(text, "a GGUF file");
+}
+
 static void survives_small_changes(void) {
   static const char header[] = "{\"__metadata__\":{\"k\":\"v\"}," T("a", F32_2("0", "8")) "," T("b", "\"dtype\":\"I64\",\"shape\":[1,2],\"data_offsets\":[8,24]") "}";
   static unsigned char seed[512];
@@ -269,6 +277,7 @@ static void reads_files_of_any_size(void) {
 int main(void) {
   answers_each_sample();
   checks_the_length_field();
+  names_files_of_other_formats();
   survives_small_changes();
   reads_what_it_lists();
   reads_files_of_any_size();
