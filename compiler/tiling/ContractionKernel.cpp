@@ -386,7 +386,7 @@ private:
     return SmallVector<Value>(sums);
   }
 
-  /// Where the next tile's results go: their lines are fetched for writing while this tile computes, for they lie in as many
+  /// Where the next tile's results go: their lines are fetched while this tile computes, for they lie in as many
   /// pages as there are rows, which no hardware prefetcher follows.
   SmallVector<Value> prefetchedResults(const Task &task, int64_t rows, Value row) {
     SmallVector<Value> addresses;
@@ -406,7 +406,7 @@ private:
       if (address)
         for (int64_t c = 0; c < vectors * k.target.lanes; c += 64 / byteSize(result.type)) {
           Value row = k.min(step, k.i64(rows - 1));
-          k.prefetch(elementAt(k, address, k.add(k.mul(row, k.size(result.row)), k.i64(c)), result.type), 3, true);
+          k.prefetch(elementAt(k, address, k.add(k.mul(row, k.size(result.row)), k.i64(c)), result.type), 2);
         }
   }
 
