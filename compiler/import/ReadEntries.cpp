@@ -80,6 +80,10 @@ void ModelReader::readEntry(const JsonMember &member) {
                                     : EntryDesc::Mode::infer;
     if (entry.mode != EntryDesc::Mode::infer && !model.train && !root.find("train"))
       error(*mode, "mode " + quote(word) + " needs a 'train' section with a loss");
+    bool hasNothing = model.tensors.empty() && !diagnostics.hasErrors();
+    if (hasNothing && (word == "train" || (word == "grad" && !value.find("gradients"))))
+      error(*mode, "the model has no parameters",
+            word == "grad" ? R"(name inputs, as in "gradients": ["x"])" : "mode 'grad' gives the gradients of inputs");
   }
   bool infers = entry.mode == EntryDesc::Mode::infer;
   const JsonValue *outputs = value.find("outputs");

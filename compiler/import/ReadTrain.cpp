@@ -53,7 +53,7 @@ void ModelReader::readTrain() {
               type.shape.empty() ? "" : "use a reduction, or op 'mean'");
     }
   }
-  if (model.tensors.empty() && !diagnostics.hasErrors())
+  if (model.tensors.empty() && !root.find("entries") && !diagnostics.hasErrors())
     error(*json, "train: the model has no parameters");
   if (const JsonValue *optimizer = json->find("optimizer"))
     readOptimizer(*optimizer, train.optimizer);

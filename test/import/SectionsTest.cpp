@@ -209,6 +209,13 @@ TEST(Train, Mistakes) {
   EXPECT_ERROR(readParts("x:f32[B,3]", R"({"id": "y", "op": "relu", "in": "x"})", "y",
                          R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "y"}], "loss": "l"},)"),
                "the model has no parameters");
+  const std::string noParameters = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "y"}], "loss": "l"}, "entries": {"e": )";
+  EXPECT_ERROR(readParts("x:f32[B,3]", R"({"id": "y", "op": "relu", "in": "x"})", "y", noParameters + R"({"mode": "train"}},)"),
+               "the model has no parameters (mode 'grad' gives the gradients of inputs)");
+  EXPECT_ERROR(readParts("x:f32[B,3]", R"({"id": "y", "op": "relu", "in": "x"})", "y", noParameters + R"({"mode": "grad"}},)"),
+               "the model has no parameters (name inputs, as in \"gradients\": [\"x\"])");
+  EXPECT_TRUE(static_cast<bool>(
+      readParts("x:f32[B,3]", R"({"id": "y", "op": "relu", "in": "x"})", "y", noParameters + R"({"mode": "grad", "gradients": ["x"]}},)")));
   EXPECT_ERROR(
       sections(
           R"("train": {"inputs": {"t": {"dtype": "i32", "shape": ["B"]}}, "nodes": [{"id": "l", "op": "mean", "in": "y"}], "loss": "l"})"),
