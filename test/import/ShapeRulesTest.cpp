@@ -233,7 +233,7 @@ const std::vector<Wrong> kWrong = {
     {"abs", kTwo, R"("in": ["x", "z"])", "takes 1 operand but got 2"},
     {"exp", "x:i32[B]", R"("in": "x")", "expected a float operand but got i32"},
     {"log", kX, R"("in": "x", "base": 2)", "op 'log' has no attribute 'base'"},
-    {"softmax", kX, R"("in": "x", "dim": -1)", "op 'softmax' has no attribute 'dim' (it takes 'in', 'out', 'param', 'dtype' or 'axis')"},
+    {"softmax", kX, R"("in": "x", "across": -1)", "op 'softmax' has no attribute 'across' (it takes 'in', 'out', 'param', 'dtype' or 'axis')"},
     {"softmax", kX, R"("in": "x", "inputs": "x")", "op 'softmax' has no attribute 'inputs' (did you mean 'in'?)"},
     {"sqrt", "x:i32[B]", R"("in": "x")", "expected a float operand"},
     {"rsqrt", "x:i32[B]", R"("in": "x")", "expected a float operand"},
