@@ -2,7 +2,7 @@
 // One case is one line of OpNumbers.inc.
 #include "Compare.h"
 #include "OneNode.h"
-#include "Ops.h"
+#include "OpCases.h"
 
 #include <gtest/gtest.h>
 
@@ -17,23 +17,6 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 Tensor reals(std::vector<int64_t> shape, std::vector<double> elements) { return Tensor(DType::f32, std::move(shape), std::move(elements)); }
 Tensor ints(DType dtype, std::vector<int64_t> shape, std::vector<int64_t> elements) { return Tensor(dtype, std::move(shape), std::move(elements)); }
-std::optional<Tensor> none() { return std::nullopt; }
-std::string word(const char *text) { return text; }
-
-struct Case {
-  const char *op;
-  std::map<std::string, AttrValue> attrs;
-  std::vector<std::optional<Tensor>> operands;
-  std::vector<std::pair<std::string, Tensor>> parameters;
-  std::vector<Tensor> results;
-};
-
-const std::vector<Case> &cases() {
-  static const std::vector<Case> all = {
-#include "OpNumbers.inc"
-  };
-  return all;
-}
 
 OneNode build(const Case &c) {
   std::vector<TensorType> types;
@@ -63,9 +46,9 @@ TEST(Ops, AllHaveACase) {
   std::set<std::string> seen;
   for (const Case &c : cases())
     seen.insert(c.op);
-  for (const auto &[name, pair] : ops()) {
+  for (const auto &[name, forms] : ops()) {
     EXPECT_TRUE(seen.count(name)) << name;
-    EXPECT_TRUE(pair.f32 && pair.f64) << name;
+    EXPECT_TRUE(forms.f32 && forms.f64 && forms.dual32 && forms.dual64) << name;
   }
 }
 
@@ -134,7 +117,7 @@ TEST(Ops, CastRoundsAndSaturates) {
   };
   for (const Cast &c : {Cast{DType::bf16, 1.00390625, 1.0}, {DType::bf16, 1.01171875, 1.015625}, {DType::f16, 65520, kInf}, {DType::f16, 5.9604644775390625e-08, 5.9604644775390625e-08},
                         {DType::i32, 3e9, 2147483647}, {DType::i32, kNan, 0}, {DType::u8, -3, 0}, {DType::i32, -2.9, -2}, {DType::boolean, 0.25, 1}}) {
-    OneNode one("cast", {{"dtype", word(dtypeText(c.to))}}, {reals({1}, {c.from})}, {}, {{c.to, sizes({1})}});
+    OneNode one("cast", {{"dtype", std::string(dtypeText(c.to))}}, {reals({1}, {c.from})}, {}, {{c.to, sizes({1})}});
     RunResult run = runReference(one.model, one.options);
     ASSERT_TRUE(run.ok()) << run.error;
     EXPECT_EQ(run.outputs.at("y0").at(0), c.expected) << c.from;

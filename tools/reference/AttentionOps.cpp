@@ -2,53 +2,59 @@
 // B: sequences, Tq, Tk: queries and keys, dh, dv: sizes of a head, S: stored positions of a cache.
 #include "Ops.h"
 
-#include <cmath>
 #include <limits>
 
 namespace weft::reference {
 namespace {
 
 // Keys and values in head-major order: element (b, g, j, d) at ((b · groups + g) · length + j) · dh + d.
-struct Heads {
+template <class T> struct Heads {
   int64_t batch, groups, length, dh;
-  std::vector<double> data;
-  double at(int64_t b, int64_t g, int64_t j, int64_t d) const { return data[((b * groups + g) * length + j) * dh + d]; }
+  std::vector<T> data;
+  const T &at(int64_t b, int64_t g, int64_t j, int64_t d) const { return data[((b * groups + g) * length + j) * dh + d]; }
 };
 
-Heads splitHeads(const Tensor &x, int64_t heads) {
+template <class T> Heads<T> splitHeads(const Tensor &x, int64_t heads) {
   if (needReal(x).rank() != 3)
     fail("expected an operand of rank 3 but got ", shapeText(x.shape));
   if (heads < 1 || x.shape[2] % heads)
     fail(x.shape[2], " features are not divisible by heads = ", heads);
-  Heads h{x.shape[0], heads, x.shape[1], x.shape[2] / heads, std::vector<double>(x.reals.size())};
+  Heads<T> h{x.shape[0], heads, x.shape[1], x.shape[2] / heads, std::vector<T>(x.reals.size())};
   for (int64_t b = 0; b < h.batch; ++b)
     for (int64_t t = 0; t < h.length; ++t)
       for (int64_t g = 0; g < heads; ++g)
         for (int64_t d = 0; d < h.dh; ++d)
-          h.data[((b * heads + g) * h.length + t) * h.dh + d] = x.reals[((b * h.length + t) * heads + g) * h.dh + d];
+          h.data[((b * heads + g) * h.length + t) * h.dh + d] = load<T>(x, ((b * h.length + t) * heads + g) * h.dh + d);
   return h;
 }
 
-// Stores the call's keys or values behind those of each sequence; gives all positions of the cache.
-Heads append(Call &c, KvCache &cache, const StateDesc &state, int64_t layer, int64_t part, const Heads &fresh) {
+double plain(double x) { return x; }
+template <class T> double plain(const Dual<T> &x) { return x.value; }
+
+// Stores the call's keys or values behind those of each sequence; gives all positions of the cache. What stood there before
+// moves with nothing.
+template <class T> Heads<T> append(Call &c, KvCache &cache, const StateDesc &state, int64_t layer, int64_t part, const Heads<T> &fresh) {
   if (layer < 0 || layer >= state.layers)
     fail("layer ", layer, " of a cache of ", state.layers, " layers");
   if (fresh.groups != state.kvHeads || fresh.dh != state.headDim || fresh.batch != cache.batch)
     fail("expected keys and values of ", cache.batch, " sequences, ", state.kvHeads, " heads of ", state.headDim, " but got ", fresh.batch, ", ",
          fresh.groups, " heads of ", fresh.dh);
   int64_t one = cache.batch * state.kvHeads * state.capacity * state.headDim, base = (layer * 2 + part) * one;
-  for (int64_t b = 0; b < fresh.batch; ++b) {
-    int64_t tokens = c.validTokens(b, fresh.length);
-    if (tokens < 0 || tokens > fresh.length || cache.lengths[b] + tokens > state.capacity)
+  for (int64_t b = 0; b < fresh.batch; ++b)
+    if (int64_t tokens = c.validTokens(b, fresh.length); tokens < 0 || tokens > fresh.length || cache.lengths[b] + tokens > state.capacity)
       fail("the cache holds ", state.capacity, " positions");
-    for (int64_t g = 0; g < fresh.groups; ++g)
-      for (int64_t t = 0; t < tokens; ++t)
-        for (int64_t d = 0; d < fresh.dh; ++d)
-          cache.data[base + ((b * state.kvHeads + g) * state.capacity + cache.lengths[b] + t) * fresh.dh + d] =
-              state.dtype == DType::f32 ? fresh.at(b, g, t, d) : roundTo(state.dtype, fresh.at(b, g, t, d));
-  }
-  Heads all{fresh.batch, fresh.groups, state.capacity, fresh.dh, {}};
+  Heads<T> all{fresh.batch, fresh.groups, state.capacity, fresh.dh, {}};
   all.data.assign(cache.data.begin() + base, cache.data.begin() + base + one);
+  for (int64_t b = 0; b < fresh.batch; ++b)
+    for (int64_t g = 0; g < fresh.groups; ++g)
+      for (int64_t t = 0, tokens = c.validTokens(b, fresh.length); t < tokens; ++t)
+        for (int64_t d = 0; d < fresh.dh; ++d) {
+          int64_t to = ((b * state.kvHeads + g) * state.capacity + cache.lengths[b] + t) * fresh.dh + d;
+          T value = fresh.at(b, g, t, d);
+          double stored = state.dtype == DType::f32 ? plain(value) : roundTo(state.dtype, plain(value));
+          cache.data[base + to] = stored;
+          all.data[to] = value + (T(stored) - constant(value));
+        }
   return all;
 }
 
@@ -57,7 +63,7 @@ Heads append(Call &c, KvCache &cache, const StateDesc &state, int64_t layer, int
 template <class T>
 Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor &values, const TensorRef &keyMask, const TensorRef &mask, const TensorRef &bias) {
   int64_t heads = c.integer("heads"), groups = c.integer("kv_heads", heads);
-  Heads q = splitHeads(queries, heads), k = splitHeads(keys, groups), v = splitHeads(values, groups);
+  Heads<T> q = splitHeads<T>(queries, heads), k = splitHeads<T>(keys, groups), v = splitHeads<T>(values, groups);
   if (heads % groups || q.dh != k.dh || k.batch != q.batch || v.batch != q.batch || k.length != v.length)
     fail("q ", shapeText(queries.shape), ", k ", shapeText(keys.shape), ", v ", shapeText(values.shape), " do not fit together");
   bool causal = c.flag("causal");
@@ -101,37 +107,37 @@ Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor 
     for (int64_t h = 0; h < heads; ++h)
       for (int64_t i = 0; i < q.length; ++i) {
         int64_t g = h / (heads / groups), at = first[b] + i;
-        T top = -std::numeric_limits<T>::infinity();
+        T top = -INFINITY;
         for (int64_t j = 0; j < k.length; ++j) {
           bool seen = j < filled[b] && (!causal || (j <= at && at - j < window)) && (!keyMask || keyMask->integers[b * k.length + j]) &&
                       (!mask || mask->integers[place(mask->shape, {b, h, i, j})]);
-          p[j] = -std::numeric_limits<T>::infinity();
+          p[j] = -INFINITY;
           if (!seen)
             continue;
           T s = 0;
           for (int64_t d = 0; d < q.dh; ++d)
-            s += static_cast<T>(q.at(b, h, i, d)) * static_cast<T>(k.at(b, g, j, d));
+            s += q.at(b, h, i, d) * k.at(b, g, j, d);
           s *= scale;
-          s = capped ? cap * std::tanh(s / cap) : s;
-          p[j] = bias ? s + static_cast<T>(bias->reals[place(bias->shape, {b, h, i, j})]) : s;
+          s = capped ? T(cap * tanh(s / cap)) : s;
+          p[j] = bias ? T(s + load<T>(*bias, place(bias->shape, {b, h, i, j}))) : s;
           // NaN must win the maximum, or it would vanish from the row.
-          top = p[j] > top || std::isnan(p[j]) ? p[j] : top;
+          top = p[j] > top || isnan(p[j]) ? constant(p[j]) : top;
         }
         T sum = 0;
         for (T &s : p) {
-          s = top == -std::numeric_limits<T>::infinity() ? T(0) : std::exp(s - top);
+          s = top == T(-INFINITY) ? T(0) : T(exp(s - top));
           sum += s;
         }
         for (int64_t j = 0; j < k.length; ++j) {
-          p[j] = sum == 0 ? T(0) : p[j] / sum;
-          map.reals[((b * heads + h) * q.length + i) * k.length + j] = p[j];
+          p[j] = sum == 0 ? T(0) : T(p[j] / sum);
+          store(map, ((b * heads + h) * q.length + i) * k.length + j, p[j]);
         }
         for (int64_t d = 0; d < v.dh; ++d) {
           T r = 0;
           for (int64_t j = 0; j < k.length; ++j)
             // Positions of a cache that were never written do not exist.
-            r += j < filled[b] ? p[j] * static_cast<T>(v.at(b, g, j, d)) : T(0);
-          y.reals[((b * q.length + i) * heads + h) * v.dh + d] = r;
+            r += j < filled[b] ? T(p[j] * v.at(b, g, j, d)) : T(0);
+          store(y, ((b * q.length + i) * heads + h) * v.dh + d, r);
         }
       }
   std::string weights = c.word("return_weights");
@@ -144,8 +150,8 @@ Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor 
     for (int64_t at = 0; at < q.length * k.length; ++at) {
       T sum = 0;
       for (int64_t h = 0; h < heads; ++h)
-        sum += static_cast<T>(map.reals[(b * heads + h) * q.length * k.length + at]);
-      mean.reals[b * q.length * k.length + at] = sum / static_cast<T>(heads);
+        sum += load<T>(map, (b * heads + h) * q.length * k.length + at);
+      store(mean, b * q.length * k.length + at, T(sum / static_cast<T>(heads)));
     }
   return {y, mean};
 }
@@ -171,7 +177,7 @@ template <class T> Results mha(Call &c) {
 }
 
 // y[i, j] = j ≤ i
-template <class T> Results causalMask(Call &c) {
+Results causalMask(Call &c) {
   const Tensor &x = c.operand(0);
   int64_t n = x.shape.at(c.axis(x.rank(), 1));
   Tensor y = make(DType::boolean, {n, n});
@@ -184,9 +190,12 @@ template <class T> Results causalMask(Call &c) {
 }  // namespace
 
 void addAttentionOps(OpTable &table) {
-  table["attention"] = {attention<float>, attention<double>};
-  table["mha"] = {mha<float>, mha<double>};
-  table["causal_mask"] = {causalMask<float>, causalMask<double>};
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["attention"].of<T>() = attention<T>;
+    table["mha"].of<T>() = mha<T>;
+    table["causal_mask"].of<T>() = causalMask;
+  });
 }
 
 }  // namespace weft::reference

@@ -11,6 +11,8 @@ namespace weft::reference {
 template <class T> Tensor linearRows(const Tensor &x, const Tensor &weight, const Tensor *bias, int64_t first, int64_t features) {
   if (needReal(x).rank() < 1 || weight.rank() != 2 || weight.shape[1] != x.shape.back() || first + features > weight.shape[0])
     fail("x ", shapeText(x.shape), " and weight ", shapeText(weight.shape), " do not fit together");
+  if (bias && bias->count() < first + features)
+    fail("a bias ", shapeText(bias->shape), " for ", first + features, " features");
   int64_t inner = x.shape.back();
   Shape shape = x.shape;
   shape.back() = features;
@@ -19,15 +21,16 @@ template <class T> Tensor linearRows(const Tensor &x, const Tensor &weight, cons
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t f = 0; f < features; ++f) {
       T sum = 0;
-      const double *a = x.reals.data() + r * inner, *w = weight.reals.data() + (first + f) * inner;
       for (int64_t k = 0; k < inner; ++k)
-        sum += static_cast<T>(a[k]) * static_cast<T>(w[k]);
-      y.reals[r * features + f] = bias ? sum + static_cast<T>(bias->reals.at(first + f)) : sum;
+        sum += product<T>(x, r * inner + k, weight, (first + f) * inner + k);
+      store(y, r * features + f, bias ? T(sum + load<T>(*bias, first + f)) : sum);
     }
   return y;
 }
 template Tensor linearRows<float>(const Tensor &, const Tensor &, const Tensor *, int64_t, int64_t);
 template Tensor linearRows<double>(const Tensor &, const Tensor &, const Tensor *, int64_t, int64_t);
+template Tensor linearRows<Dual<float>>(const Tensor &, const Tensor &, const Tensor *, int64_t, int64_t);
+template Tensor linearRows<Dual<double>>(const Tensor &, const Tensor &, const Tensor *, int64_t, int64_t);
 
 namespace {
 
@@ -37,8 +40,8 @@ template <class T> Results linear(Call &c) {
   Tensor y = linearRows<T>(c.operand(0), weight, c.hasParam("bias") ? &c.param("bias") : nullptr, 0, weight.shape.at(0));
   std::string activation = c.word("activation");
   if (!activation.empty())
-    for (double &v : y.reals)
-      v = activate<T>(activation, static_cast<T>(v));
+    for (int64_t i = 0; i < y.count(); ++i)
+      store(y, i, activate<T>(activation, load<T>(y, i)));
   return {y};
 }
 
@@ -57,14 +60,13 @@ template <class T> Results matmul(Call &c) {
   shape.insert(shape.end(), {m, n});
   Tensor y = make(a.dtype, shape);
   forEach(lead, [&](const Shape &index) {
-    const double *pa = a.reals.data() + place(leadA, index) * ra * ca, *pb = b.reals.data() + place(leadB, index) * rb * cb;
-    double *py = y.reals.data() + place(lead, index) * m * n;
+    int64_t pa = place(leadA, index) * ra * ca, pb = place(leadB, index) * rb * cb, py = place(lead, index) * m * n;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
         T sum = 0;
         for (int64_t l = 0; l < k; ++l)
-          sum += static_cast<T>(ta ? pa[l * m + i] : pa[i * k + l]) * static_cast<T>(tb ? pb[j * k + l] : pb[l * n + j]);
-        py[i * n + j] = sum;
+          sum += product<T>(a, pa + (ta ? l * m + i : i * k + l), b, pb + (tb ? j * k + l : l * n + j));
+        store(y, py + i * n + j, sum);
       }
   });
   return {y};
@@ -163,25 +165,28 @@ template <class T> Results einsum(Call &c) {
         int64_t offset = 0;
         for (size_t j = 0; j < where[i].size(); ++j)
           offset = offset * c.in[i]->shape[j] + (c.in[i]->shape[j] == 1 ? 0 : full[where[i][j]]);
-        product *= static_cast<T>(c.in[i]->reals[offset]);
+        product *= load<T>(*c.in[i], offset);
       }
       sum += product;
     });
-    y.reals[at++] = sum;
+    store(y, at++, sum);
   });
   return {y};
 }
 
 // y = the parameter
-template <class T> Results parameter(Call &c) { return {c.param("")}; }
+Results parameter(Call &c) { return {c.param("")}; }
 
 }  // namespace
 
 void addDenseOps(OpTable &table) {
-  table["linear"] = {linear<float>, linear<double>};
-  table["matmul"] = {matmul<float>, matmul<double>};
-  table["einsum"] = {einsum<float>, einsum<double>};
-  table["parameter"] = {parameter<float>, parameter<double>};
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["linear"].of<T>() = linear<T>;
+    table["matmul"].of<T>() = matmul<T>;
+    table["einsum"].of<T>() = einsum<T>;
+    table["parameter"].of<T>() = parameter;
+  });
 }
 
 }  // namespace weft::reference

@@ -2,8 +2,6 @@
 // Angles are products of the arithmetic's own type: an f32 implementation rounds frequency and angle.
 #include "Ops.h"
 
-#include <cmath>
-
 namespace weft::reference {
 namespace {
 
@@ -13,16 +11,21 @@ int64_t row(const Tensor &table, int64_t id) {
   return id;
 }
 
-// y[…, :] = weight[ids[…], :]
-template <class T> Results embedding(Call &c) {
+// y[…, :] = weight[ids[…], :]; a row of padding moves with nothing
+Results embedding(Call &c) {
   const Tensor &ids = needIndex(c.operand(0)), &weight = c.param("weight");
-  int64_t features = weight.shape.at(1);
+  int64_t features = weight.shape.at(1), padding = c.integer("padding_idx", -1);
   Shape shape = ids.shape;
   shape.push_back(features);
   Tensor y = make(weight.dtype, shape);
   for (int64_t i = 0; i < ids.count(); ++i)
-    for (int64_t f = 0; f < features; ++f)
-      y.reals[i * features + f] = weight.reals[row(weight, ids.integers[i]) * features + f];
+    for (int64_t f = 0; f < features; ++f) {
+      int64_t from = row(weight, ids.integers[i]) * features + f;
+      if (ids.integers[i] == padding)
+        y.reals[i * features + f] = weight.reals[from];
+      else
+        copyElement(y, i * features + f, weight, from);
+    }
   return {y};
 }
 
@@ -55,11 +58,11 @@ template <class T> Results positionEmbedding(Call &c) {
     for (int64_t f = 0; f < features; ++f) {
       if (learned) {
         const Tensor &weight = c.param("weight");
-        y.reals[i * features + f] = weight.reals[row(weight, p.integers[i]) * features + f];
+        copyElement(y, i * features + f, weight, row(weight, p.integers[i]) * features + f);
       } else {
-        T frequency = T(1) / std::pow(static_cast<T>(c.real("base", 10000)), static_cast<T>(2.0 * static_cast<double>(f / 2) / static_cast<double>(features)));
+        T frequency = T(1) / pow(static_cast<T>(c.real("base", 10000)), static_cast<T>(2.0 * static_cast<double>(f / 2) / static_cast<double>(features)));
         T angle = static_cast<T>(p.integers[i]) * frequency;
-        y.reals[i * features + f] = f % 2 == 0 ? std::sin(angle) : std::cos(angle);
+        store(y, i * features + f, f % 2 == 0 ? T(sin(angle)) : T(cos(angle)));
       }
     }
   return {y};
@@ -82,14 +85,14 @@ template <class T> Results rope(Call &c) {
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t i = 0; i < rotary / 2; ++i) {
         T position = static_cast<T>(p.integers[p.rank() == 2 ? b * tokens + t : t]);
-        T angle = position * std::pow(static_cast<T>(c.real("theta", 10000)), static_cast<T>(-2.0 * static_cast<double>(i) / static_cast<double>(rotary)));
-        T cosine = std::cos(angle), sine = std::sin(angle);
+        T angle = position * pow(static_cast<T>(c.real("theta", 10000)), static_cast<T>(-2.0 * static_cast<double>(i) / static_cast<double>(rotary)));
+        T cosine = cos(angle), sine = sin(angle);
         for (int64_t h = 0; h < heads; ++h) {
           int64_t head = ((b * tokens + t) * heads + h) * dh;
           int64_t first = head + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + rotary / 2;
-          T a = static_cast<T>(x.reals[first]), z = static_cast<T>(x.reals[second]);
-          y.reals[first] = a * cosine - z * sine;
-          y.reals[second] = a * sine + z * cosine;
+          T a = load<T>(x, first), z = load<T>(x, second);
+          store(y, first, T(a * cosine - z * sine));
+          store(y, second, T(a * sine + z * cosine));
         }
       }
   return {y};
@@ -98,9 +101,12 @@ template <class T> Results rope(Call &c) {
 }  // namespace
 
 void addEmbeddingOps(OpTable &table) {
-  table["embedding"] = {embedding<float>, embedding<double>};
-  table["position_embedding"] = {positionEmbedding<float>, positionEmbedding<double>};
-  table["rope"] = {rope<float>, rope<double>};
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["embedding"].of<T>() = embedding;
+    table["position_embedding"].of<T>() = positionEmbedding<T>;
+    table["rope"].of<T>() = rope<T>;
+  });
 }
 
 }  // namespace weft::reference

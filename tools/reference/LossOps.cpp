@@ -2,9 +2,6 @@
 // `mean` divides by the sum of the elements' weights; a divisor of 0 gives the loss 0.
 #include "Ops.h"
 
-#include <cmath>
-#include <limits>
-
 namespace weft::reference {
 namespace {
 
@@ -15,13 +12,13 @@ template <class T> Results reduceLoss(Call &c, const Tensor &losses, const std::
     return {losses};
   T sum = 0, total = 0;
   for (int64_t i = 0; i < losses.count(); ++i) {
-    sum += static_cast<T>(losses.reals[i]);
+    sum += load<T>(losses, i);
     total += weights[i];
   }
   Tensor y = make(losses.dtype, {});
   if (how == "batchmean")
     total = losses.rank() ? static_cast<T>(losses.shape[0]) : T(1);
-  y.reals[0] = how == "sum" ? sum : sum / (total == 0 ? T(1) : total);
+  store(y, 0, how == "sum" ? sum : T(sum / (total == 0 ? T(1) : total)));
   return {y};
 }
 
@@ -37,7 +34,8 @@ template <class T> Results crossEntropy(Call &c) {
     std::vector<double> given = c.has(2) ? needReal(c.operand(2)).reals : c.reals("class_weights");
     if (static_cast<int64_t>(given.size()) != k)
       fail("expected ", k, " class weights but got ", given.size());
-    w.assign(given.begin(), given.end());
+    for (int64_t j = 0; j < k; ++j)
+      w[j] = c.has(2) ? load<T>(c.operand(2), j) : static_cast<T>(given[j]);
   }
   T smoothing = static_cast<T>(c.real("label_smoothing", 0));
   Tensor losses = make(logits.dtype, labels.shape);
@@ -48,23 +46,23 @@ template <class T> Results crossEntropy(Call &c) {
       continue;
     if (label < 0 || label >= k)
       fail("label ", label, " is outside 0..", k - 1);
-    T top = -std::numeric_limits<T>::infinity(), sum = 0, smooth = 0;
-    auto z = [&](int64_t j) { return static_cast<T>(logits.reals[i * k + j]); };
+    T top = -INFINITY, sum = 0, smooth = 0;
+    auto z = [&](int64_t j) { return load<T>(logits, i * k + j); };
     for (int64_t j = 0; j < k; ++j)
-      top = z(j) > top || std::isnan(z(j)) ? z(j) : top;
+      top = z(j) > top || isnan(z(j)) ? constant(z(j)) : top;
     for (int64_t j = 0; j < k; ++j)
-      sum += std::exp(z(j) - top);
-    auto logP = [&](int64_t j) { return z(j) - top - std::log(sum); };
+      sum += exp(z(j) - top);
+    auto logP = [&](int64_t j) { return z(j) - top - log(sum); };
     for (int64_t j = 0; j < k && smoothing != 0; ++j)
       smooth += w[j] * logP(j);
-    losses.reals[i] = (1 - smoothing) * -logP(label) * w[label] - smoothing / static_cast<T>(k) * smooth;
+    store(losses, i, T((1 - smoothing) * -logP(label) * w[label] - smoothing / static_cast<T>(k) * smooth));
     weights[i] = w[label];
   }
   return reduceLoss<T>(c, losses, weights);
 }
 
 // log σ(x), without overflow
-template <class T> T logSigmoid(T x) { return std::min(x, T(0)) - std::log1p(std::exp(-std::fabs(x))); }
+template <class T> T logSigmoid(T x) { return x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x)); }
 
 // loss = (1 - t) · x - (1 + (w - 1) · t) · log σ(x)
 template <class T> Results bceWithLogits(Call &c) {
@@ -76,8 +74,8 @@ template <class T> Results bceWithLogits(Call &c) {
     fail("expected one pos_weight or one for each element of the last axis but got ", w.size());
   Tensor losses = make(x.dtype, x.shape);
   for (int64_t i = 0; i < x.count(); ++i) {
-    T a = static_cast<T>(x.reals[i]), b = static_cast<T>(t.reals[i]), factor = static_cast<T>(w[i % w.size()]);
-    losses.reals[i] = (1 - b) * a - (1 + (factor - 1) * b) * logSigmoid(a);
+    T a = load<T>(x, i), b = load<T>(t, i), factor = static_cast<T>(w[i % w.size()]);
+    store(losses, i, T((1 - b) * a - (1 + (factor - 1) * b) * logSigmoid(a)));
   }
   return reduceLoss<T>(c, losses, std::vector<T>(x.count(), T(1)));
 }
@@ -89,7 +87,7 @@ template <class T, class Fn> Results difference(Call &c, Fn fn) {
   needShape(t, x.shape, "a target");
   Tensor losses = make(x.dtype, x.shape);
   for (int64_t i = 0; i < x.count(); ++i)
-    losses.reals[i] = fn(static_cast<T>(x.reals[i]) - static_cast<T>(t.reals[i]));
+    store(losses, i, T(fn(T(load<T>(x, i) - load<T>(t, i)))));
   return reduceLoss<T>(c, losses, std::vector<T>(x.count(), T(1)));
 }
 
@@ -99,24 +97,25 @@ template <class T> Results mse(Call &c) {
 }
 // |d|
 template <class T> Results l1(Call &c) {
-  return difference<T>(c, [](T d) { return std::fabs(d); });
+  return difference<T>(c, [](T d) { return T(fabs(d)); });
 }
 // |d| ≤ δ ? d²/2 : δ(|d| - δ/2)
 template <class T> Results huber(Call &c) {
   return difference<T>(c, [delta = static_cast<T>(c.real("delta", 1))](T d) {
-    return std::fabs(d) <= delta ? T(0.5) * d * d : delta * (std::fabs(d) - T(0.5) * delta);
+    return fabs(d) <= delta ? T(T(0.5) * d * d) : T(delta * (fabs(d) - T(0.5) * delta));
   });
 }
 
-// p · ln p - p · log q, 0 · ln 0 = 0
+// p · ln p - p · log q, 0 · ln 0 = 0; where p = 0 it counts as flat along p
 template <class T> Results klDiv(Call &c) {
   const Tensor &q = needReal(c.operand(0)), &p = needReal(c.operand(1));
   needSameType(q, p);
   needShape(p, q.shape, "p");
   Tensor losses = make(q.dtype, q.shape);
   for (int64_t i = 0; i < q.count(); ++i) {
-    T a = static_cast<T>(p.reals[i]);
-    losses.reals[i] = (a == 0 ? T(0) : a * std::log(a)) - a * static_cast<T>(q.reals[i]);
+    T a = load<T>(p, i);
+    a = a == 0 ? constant(a) : a;
+    store(losses, i, T((a == 0 ? T(0) : T(a * log(a))) - a * load<T>(q, i)));
   }
   return reduceLoss<T>(c, losses, std::vector<T>(q.count(), T(1)));
 }
@@ -124,12 +123,15 @@ template <class T> Results klDiv(Call &c) {
 }  // namespace
 
 void addLossOps(OpTable &table) {
-  table["cross_entropy"] = {crossEntropy<float>, crossEntropy<double>};
-  table["bce_with_logits"] = {bceWithLogits<float>, bceWithLogits<double>};
-  table["mse"] = {mse<float>, mse<double>};
-  table["l1"] = {l1<float>, l1<double>};
-  table["huber"] = {huber<float>, huber<double>};
-  table["kl_div"] = {klDiv<float>, klDiv<double>};
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["cross_entropy"].of<T>() = crossEntropy<T>;
+    table["bce_with_logits"].of<T>() = bceWithLogits<T>;
+    table["mse"].of<T>() = mse<T>;
+    table["l1"].of<T>() = l1<T>;
+    table["huber"].of<T>() = huber<T>;
+    table["kl_div"].of<T>() = klDiv<T>;
+  });
 }
 
 }  // namespace weft::reference

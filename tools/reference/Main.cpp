@@ -1,5 +1,6 @@
 // weft-reference: computes a model's outputs with the interpreter.
 // For people who want to know what a model computes, and for tests that need a file of expected numbers.
+#include "Derivatives.h"
 #include "RandomTensors.h"
 #include "Reference.h"
 #include "TensorFiles.h"
@@ -16,7 +17,8 @@ using namespace weft::reference;
 namespace {
 
 const char *const kUsage = "usage: weft-reference MODEL.json --inputs FILE (--weights FILE | --random SEED) [--outputs FILE]\n"
-                           "                      [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]... [--all] [--f32] [--loss]\n";
+                           "                      [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]... [--all] [--f32] [--loss]\n"
+                           "                      [--gradients]\n";
 
 int fail(const std::string &text, int code) {
   std::fprintf(stderr, "weft-reference: %s\n", text.c_str());
@@ -43,9 +45,10 @@ int main(int argc, char **argv) {
   ReadOptions read;
   RunOptions options;
   std::optional<uint64_t> seed;
+  bool gradients = false;
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
-    bool takesValue = arg.rfind("--", 0) == 0 && arg != "--all" && arg != "--f32" && arg != "--loss";
+    bool takesValue = arg.rfind("--", 0) == 0 && arg != "--all" && arg != "--f32" && arg != "--loss" && arg != "--gradients";
     if (takesValue && i + 1 == argc)
       return fail("expected a value after '" + arg + "'\n" + kUsage, 2);
     std::string value = takesValue ? argv[++i] : "";
@@ -68,6 +71,8 @@ int main(int argc, char **argv) {
       options.keepAll = true;
     else if (arg == "--loss")
       options.loss = true;
+    else if (arg == "--gradients")
+      options.loss = gradients = true;
     else if (arg == "--f32")
       options.arithmetic = Arithmetic::f32;
     else if (!takesValue && arg[0] != '-' && model.empty())
@@ -104,13 +109,26 @@ int main(int argc, char **argv) {
   if (!run.ok())
     return fail(run.error, 1);
   Tensors results = run.outputs;
+  if (gradients) {
+    std::vector<std::string> names;
+    for (const std::map<std::string, Tensor> *tensors : {&options.parameters, &options.inputs})
+      for (const auto &[name, tensor] : *tensors)
+        if (tensor.real())
+          names.push_back(name);
+    LossGradients found = lossGradients(*desc, options, names);
+    if (!found.error.empty())
+      return fail(found.error, 1);
+    for (auto &[name, gradient] : found.of)
+      results.emplace("grad." + name, std::move(gradient));
+  }
   for (const auto &[path, value] : run.values)
     results.emplace(path, *value);
   if (!outputs.empty())
     return writeTensors(outputs, results, error) ? 0 : fail(error, 3);
   for (const std::string &path : run.order)
     summary(path, *run.values.at(path));
-  for (const auto &[name, tensor] : run.outputs)
-    summary(name, tensor);
+  for (const auto &[name, tensor] : results)
+    if (!run.values.count(name))
+      summary(name, tensor);
   return 0;
 }

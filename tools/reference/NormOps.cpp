@@ -14,23 +14,26 @@ template <class T> Results layerNorm(Call &c) {
   T eps = static_cast<T>(c.real("eps", 1e-5)), n = static_cast<T>(v.size);
   bool unbiased = c.flag("unbiased"), outside = c.flag("eps_outside");
   const Tensor *weight = c.hasParam("weight") ? &c.param("weight") : nullptr, *bias = c.hasParam("bias") ? &c.param("bias") : nullptr;
+  for (const Tensor *each : {weight, bias})
+    if (each)
+      needShape(*each, {v.size}, "a weight or bias");
   Tensor y = make(x.dtype, x.shape);
   for (int64_t o = 0; o < v.outer; ++o)
     for (int64_t k = 0; k < v.inner; ++k) {
       T sum = 0, squares = 0;
       for (int64_t i = 0; i < v.size; ++i)
-        sum += static_cast<T>(x.reals[v.at(o, i, k)]);
+        sum += load<T>(x, v.at(o, i, k));
       T mean = sum / n;
       for (int64_t i = 0; i < v.size; ++i) {
-        T d = static_cast<T>(x.reals[v.at(o, i, k)]) - mean;
+        T d = load<T>(x, v.at(o, i, k)) - mean;
         squares += d * d;
       }
       T variance = squares / (unbiased ? n - 1 : n);
-      T divisor = outside ? std::sqrt(variance) + eps : std::sqrt(variance + eps);
+      T divisor = outside ? sqrt(variance) + eps : sqrt(variance + eps);
       for (int64_t i = 0; i < v.size; ++i) {
-        T r = (static_cast<T>(x.reals[v.at(o, i, k)]) - mean) / divisor;
-        r = weight ? r * static_cast<T>(weight->reals.at(i)) : r;
-        y.reals[v.at(o, i, k)] = bias ? r + static_cast<T>(bias->reals.at(i)) : r;
+        T r = (load<T>(x, v.at(o, i, k)) - mean) / divisor;
+        r = weight ? r * load<T>(*weight, i) : r;
+        store(y, v.at(o, i, k), bias ? T(r + load<T>(*bias, i)) : r);
       }
     }
   return {y};
@@ -43,16 +46,17 @@ template <class T> Results rmsNorm(Call &c) {
     fail("expected an operand of rank 1 or more");
   AxisView v = axisView(x.shape, x.rank() - 1);
   T eps = static_cast<T>(c.real("eps"));
+  needShape(weight, {v.size}, "a weight");
   Tensor y = make(x.dtype, x.shape);
   for (int64_t o = 0; o < v.outer; ++o) {
     T squares = 0;
     for (int64_t i = 0; i < v.size; ++i) {
-      T a = static_cast<T>(x.reals[v.at(o, i, 0)]);
+      T a = load<T>(x, v.at(o, i, 0));
       squares += a * a;
     }
-    T factor = T(1) / std::sqrt(squares / static_cast<T>(v.size) + eps);
+    T factor = T(1) / sqrt(squares / static_cast<T>(v.size) + eps);
     for (int64_t i = 0; i < v.size; ++i)
-      y.reals[v.at(o, i, 0)] = static_cast<T>(x.reals[v.at(o, i, 0)]) * factor * static_cast<T>(weight.reals.at(i));
+      store(y, v.at(o, i, 0), T(load<T>(x, v.at(o, i, 0)) * factor * load<T>(weight, i)));
   }
   return {y};
 }
@@ -67,13 +71,13 @@ template <class T> Results l2Normalize(Call &c) {
     for (int64_t k = 0; k < v.inner; ++k) {
       T squares = 0;
       for (int64_t i = 0; i < v.size; ++i) {
-        T a = static_cast<T>(x.reals[v.at(o, i, k)]);
+        T a = load<T>(x, v.at(o, i, k));
         squares += a * a;
       }
-      T norm = std::sqrt(squares);
+      T norm = sqrt(squares);
       for (int64_t i = 0; i < v.size; ++i)
         // A comparison that is false for NaN: a row with NaN stays NaN.
-        y.reals[v.at(o, i, k)] = static_cast<T>(x.reals[v.at(o, i, k)]) / (norm < eps ? eps : norm);
+        store(y, v.at(o, i, k), T(load<T>(x, v.at(o, i, k)) / (norm < eps ? eps : norm)));
     }
   return {y};
 }
@@ -81,9 +85,12 @@ template <class T> Results l2Normalize(Call &c) {
 }  // namespace
 
 void addNormOps(OpTable &table) {
-  table["layer_norm"] = {layerNorm<float>, layerNorm<double>};
-  table["rms_norm"] = {rmsNorm<float>, rmsNorm<double>};
-  table["l2_normalize"] = {l2Normalize<float>, l2Normalize<double>};
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["layer_norm"].of<T>() = layerNorm<T>;
+    table["rms_norm"].of<T>() = rmsNorm<T>;
+    table["l2_normalize"].of<T>() = l2Normalize<T>;
+  });
 }
 
 }  // namespace weft::reference

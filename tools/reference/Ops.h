@@ -1,10 +1,12 @@
 // What an op's loops see of their node, and the helpers they share. Internal to the interpreter.
-// Ops are templates on the arithmetic type: float or double. Values are stored as double either way.
+// Ops are templates on the arithmetic type: float, double, or duals of them. Values are stored as double either way.
 #ifndef WEFT_REFERENCE_OPS_H
 #define WEFT_REFERENCE_OPS_H
 
+#include "Dual.h"
 #include "Reference.h"
 
+#include <algorithm>
 #include <functional>
 #include <unordered_map>
 
@@ -84,10 +86,25 @@ struct Call {
 
 using Results = std::vector<Tensor>;
 using OpFn = Results (*)(Call &);
-struct OpPair {
+/// The loops of one op in each arithmetic.
+struct OpForms {
   OpFn f32, f64;
+  OpFn dual32, dual64;
+  template <class T> OpFn &of();
 };
-using OpTable = std::unordered_map<std::string, OpPair>;
+template <> inline OpFn &OpForms::of<float>() { return f32; }
+template <> inline OpFn &OpForms::of<double>() { return f64; }
+template <> inline OpFn &OpForms::of<Dual<float>>() { return dual32; }
+template <> inline OpFn &OpForms::of<Dual<double>>() { return dual64; }
+using OpTable = std::unordered_map<std::string, OpForms>;
+
+/// Calls `body` with a number of each arithmetic type.
+template <class Body> void forEachArithmetic(Body body) {
+  body(float());
+  body(double());
+  body(Dual<float>());
+  body(Dual<double>());
+}
 
 void addEmbeddingOps(OpTable &);
 void addDenseOps(OpTable &);
@@ -117,12 +134,48 @@ AxisView axisView(const Shape &shape, int64_t axis);
 
 /// The same elements under another shape of as many elements.
 Tensor withShape(const Tensor &x, Shape shape);
-/// Copies one element between tensors of one dtype.
+
+/// A float element as a number of the arithmetic type, and back.
+template <class T> T load(const Tensor &x, int64_t i) {
+  T number = static_cast<T>(x.reals[i]);
+  if constexpr (IsDual<T>::value)
+    if (!x.tangents.empty())
+      std::copy_n(x.tangents.begin() + i * kLanes, kLanes, number.d.begin());
+  return number;
+}
+/// Their product, without work for what does not move.
+template <class T> T product(const Tensor &a, int64_t i, const Tensor &b, int64_t j) {
+  if constexpr (IsDual<T>::value) {
+    if (a.tangents.empty()) {
+      const auto factor = static_cast<decltype(T::value)>(a.reals[i]);
+      const T x = load<T>(b, j);
+      return chain(x, factor * x.value, factor);
+    }
+    if (b.tangents.empty())
+      return product<T>(b, j, a, i);
+  }
+  return load<T>(a, i) * load<T>(b, j);
+}
+template <class T> void store(Tensor &y, int64_t i, const T &number) {
+  if constexpr (IsDual<T>::value) {
+    y.reals[i] = number.value;
+    y.tangents.resize(y.reals.size() * kLanes);
+    std::copy_n(number.d.begin(), kLanes, y.tangents.begin() + i * kLanes);
+  } else {
+    y.reals[i] = number;
+  }
+}
+/// Copies one element between tensors of one dtype, with its derivatives.
 inline void copyElement(Tensor &to, int64_t i, const Tensor &from, int64_t j) {
-  if (from.real())
-    to.reals[i] = from.reals[j];
-  else
+  if (!from.real()) {
     to.integers[i] = from.integers[j];
+    return;
+  }
+  to.reals[i] = from.reals[j];
+  if (from.tangents.empty())
+    return;
+  to.tangents.resize(to.reals.size() * kLanes);
+  std::copy_n(from.tangents.begin() + j * kLanes, kLanes, to.tangents.begin() + i * kLanes);
 }
 const Tensor &needReal(const Tensor &x);
 const Tensor &needBool(const Tensor &x);

@@ -9,14 +9,16 @@
 namespace weft::reference {
 namespace {
 
-template <class T> T sigmoid(T x) { return T(1) / (T(1) + std::exp(-x)); }
-template <class T> T gelu(T x) { return T(0.5) * x * (T(1) + std::erf(x / std::sqrt(T(2)))); }
+// Powers of e that cannot overflow.
+template <class T> T sigmoid(T x) { return x < 0 ? exp(x) / (T(1) + exp(x)) : T(1) / (T(1) + exp(-x)); }
+template <class T> T gelu(T x) { return T(0.5) * x * (T(1) + erf(x / sqrt(T(2)))); }
 // 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))
 template <class T> T geluTanh(T x) {
-  return T(0.5) * x * (T(1) + std::tanh(static_cast<T>(0.79788456080286535588) * (x + static_cast<T>(0.044715) * x * x * x)));
+  return T(0.5) * x * (T(1) + tanh(static_cast<T>(0.79788456080286535588) * (x + static_cast<T>(0.044715) * x * x * x)));
 }
-template <class T> T silu(T x) { return x / (T(1) + std::exp(-x)); }
-template <class T> T relu(T x) { return x < 0 ? T(0) : x; }
+template <class T> T silu(T x) { return x * sigmoid(x); }
+// Flat at 0; NaN stays.
+template <class T> T relu(T x) { return x <= 0 ? T(0) : x; }
 
 // Element of a dtype from a number that stands for an operand.
 void setNumber(Tensor &y, int64_t i, double value) {
@@ -34,30 +36,30 @@ Tensor number(DType dtype, double value) {
 
 // A float function of each element.
 template <class T, class Fn> Results mapReal(const Tensor &x, Fn fn) {
-  Tensor y = needReal(x);
-  for (double &v : y.reals)
-    v = fn(static_cast<T>(v));
+  Tensor y = make(needReal(x).dtype, x.shape);
+  for (int64_t i = 0; i < y.count(); ++i)
+    store(y, i, T(fn(load<T>(x, i))));
   return {y};
 }
 
 template <class T, T (*fn)(T)> Results unary(Call &c) { return mapReal<T>(c.operand(0), fn); }
 
-template <class T> T expOf(T x) { return std::exp(x); }
-template <class T> T logOf(T x) { return std::log(x); }
-template <class T> T sqrtOf(T x) { return std::sqrt(x); }
-template <class T> T rsqrtOf(T x) { return T(1) / std::sqrt(x); }
-template <class T> T erfOf(T x) { return std::erf(x); }
-template <class T> T tanhOf(T x) { return std::tanh(x); }
-template <class T> T sinOf(T x) { return std::sin(x); }
-template <class T> T cosOf(T x) { return std::cos(x); }
+template <class T> T expOf(T x) { return exp(x); }
+template <class T> T logOf(T x) { return log(x); }
+template <class T> T sqrtOf(T x) { return sqrt(x); }
+template <class T> T rsqrtOf(T x) { return T(1) / sqrt(x); }
+template <class T> T erfOf(T x) { return erf(x); }
+template <class T> T tanhOf(T x) { return tanh(x); }
+template <class T> T sinOf(T x) { return sin(x); }
+template <class T> T cosOf(T x) { return cos(x); }
 // ln(1 + eˣ)
-template <class T> T softplusOf(T x) { return std::max(x, T(0)) + std::log1p(std::exp(-std::fabs(x))); }
+template <class T> T softplusOf(T x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 
 // -x
 template <class T> Results neg(Call &c) {
   Tensor y = c.operand(0);
-  for (double &v : y.reals)
-    v = -v;
+  for (size_t i = 0; i < y.reals.size(); ++i)
+    store(y, i, T(-load<T>(y, i)));
   for (int64_t &v : y.integers)
     v = wrapTo(y.dtype, static_cast<int64_t>(-static_cast<uint64_t>(v)));
   return {y};
@@ -66,8 +68,8 @@ template <class T> Results neg(Call &c) {
 // |x|
 template <class T> Results absolute(Call &c) {
   Tensor y = c.operand(0);
-  for (double &v : y.reals)
-    v = std::fabs(v);
+  for (size_t i = 0; i < y.reals.size(); ++i)
+    store(y, i, T(fabs(load<T>(y, i))));
   for (int64_t &v : y.integers)
     v = v < 0 ? wrapTo(y.dtype, static_cast<int64_t>(-static_cast<uint64_t>(v))) : v;
   return {y};
@@ -81,13 +83,13 @@ template <class T> Results logicalNot(Call &c) {
 }
 
 template <class T> Results geluOp(Call &c) { return mapReal<T>(c.operand(0), c.word("approximate", "none") == "tanh" ? geluTanh<T> : gelu<T>); }
-// x ≥ 0 ? x : slope · x
+// x > 0 ? x : slope · x
 template <class T> Results leakyRelu(Call &c) {
-  return mapReal<T>(c.operand(0), [slope = static_cast<T>(c.real("slope", 0.01))](T x) { return x >= 0 ? x : slope * x; });
+  return mapReal<T>(c.operand(0), [slope = static_cast<T>(c.real("slope", 0.01))](T x) { return x > 0 ? x : slope * x; });
 }
 // x > 0 ? x : alpha · (eˣ - 1)
 template <class T> Results elu(Call &c) {
-  return mapReal<T>(c.operand(0), [alpha = static_cast<T>(c.real("alpha", 1))](T x) { return x > 0 ? x : alpha * std::expm1(x); });
+  return mapReal<T>(c.operand(0), [alpha = static_cast<T>(c.real("alpha", 1))](T x) { return x > 0 ? x : alpha * expm1(x); });
 }
 
 // min(max(x, min), max)
@@ -96,15 +98,17 @@ template <class T> Results clamp(Call &c) {
   if (c.given("min")) {
     Tensor low = number(y.dtype, c.real("min"));
     // Comparisons that are false for NaN: NaN stays.
-    for (double &v : y.reals)
-      v = v < low.reals[0] ? low.reals[0] : v;
+    for (size_t i = 0; i < y.reals.size(); ++i)
+      if (y.reals[i] < low.reals[0])
+        store(y, i, T(low.reals[0]));
     for (int64_t &v : y.integers)
       v = std::max(v, low.integers[0]);
   }
   if (c.given("max")) {
     Tensor high = number(y.dtype, c.real("max"));
-    for (double &v : y.reals)
-      v = v > high.reals[0] ? high.reals[0] : v;
+    for (size_t i = 0; i < y.reals.size(); ++i)
+      if (y.reals[i] > high.reals[0])
+        store(y, i, T(high.reals[0]));
     for (int64_t &v : y.integers)
       v = std::min(v, high.integers[0]);
   }
@@ -124,10 +128,12 @@ int64_t truncate(DType dtype, double value) {
   return value < -9223372036854775808.0 ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(value);
 }
 
-// Conversion: floats round to nearest, float to integer truncates, bool is "not zero"
+// Conversion: floats round to nearest, float to integer truncates, bool is "not zero". Between floats the derivative is 1
 template <class T> Results cast(Call &c) {
   const Tensor &x = c.operand(0);
   Tensor y = make(c.dtype("dtype", x.dtype), x.shape);
+  if (y.real())
+    y.tangents = x.tangents;
   for (int64_t i = 0; i < x.count(); ++i) {
     if (y.dtype == DType::boolean)
       y.integers[i] = x.real() ? x.reals[i] != 0 : x.integers[i] != 0;
@@ -150,6 +156,13 @@ template <class Fn> void zip(const Tensor &a, const Tensor &b, const Shape &shap
 
 enum class Arith { add, sub, mul, div, pow, minimum, maximum };
 
+template <class T, bool isMax> T extremum(T a, T b) {
+  Extremum<T, isMax> best;
+  best.add(a);
+  best.add(b);
+  return best.get();
+}
+
 template <class T> T apply(Arith op, T a, T b) {
   switch (op) {
   case Arith::add:
@@ -161,11 +174,11 @@ template <class T> T apply(Arith op, T a, T b) {
   case Arith::div:
     return a / b;
   case Arith::pow:
-    return std::pow(a, b);
+    return pow(a, b);
   case Arith::minimum:
-    return std::isnan(a) || a < b ? a : b;
+    return extremum<T, false>(a, b);
   case Arith::maximum:
-    return std::isnan(a) || a > b ? a : b;
+    return extremum<T, true>(a, b);
   }
   return a;
 }
@@ -195,7 +208,7 @@ template <class T> Tensor combine(Arith op, const Tensor &a, const Tensor &b) {
   Tensor y = make(a.dtype, broadcast(a.shape, b.shape));
   zip(a, b, y.shape, [&](int64_t i, int64_t l, int64_t r) {
     if (y.real())
-      y.reals[i] = apply<T>(op, static_cast<T>(a.reals[l]), static_cast<T>(b.reals[r]));
+      store(y, i, apply<T>(op, load<T>(a, l), load<T>(b, r)));
     else
       y.integers[i] = wrapTo(y.dtype, applyInteger(op, a.integers[l], b.integers[r]));
   });
@@ -284,50 +297,6 @@ template <class T> Results where(Call &c) {
 // mask ? value : x
 template <class T> Results maskedFill(Call &c) { return {select(c.operand(1), number(c.operand(0).dtype, c.real("value")), c.operand(0))}; }
 
-template <class T> void addFor(OpTable &table, OpFn OpPair::*slot) {
-  auto add = [&](const char *name, OpFn fn) { table[name].*slot = fn; };
-  add("neg", neg<T>);
-  add("abs", absolute<T>);
-  add("exp", unary<T, expOf<T>>);
-  add("log", unary<T, logOf<T>>);
-  add("sqrt", unary<T, sqrtOf<T>>);
-  add("rsqrt", unary<T, rsqrtOf<T>>);
-  add("erf", unary<T, erfOf<T>>);
-  add("tanh", unary<T, tanhOf<T>>);
-  add("sigmoid", unary<T, sigmoid<T>>);
-  add("sin", unary<T, sinOf<T>>);
-  add("cos", unary<T, cosOf<T>>);
-  add("relu", unary<T, relu<T>>);
-  add("silu", unary<T, silu<T>>);
-  add("softplus", unary<T, softplusOf<T>>);
-  add("not", logicalNot<T>);
-  add("gelu", geluOp<T>);
-  add("leaky_relu", leakyRelu<T>);
-  add("elu", elu<T>);
-  add("clamp", clamp<T>);
-  add("cast", cast<T>);
-  add("dropout", identity<T>);
-  add("add", variadic<T, Arith::add>);
-  add("mul", variadic<T, Arith::mul>);
-  add("sub", binary<T, Arith::sub>);
-  add("div", binary<T, Arith::div>);
-  add("pow", binary<T, Arith::pow>);
-  add("minimum", binary<T, Arith::minimum>);
-  add("maximum", binary<T, Arith::maximum>);
-  add("swiglu", swiglu<T>);
-  add("geglu", geglu<T>);
-  add("equal", compare<T, Relation::equal>);
-  add("not_equal", compare<T, Relation::notEqual>);
-  add("less", compare<T, Relation::less>);
-  add("less_equal", compare<T, Relation::lessEqual>);
-  add("greater", compare<T, Relation::greater>);
-  add("greater_equal", compare<T, Relation::greaterEqual>);
-  add("and", logic<T, true>);
-  add("or", logic<T, false>);
-  add("where", where<T>);
-  add("masked_fill", maskedFill<T>);
-}
-
 }  // namespace
 
 template <class T> T activate(const std::string &name, T x) {
@@ -340,17 +309,61 @@ template <class T> T activate(const std::string &name, T x) {
   if (name == "silu")
     return silu(x);
   if (name == "tanh")
-    return std::tanh(x);
+    return tanh(x);
   if (name == "sigmoid")
     return sigmoid(x);
   fail("unknown activation '", name, "'");
 }
 template float activate<float>(const std::string &, float);
 template double activate<double>(const std::string &, double);
+template Dual<float> activate<Dual<float>>(const std::string &, Dual<float>);
+template Dual<double> activate<Dual<double>>(const std::string &, Dual<double>);
 
 void addPointwiseOps(OpTable &table) {
-  addFor<float>(table, &OpPair::f32);
-  addFor<double>(table, &OpPair::f64);
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    auto add = [&](const char *name, OpFn fn) { table[name].of<T>() = fn; };
+    add("neg", neg<T>);
+    add("abs", absolute<T>);
+    add("exp", unary<T, expOf<T>>);
+    add("log", unary<T, logOf<T>>);
+    add("sqrt", unary<T, sqrtOf<T>>);
+    add("rsqrt", unary<T, rsqrtOf<T>>);
+    add("erf", unary<T, erfOf<T>>);
+    add("tanh", unary<T, tanhOf<T>>);
+    add("sigmoid", unary<T, sigmoid<T>>);
+    add("sin", unary<T, sinOf<T>>);
+    add("cos", unary<T, cosOf<T>>);
+    add("relu", unary<T, relu<T>>);
+    add("silu", unary<T, silu<T>>);
+    add("softplus", unary<T, softplusOf<T>>);
+    add("not", logicalNot<T>);
+    add("gelu", geluOp<T>);
+    add("leaky_relu", leakyRelu<T>);
+    add("elu", elu<T>);
+    add("clamp", clamp<T>);
+    add("cast", cast<T>);
+    add("dropout", identity<T>);
+    add("add", variadic<T, Arith::add>);
+    add("mul", variadic<T, Arith::mul>);
+    add("sub", binary<T, Arith::sub>);
+    add("div", binary<T, Arith::div>);
+    add("pow", binary<T, Arith::pow>);
+    add("minimum", binary<T, Arith::minimum>);
+    add("maximum", binary<T, Arith::maximum>);
+    add("swiglu", swiglu<T>);
+    add("geglu", geglu<T>);
+    add("equal", compare<T, Relation::equal>);
+    add("not_equal", compare<T, Relation::notEqual>);
+    add("less", compare<T, Relation::less>);
+    add("less_equal", compare<T, Relation::lessEqual>);
+    add("greater", compare<T, Relation::greater>);
+    add("greater_equal", compare<T, Relation::greaterEqual>);
+    add("and", logic<T, true>);
+    add("or", logic<T, false>);
+    add("where", where<T>);
+    add("masked_fill", maskedFill<T>);
+  });
 }
 
 }  // namespace weft::reference

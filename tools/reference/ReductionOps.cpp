@@ -3,8 +3,6 @@
 #include "Ops.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 namespace weft::reference {
 namespace {
@@ -22,19 +20,20 @@ std::vector<bool> reducedAxes(Call &c, const Tensor &x) {
 
 template <class T> T reduceReal(Kind kind, const std::vector<T> &row, bool unbiased) {
   T n = static_cast<T>(row.size()), sum = 0, squares = 0;
-  T best = (kind == Kind::max ? -1 : 1) * std::numeric_limits<T>::infinity();
-  for (T v : row) {
+  Extremum<T, true> largest;
+  Extremum<T, false> least;
+  for (const T &v : row) {
     sum += v;
-    if (std::isnan(v) || (kind == Kind::max ? v > best : v < best))
-      best = v;
+    largest.add(v);
+    least.add(v);
   }
   if (kind == Kind::max || kind == Kind::min)
-    return best;
+    return kind == Kind::max ? largest.get() : least.get();
   if (kind == Kind::sum)
     return sum;
   if (kind == Kind::mean)
     return sum / n;
-  for (T v : row)
+  for (const T &v : row)
     squares += (v - sum / n) * (v - sum / n);
   return squares / (unbiased ? n - 1 : n);
 }
@@ -76,12 +75,12 @@ template <class T, Kind kind> Results reduce(Call &c) {
       for (size_t i = 0; i < from.size(); ++i)
         from[i] = index[i] + along[i];
       if (x.real())
-        row.push_back(static_cast<T>(x.reals[place(x.shape, from)]));
+        row.push_back(load<T>(x, place(x.shape, from)));
       else
         integers.push_back(x.integers[place(x.shape, from)]);
     });
     if (x.real())
-      y.reals[at++] = reduceReal<T>(kind, row, c.flag("unbiased"));
+      store(y, at++, reduceReal<T>(kind, row, c.flag("unbiased")));
     else
       y.integers[at++] = reduceInteger(kind, x.dtype, integers);
   });
@@ -116,19 +115,19 @@ template <class T, bool isLog> Results softmax(Call &c) {
   const Tensor &x = needReal(c.operand(0));
   AxisView v = axisView(x.shape, c.axis(x.rank()));
   Tensor y = make(x.dtype, x.shape);
-  const T nothing = -std::numeric_limits<T>::infinity();
+  const T nothing = -INFINITY;
   for (int64_t o = 0; o < v.outer; ++o)
     for (int64_t k = 0; k < v.inner; ++k) {
       T top = nothing, sum = 0;
       for (int64_t i = 0; i < v.size; ++i) {
-        T a = static_cast<T>(x.reals[v.at(o, i, k)]);
-        top = a > top || std::isnan(a) ? a : top;
+        T a = constant(load<T>(x, v.at(o, i, k)));
+        top = a > top || isnan(a) ? a : top;
       }
       for (int64_t i = 0; i < v.size; ++i)
-        sum += std::exp(static_cast<T>(x.reals[v.at(o, i, k)]) - top);
+        sum += exp(load<T>(x, v.at(o, i, k)) - top);
       for (int64_t i = 0; i < v.size; ++i) {
-        T d = static_cast<T>(x.reals[v.at(o, i, k)]) - top;
-        y.reals[v.at(o, i, k)] = isLog ? d - std::log(sum) : top == nothing ? T(0) : std::exp(d) / sum;
+        T d = load<T>(x, v.at(o, i, k)) - top;
+        store(y, v.at(o, i, k), isLog ? T(d - log(sum)) : top == nothing ? T(0) : T(exp(d) / sum));
       }
     }
   return {y};
@@ -146,39 +145,38 @@ template <class T, bool isMax> Results pool(Call &c) {
   Tensor y = make(x.dtype, {rows, features});
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t d = 0; d < features; ++d) {
-      T sum = 0, best = -std::numeric_limits<T>::infinity(), n = 0;
+      T sum = 0, n = 0;
+      Extremum<T, true> best;
       for (int64_t t = 0; t < positions; ++t) {
         int64_t place = axis == 1 ? row * positions + t : t * rows + row;
         if (c.has(1) && !c.operand(1).integers[place])
           continue;
-        T v = static_cast<T>(x.reals[place * features + d]);
+        T v = load<T>(x, place * features + d);
         sum += v;
-        best = v > best || std::isnan(v) ? v : best;
+        best.add(v);
         n += 1;
       }
-      y.reals[row * features + d] = n == 0 ? T(0) : isMax ? best : sum / n;
+      store(y, row * features + d, n == 0 ? T(0) : isMax ? best.get() : T(sum / n));
     }
   return {y};
-}
-
-template <class T> void addFor(OpTable &table, OpFn OpPair::*slot) {
-  table["sum"].*slot = reduce<T, Kind::sum>;
-  table["mean"].*slot = reduce<T, Kind::mean>;
-  table["max"].*slot = reduce<T, Kind::max>;
-  table["min"].*slot = reduce<T, Kind::min>;
-  table["var"].*slot = reduce<T, Kind::var>;
-  table["argmax"].*slot = argmax;
-  table["softmax"].*slot = softmax<T, false>;
-  table["log_softmax"].*slot = softmax<T, true>;
-  table["mean_pool"].*slot = pool<T, false>;
-  table["max_pool"].*slot = pool<T, true>;
 }
 
 }  // namespace
 
 void addReductionOps(OpTable &table) {
-  addFor<float>(table, &OpPair::f32);
-  addFor<double>(table, &OpPair::f64);
+  forEachArithmetic([&](auto number) {
+    using T = decltype(number);
+    table["sum"].of<T>() = reduce<T, Kind::sum>;
+    table["mean"].of<T>() = reduce<T, Kind::mean>;
+    table["max"].of<T>() = reduce<T, Kind::max>;
+    table["min"].of<T>() = reduce<T, Kind::min>;
+    table["var"].of<T>() = reduce<T, Kind::var>;
+    table["argmax"].of<T>() = argmax;
+    table["softmax"].of<T>() = softmax<T, false>;
+    table["log_softmax"].of<T>() = softmax<T, true>;
+    table["mean_pool"].of<T>() = pool<T, false>;
+    table["max_pool"].of<T>() = pool<T, true>;
+  });
 }
 
 }  // namespace weft::reference

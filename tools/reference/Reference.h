@@ -27,6 +27,7 @@ KvCache emptyCache(const StateDesc &state, int64_t batch);
 /// its distance from f64 is the size of error that an honest f32 implementation has.
 enum class Arithmetic : uint8_t { f64, f32 };
 
+/// Inputs and parameters with tangents move along kLanes directions (Dual.h); results have their derivatives as tangents then.
 struct RunOptions {
   std::string entry;                       ///< name of an infer, train or grad entry; empty: all outputs, nothing bound
   std::map<std::string, int64_t> dims;     ///< only needed for dims that no input shows

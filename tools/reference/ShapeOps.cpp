@@ -217,25 +217,25 @@ Results iota(Call &c) {
   return {y};
 }
 
-// Moves are the same in both arithmetics.
-OpPair both(OpFn fn) { return {fn, fn}; }
+// Moves are the same in every arithmetic.
+OpForms all(OpFn fn) { return {fn, fn, fn, fn}; }
 
 }  // namespace
 
 void addShapeOps(OpTable &table) {
-  table["reshape"] = both(reshape);
-  table["transpose"] = both(transpose);
-  table["split"] = both(split);
-  table["slice"] = both(slice);
-  table["select"] = both(select);
-  table["concat"] = both(concat);
-  table["squeeze"] = both(squeeze);
-  table["unsqueeze"] = both(unsqueeze);
-  table["expand"] = both(expand);
-  table["flatten"] = both(flatten);
-  table["gather"] = both(gather);
-  table["constant"] = both(constant);
-  table["iota"] = both(iota);
+  table["reshape"] = all(reshape);
+  table["transpose"] = all(transpose);
+  table["split"] = all(split);
+  table["slice"] = all(slice);
+  table["select"] = all(select);
+  table["concat"] = all(concat);
+  table["squeeze"] = all(squeeze);
+  table["unsqueeze"] = all(unsqueeze);
+  table["expand"] = all(expand);
+  table["flatten"] = all(flatten);
+  table["gather"] = all(gather);
+  table["constant"] = all(constant);
+  table["iota"] = all(iota);
 }
 
 }  // namespace weft::reference

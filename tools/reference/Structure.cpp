@@ -75,13 +75,19 @@ private:
     Call call{run, node, graph, {}};
     for (ValueId id : node.operands)
       call.in.push_back(value(graph, values, id));
-    Results tensors = (run.arithmetic == Arithmetic::f32 ? op->second.f32 : op->second.f64)(call);
+    // What does not move needs no duals.
+    bool moves = std::any_of(call.in.begin(), call.in.end(), [](const TensorRef &x) { return x && !x->tangents.empty(); });
+    for (const ParamUse &use : node.params)
+      moves |= !call.param(use.role.c_str()).tangents.empty();
+    bool narrow = run.arithmetic == Arithmetic::f32;
+    const OpForms &forms = op->second;
+    Results tensors = (moves ? (narrow ? forms.dual32 : forms.dual64) : (narrow ? forms.f32 : forms.f64))(call);
     Values results;
     for (Tensor &tensor : tensors) {
       // An implementation stores what its dtype holds.
-      if (run.arithmetic == Arithmetic::f32 && tensor.real())
-        for (double &element : tensor.reals)
-          element = roundTo(tensor.dtype, element);
+      for (std::vector<double> *part : {&tensor.reals, &tensor.tangents})
+        for (double &element : *part)
+          element = narrow ? roundTo(tensor.dtype, element) : element;
       results.push_back(std::make_shared<Tensor>(std::move(tensor)));
     }
     return results;
@@ -221,6 +227,12 @@ void bindDims(Run &run, const Plan &p, const std::vector<const InputDesc *> &inp
   }
 }
 
+/// Tangents that a caller gave are one for each lane of each element.
+void checkTangents(const std::string &what, const Tensor &tensor) {
+  if (!tensor.tangents.empty() && tensor.tangents.size() != tensor.reals.size() * kLanes)
+    fail(what, ": expected ", tensor.reals.size() * kLanes, " tangents but got ", tensor.tangents.size());
+}
+
 TensorRef prepareInput(const Run &run, const InputDesc &input, const RunOptions &options) {
   Shape shape;
   for (const DimExpr &size : input.type.shape) {
@@ -245,6 +257,7 @@ TensorRef prepareInput(const Run &run, const InputDesc &input, const RunOptions 
     fail("input '", input.name, "': expected ", dtypeText(input.type.dtype), " but got ", dtypeText(tensor.dtype));
   if (tensor.count() != *elementCount(shape))
     fail("input '", input.name, "': ", tensor.count(), " elements for shape ", shapeText(shape));
+  checkTangents("input '" + input.name + "'", tensor);
   tensor.dtype = input.type.dtype;
   for (double &element : tensor.reals)
     element = roundTo(tensor.dtype, element);
@@ -267,6 +280,7 @@ void prepareParameters(Run &run, const RunOptions &options) {
     if (tensor.shape != param.shape || !tensor.real() || tensor.count() != elementCount(param.shape).value_or(-1))
       fail("parameter '", param.name, "': expected a float tensor of shape ", shapeText(param.shape), " but got ", dtypeText(tensor.dtype), " ",
            shapeText(tensor.shape));
+    checkTangents("parameter '" + param.name + "'", tensor);
     // A parameter is stored in its own dtype and computed with in the declared one of its uses.
     for (double &element : tensor.reals)
       element = roundTo(param.dtype, element);

@@ -108,6 +108,11 @@ std::optional<Tensor> zeros(DType dtype, std::vector<int64_t> shape) {
   return result;
 }
 
+double largestOf(DType type) {
+  Format f = format(type);
+  return std::ldexp(2.0 - std::ldexp(1.0, -f.mantissa), f.maxExponent);
+}
+
 double roundTo(DType type, double value) {
   if (type == DType::f64 || !std::isfinite(value) || value == 0)
     return value;
@@ -116,8 +121,7 @@ double roundTo(DType type, double value) {
   Format f = format(type);
   int exponent = std::max(std::ilogb(value), f.minExponent);
   double rounded = std::ldexp(std::nearbyint(std::ldexp(value, f.mantissa - exponent)), exponent - f.mantissa);
-  double largest = std::ldexp(2.0 - std::ldexp(1.0, -f.mantissa), f.maxExponent);
-  return std::fabs(rounded) > largest ? std::copysign(INFINITY, value) : rounded;
+  return std::fabs(rounded) > largestOf(type) ? std::copysign(INFINITY, value) : rounded;
 }
 
 int64_t wrapTo(DType type, int64_t value) {

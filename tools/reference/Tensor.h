@@ -18,12 +18,13 @@ const char *dtypeText(DType type);
 std::string shapeText(const std::vector<int64_t> &shape);  ///< "[2, 3]"
 
 /// Row-major. Elements of f32, f16, bf16 and f64 stand in `reals`, all others in `integers` (bool: 0 or 1); the other
-/// vector is empty.
+/// vector is empty. `tangents` is empty, or has kLanes derivatives of each real (Dual.h), one after the other.
 struct Tensor {
   DType dtype = DType::f32;
   std::vector<int64_t> shape;
   std::vector<double> reals;
   std::vector<int64_t> integers;
+  std::vector<double> tangents;
 
   Tensor() = default;
   Tensor(DType dtype, std::vector<int64_t> shape, std::vector<double> reals) : dtype(dtype), shape(std::move(shape)), reals(std::move(reals)) {}
@@ -46,6 +47,8 @@ std::optional<Tensor> zeros(DType dtype, std::vector<int64_t> shape);
 
 /// The nearest value of a floating dtype (ties to even).
 double roundTo(DType dtype, double value);
+/// The largest finite value of a floating dtype.
+double largestOf(DType dtype);
 /// The lowest bits of an integer dtype, as arithmetic in it wraps; for bool: value != 0.
 int64_t wrapTo(DType dtype, int64_t value);
 /// Distance between neighbours of a floating dtype at |value|.
