@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# `weft grad --check`: right gradients agree with central differences of the f64 reference; a compiler with a planted wrong rule is
-# caught, and the rule is named with the place of a node that uses it.
+# `weft grad --check`: right gradients agree with the derivatives of the f64 reference and with differences of its loss; a compiler
+# with a planted wrong rule is caught, and the rule is named with the place of a node that uses it.
 import json
 import os
 import random
@@ -56,6 +56,8 @@ class GradCheck(CommandTest):
         self.assertEqual((found["agrees"], found["seed"], found["directions"]), (True, 0, 2))
         self.assertEqual({tensor["result"] for tensor in found["tensors"]}, {"ok"})
         self.assertEqual(len(found["tensors"]), 2 + 3 * 4 + 2 + 4 + 2 + 4 + 2)
+        # All are small enough for every element, no direction crosses a kink, and the reference agrees with itself.
+        self.assertEqual({(tensor["by_element"], tensor["differences"], tensor["corner"]) for tensor in found["tensors"]}, {(True, 2, False)})
         self.assertNotIn("rules", found)
         other = json.loads(self.check("--json", "--seed", "4", "--nodes"))["check"]
         self.assertEqual((other["agrees"], other["seed"], other["rules"]), (True, 4, 13))  # three nodes are like others, a constant has no rule
@@ -70,19 +72,31 @@ class GradCheck(CommandTest):
         self.assertRegex(out, rf"the rule of op 'tanh' is wrong at node 'enc\.act' \(m\.json:{line}:\d+\): "
                               r"the gradient of its operand 1 \('x'\) differs by \d")
         self.assertEqual(out.count("the rule of op"), 1)
-        self.assertRegex(out, r"layer\.0\.u\.weight .* WRONG \(gradient ")
+        self.assertRegex(out, r"layer\.0\.u\.weight .* WRONG \(gradient [^ ]+ (at element|along a random direction).*, derivative ")
         self.assertRegex(out, r"logits\.weight .* ok\n")  # nothing of the tanh lies behind it
 
-    def test_a_kink_is_not_a_wrong_gradient(self):
+    def test_both_ways_find_the_planted_rule(self):
+        found = json.loads(self.check("--json", program="WEFT_PLANTED", code=1))["check"]
+        behind = next(tensor for tensor in found["tensors"] if tensor["name"] == "layer.2.d.weight")
+        self.assertEqual(behind["result"], "ok")
+        wrong = [tensor for tensor in found["tensors"] if tensor["result"] == "wrong"]
+        self.assertIn("layer.2.u.bias", [tensor["name"] for tensor in wrong])
+        for tensor in wrong:
+            # The reference's derivative is the limit of its differences, and the gradient is neither.
+            self.assertGreater(tensor["difference"], 100 * tensor["allowed"])
+            self.assertEqual((tensor["differences"], tensor["corner"]), (2, False))
+
+    def test_at_a_kink_the_subgradient_is_compared(self):
         # Zeros through a bias of zeros: its relu stands at the kink, whatever the direction.
         self.weft("init", "m.json", "--seed", "3", "--save", "w.safetensors")
         weights = {name: ("F32", shape, [0.0] * len(values) if name == "h0.bias" else values)
                    for name, (shape, values) in read_safetensors(self.folder / "w.safetensors").items()}
         write_safetensors(self.folder / "w.safetensors", weights)
         write_safetensors(self.folder / "in.safetensors", {"x": ("F32", [2, 5, 6], [0.0] * 60), "y": ("I32", [2], [1, 2])})
-        out, _ = self.weft("grad", "m.json", "--weights", "w.safetensors", "--inputs", "in.safetensors", "--check", "1")
-        self.assertRegex(out, r"\n  h0\.bias .* kink\n")
-        self.assertIn("\nkink: 1 not compared", out)
+        out, _ = self.weft("grad", "m.json", "--weights", "w.safetensors", "--inputs", "in.safetensors", "--check", "1", "--json")
+        bias = next(tensor for tensor in json.loads(out)["check"]["tensors"] if tensor["name"] == "h0.bias")
+        self.assertEqual((bias["differences"], bias["norm"], bias["derivative"]), (0, 0, 0))
+        self.assertEqual(bias["result"], "small")
 
     def test_nodes_needs_check(self):
         self.assertIn("--check", self.weft("grad", "m.json", "--nodes", code=2)[1])

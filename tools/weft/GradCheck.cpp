@@ -47,22 +47,12 @@ int checkGradients(const CommonOptions &options, Runner &runner, const std::stri
   NodeCheck nodes(model, *own, at.dims);
   const DType compute = model.precision.compute;
   widen(model);
-  std::string reason;
-  Slopes slopes(model, at, options.seed);
-  if (!slopes.start(reason))
-    return fail(kInvalid, "the reference can't compute this: " + escapeText(reason));
-  std::vector<const HostTensor *> gradients;
+  std::vector<std::pair<std::string, const HostTensor *>> gradients;
   for (const HostTensor &output : outputs)
-    if (output.name.compare(0, 5, "grad.") == 0) {
-      SlopeCheck check;
-      check.name = output.name.substr(5);
-      check.norm = normOf(output);
-      result.tensors.push_back(check);
-      gradients.push_back(&output);
-    }
-  setAllowed(result.tensors, compute);
-  for (size_t i = 0; i < gradients.size(); ++i)
-    slopes.check(*gradients[i], directions, result.tensors[i]);
+    if (output.name.compare(0, 5, "grad.") == 0)
+      gradients.emplace_back(output.name.substr(5), &output);
+  if (std::string reason; !Slopes(model, at, compute, options.seed).check(gradients, directions, result.tensors, reason))
+    return fail(kInvalid, "the reference can't compute this: " + escapeText(reason));
   if (result.ok() && !allNodes)
     return kOk;
   at.keepAll = true;
@@ -77,35 +67,45 @@ static std::string shortText(const char *format, double a, double b = 0) {
 }
 
 static const char *verdictOf(const SlopeCheck &check) {
-  return check.wrong() ? "WRONG" : check.compared == 0 ? "kink" : check.tooSmall() ? "small" : "ok";
+  return check.wrong() ? "WRONG" : check.isKinked() ? "kink" : check.isCorner ? "corner" : check.tooSmall() ? "small" : "ok";
+}
+
+static std::string numbersText(const SlopeCheck &check) {
+  return shortText(" (gradient %.4g", check.gradient) + " " + check.where +
+         shortText(", derivative %.4g)\n", check.derivative);
 }
 
 static std::string ruleText(const ModelDesc &model, const WrongRule &wrong) {
   std::string place = escapeText(model.file) + ":" + std::to_string(wrong.pos.line) + ":" + std::to_string(wrong.pos.column);
   return "the rule of op " + quote(wrong.op) + " is wrong at node " + quote(wrong.node) + " (" + place + "): the gradient of its " + wrong.of +
-         shortText(" differs by %.3g", wrong.check.worst) +
-         shortText(" (%.4g along a random direction, central difference %.4g)\n", wrong.check.gradient, wrong.check.difference);
+         shortText(" differs by %.3g", wrong.check.worst) + numbersText(wrong.check);
 }
 
 void printGradCheck(const ModelDesc &model, const GradCheck &check) {
-  size_t width = 6, wrong = 0, kinks = 0, small = 0;
+  size_t width = 6, wrong = 0, kinks = 0, corners = 0, small = 0, elements = 0, differences = 0;
   for (const SlopeCheck &tensor : check.tensors)
     width = std::max(width, tensor.name.size());
-  std::string text = "gradients against central differences of the f64 reference, " + std::to_string(check.directions) +
+  std::string text = "gradients against derivatives of the f64 reference, " + std::to_string(check.directions) +
                      (check.directions == 1 ? " random direction" : " random directions") + " a tensor, seed " + std::to_string(check.seed) +
                      "\n  tensor" + std::string(width - 6, ' ') + "        norm  difference     allowed\n";
   for (const SlopeCheck &tensor : check.tensors) {
     text += "  " + escapeText(tensor.name) + std::string(width - tensor.name.size(), ' ') + shortText("  %10.3g  %10.3g", tensor.norm, tensor.worst) +
-            shortText("  %10.3g  ", tensor.allowed) + verdictOf(tensor);
-    text += tensor.wrong() ? shortText(" (gradient %.4g, central difference %.4g)\n", tensor.gradient, tensor.difference) : "\n";
+            shortText("  %10.3g  ", tensor.allowed) + verdictOf(tensor) + (tensor.wrong() ? numbersText(tensor) : "\n");
     wrong += tensor.wrong();
-    kinks += tensor.compared == 0;
+    kinks += tensor.isKinked();
+    differences += tensor.differences > 0;
+    corners += tensor.isCorner;
     small += tensor.tooSmall();
+    elements += tensor.byElement;
   }
   text += wrong ? std::to_string(wrong) + " of " + std::to_string(check.tensors.size()) + " tensors are wrong\n"
-                : (kinks || small ? "all others agree" : "all agree") + std::string("\n");
+                : (kinks || corners || small ? "all others agree" : "all agree") + std::string("\n");
+  text += std::to_string(elements) + " tensors were compared element by element, " + std::to_string(differences) +
+          " derivatives were also compared with central differences\n";
   if (kinks)
-    text += "kink: " + std::to_string(kinks) + " not compared, as every direction that was drawn crosses one\n";
+    text += "kink: " + std::to_string(kinks) + " can't be compared, as every direction that was drawn crosses one at once\n";
+  if (corners)
+    text += "corner: " + std::to_string(corners) + " have the reference's derivative, but its loss has a corner where they stand: differences give another\n";
   if (small)
     text += "small: " + std::to_string(small) + " can't be told from 0 beside the largest gradient" +
             (check.nodes ? "\n" : "; --nodes checks the rules alone\n");
@@ -123,7 +123,9 @@ void printGradCheck(const ModelDesc &model, const GradCheck &check) {
 
 static void writeCheck(JsonWriter &json, const SlopeCheck &check) {
   json.key("norm").number(check.norm).key("difference").number(check.worst).key("allowed").number(check.allowed);
-  json.key("gradient").number(check.gradient).key("central_difference").number(check.difference).key("kinks").integer(check.kinks);
+  json.key("gradient").number(check.gradient).key("derivative").number(check.derivative).key("where").string(check.where);
+  json.key("by_element").boolean(check.byElement).key("differences").integer(check.differences).key("kinks").integer(check.kinks);
+  json.key("central_difference").number(check.centralDifference).key("corner").boolean(check.isCorner);
 }
 
 void writeGradCheck(JsonWriter &json, const GradCheck &check) {

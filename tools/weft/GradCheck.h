@@ -1,4 +1,4 @@
-// `weft grad --check`: compiled gradients against central differences of the f64 reference.
+// `weft grad --check`: compiled gradients against derivatives of the f64 reference, its own and those of differences.
 // For people who add a gradient rule, or whose training does what it should not: is it the gradients, and if so which rule?
 #ifndef WEFT_TOOLS_GRADCHECK_H
 #define WEFT_TOOLS_GRADCHECK_H

@@ -6,6 +6,7 @@
 
 #include "import/OpTable.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -14,7 +15,6 @@ namespace weft {
 namespace {
 
 constexpr const char *kEntry = "grad";
-constexpr int kMoves = 3; ///< of the values, before a kink is left alone
 
 /// Where an operand's value comes from in a run of the whole model.
 struct Source {
@@ -371,48 +371,25 @@ Unchecked NodeCheck::Case::compare(const CommonOptions &options, const reference
     if (possible.empty() || !compile(options, possible, compiled).empty())
       return {path, reason};
   }
-  std::set<std::string> kinked;
-  bool compared = false;
-  for (int move = 0; move < kMoves; ++move) {
-    const uint64_t seed = options.seed + uint64_t(move);
-    tensorsAt(seed, given, values, at);
-    std::vector<HostTensor> outputs;
-    if (std::string text = call(options, at, compiled, outputs); !text.empty())
-      return {path, text};
-    Slopes slopes(wide, at, seed);
-    if (std::string text; !slopes.start(text))
-      return {path, text};
-    std::vector<SlopeCheck> checks;
-    std::vector<const HostTensor *> gradients;
-    for (const HostTensor &output : outputs)
-      if (output.name != "loss") {
-        checks.emplace_back();
-        checks.back().name = output.name.substr(5); // after "grad."
-        checks.back().norm = normOf(output);
-        gradients.push_back(&output);
-      }
-    setAllowed(checks, narrow.precision.compute);
-    std::set<std::string> still;
-    for (size_t i = 0; i < checks.size(); ++i) {
-      if (move > 0 && !kinked.count(checks[i].name))
-        continue;
-      slopes.check(*gradients[i], directions, checks[i]);
-      compared |= checks[i].compared > 0;
-      if (checks[i].compared == 0)
-        still.insert(checks[i].name);
-      if (!checks[i].wrong())
-        continue;
-      for (const auto &[name, of] : wanted)
-        if (name == checks[i].name)
-          result.wrong.push_back({path, op, pos, of, checks[i]});
-    }
-    kinked = still;
-    if (kinked.empty())
-      break;
-  }
-  result.rules += compared;
-  if (!kinked.empty())
+  std::vector<HostTensor> outputs;
+  if (std::string text = call(options, at, compiled, outputs); !text.empty())
+    return {path, text};
+  std::vector<std::pair<std::string, const HostTensor *>> gradients;
+  for (const HostTensor &output : outputs)
+    if (output.name != "loss")
+      gradients.emplace_back(output.name.substr(5), &output); // after "grad."
+  std::vector<SlopeCheck> checks;
+  if (std::string text; !Slopes(wide, at, narrow.precision.compute, options.seed).check(gradients, directions, checks, text))
+    return {path, text};
+  for (const SlopeCheck &check : checks)
+    for (const auto &[name, of] : wanted)
+      if (check.wrong() && name == check.name)
+        result.wrong.push_back({path, op, pos, of, check});
+  const auto kinked = std::count_if(checks.begin(), checks.end(), [](const SlopeCheck &check) { return check.isKinked(); });
+  if (kinked > 0)
     reason = "every direction crosses a kink";
+  const bool compared = kinked < std::ptrdiff_t(checks.size());
+  result.rules += compared;
   return {path, reason, compared};
 }
 

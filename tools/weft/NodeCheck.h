@@ -1,5 +1,5 @@
 // The gradient rules of a model's nodes, one by one: each node becomes a model of its own, whose loss is its results times
-// fixed random numbers, and whose gradients are held against central differences.
+// fixed random numbers, and whose gradients are held against the f64 reference.
 #ifndef WEFT_TOOLS_NODECHECK_H
 #define WEFT_TOOLS_NODECHECK_H
 
