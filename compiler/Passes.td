@@ -74,7 +74,7 @@ def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
     ```
     With the mode `train`, a parameter of a repeat gives one result with all its tensors, in the order of the rounds, and
     results stand in the order of `weft.gradient_groups`.
-    `weft.recompute` lists nodes whose values a repeat's backward loop computes again (`"block"`: all of them).
+    `weft.recompute` lists nodes whose values a repeat's backward loop computes again, or is `"block"`: all of them.
 
     Sound because each rule is the transposed derivative of its op, contributions are summed in a fixed order, and a value
     that the backward loop reads is the one of the same round: kept, or the result of the same ops on kept values.

@@ -29,10 +29,11 @@ public:
     if (auto grouped = func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_groups"))
       for (auto [tensor, group] : llvm::zip(func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_tensors").asArrayRef(), grouped.asArrayRef()))
         groups[tensor] = group;
-    if (auto policy = func->getAttrOfType<ArrayAttr>("weft.recompute"))
-      for (Attribute node : policy)
+    if (auto nodes = func->getAttrOfType<ArrayAttr>("weft.recompute"))
+      for (Attribute node : nodes)
         recompute.nodes.push_back(cast<StringAttr>(node).getValue().str());
-    recompute.block = recompute.nodes == std::vector<std::string>{"block"};
+    auto policy = func->getAttrOfType<StringAttr>("weft.recompute");
+    recompute.block = policy && policy.getValue() == "block";
   }
 
   LogicalResult run() {

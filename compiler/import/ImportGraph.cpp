@@ -139,6 +139,8 @@ private:
       recomputed.push_back(b.getStringAttr(node));
     if (!recomputed.empty())
       func->setAttr("weft.recompute", b.getArrayAttr(recomputed));
+    if (model.train->recompute == "block")
+      func->setAttr("weft.recompute", b.getStringAttr("block"));
     for (auto [i, input] : llvm::enumerate(inputs))
       if (llvm::any_of(entry.gradients, [&](const std::string &glob) { return matchGlob(glob, input->name); }) && isa<FloatType>(cast<RankedTensorType>(func.getArgumentTypes()[i]).getElementType()))
         func.setArgAttr(i, "weft.gradient", b.getUnitAttr());

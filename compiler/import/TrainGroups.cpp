@@ -46,8 +46,6 @@ bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor) {
 }
 
 std::vector<std::string> recomputedNodes(const ModelDesc &model) {
-  if (model.train->recompute == "block")
-    return {"block"};
   std::vector<std::string> paths;
   collect(model.graph.nodes, model.train->recomputeGlobs, paths);
   return paths;
