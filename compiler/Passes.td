@@ -20,15 +20,50 @@ def ExpandSugarPass : Pass<"weft-expand-sugar"> {
     %s = weft.add %p, %b : …
     %y = weft.gelu %s : …
     ```
-    Attention over half precision becomes attention over f32 between casts.
+    Attention over half precision with a map or a cache becomes attention over f32 between casts.
 
     Sound because each rewrite is the definition of its op, whose operands and sizes the verifier has checked.
 
-    Precondition: none. Postcondition: no op with the trait `Sugar` is left, and no attention over half precision.
+    Precondition: none. Postcondition: no op with the trait `Sugar` is left, and no attention that no kernel computes.
   }];
 }
 
 //===-- autodiff: from a loss to gradients ------------------------------------------------------------------------------===//
+
+def MixedPrecisionPass : Pass<"weft-mixed-precision", "::mlir::ModuleOp"> {
+  let summary = "compute products in half precision, the rest in f32";
+  let description = [{
+    Before:
+    ```mlir
+    func.func @f(%x: …) -> … attributes {weft.compute = bf16} {
+      %w = weft.parameter @w : tensor<4x3xf32>
+      %s = weft.matmul %x, %w {transpose_b} : …
+      %y = weft.add %s, %bias : …
+      %z = weft.gelu %y : …
+    ```
+    After:
+    ```mlir
+      %xh = weft.cast %x : … to tensor<?x3xbf16, …>
+      %wh = weft.cast %w : tensor<4x3xf32> to tensor<4x3xbf16>
+      %s = weft.matmul %xh, %wh {transpose_b, wide} : (tensor<?x3xbf16, …>, tensor<4x3xbf16>) -> tensor<?x4xf32, …>
+      %y = weft.add %s, %bias : …
+      %yh = weft.cast %y : … to tensor<?x4xbf16, …>
+      %yf = weft.cast %yh : … to tensor<?x4xf32, …>
+      %z = weft.gelu %yf : …
+    ```
+    Rounded are the operands of products and of attention (q, k, v), and their results: a product's after its bias, and not
+    where only softmax and losses read it. Everything else stays f32: sums, bias, pointwise ops, norms, softmax, reductions,
+    losses, parameters. Nodes in `weft.keep_f32` are left alone. A gradient is rounded where a value was: the one of a
+    result to the type that the result had, the one that enters a product before it does. Gradients of parameters are not.
+
+    Sound as rounding is what `precision.compute` asks for: each is a cast that is seen, to nearest even, and its gradient
+    that of the identity. No value is rounded twice: what is half precision already, or a view of it, is read as it is.
+
+    Precondition: no `weft.einsum`, sugar expanded, attention fused. Postcondition: products and attention of such functions
+    read half precision, but for attention with a map or a cache, which reads rounded values.
+  }];
+  let dependentDialects = ["::weft::WeftDialect"];
+}
 
 def CountLabelsPass : Pass<"weft-count-labels", "::mlir::ModuleOp"> {
   let summary = "return how much a batch counts, and how many labels are right";
@@ -74,6 +109,8 @@ def GenerateBackwardPass : Pass<"weft-generate-backward", "::mlir::ModuleOp"> {
     ```
     With the mode `train`, a parameter of a repeat gives one result with all its tensors, in the order of the rounds, and
     results stand in the order of `weft.gradient_groups`.
+    With `weft.loss_scale` the walk starts from `weft.loss_scale` instead of one, and gradients of parameters are multiplied
+    by its inverse.
     `weft.recompute` lists nodes whose values a repeat's backward loop computes again, or is `"block"`: all of them.
 
     Sound because each rule is the transposed derivative of its op, contributions are summed in a fixed order, and a value

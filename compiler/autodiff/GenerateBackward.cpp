@@ -51,7 +51,7 @@ public:
     Gradients gradients(b, varied);
     gradients.loc = loss.getLoc();
     if (varied.contains(loss))
-      gradients.add(loss, oneLike(gradients, loss));
+      gradients.add(loss, seed(gradients, loss));
     reverse(func.getBody().front(), gradients);
     if (isBroken)
       return failure();
@@ -71,9 +71,28 @@ private:
     return parameter && llvm::any_of(paramOf(parameter.getParamAttr().getAttr()).getTensors(), [&](int32_t t) { return names.count(t); });
   }
 
-  Value oneLike(Gradients &g, Value loss) {
+  /// The loss's own gradient: one, or with dynamic loss scaling the scale.
+  Value seed(Gradients &g, Value loss) {
     auto type = cast<RankedTensorType>(loss.getType());
+    if (func->hasAttr("weft.loss_scale")) {
+      inverseScale = LossScaleOp::create(g.b, g.loc, type, /*inverse=*/true);
+      return LossScaleOp::create(g.b, g.loc, type, /*inverse=*/false);
+    }
     return ConstantOp::create(g.b, g.loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, g.b.getFloatAttr(type.getElementType(), 1.0)))));
+  }
+
+  /// A parameter's gradient without the scale of the loss. Rows that are added into a table are what is divided, not the table.
+  Value unscale(Gradients &g, Value gradient) {
+    if (!inverseScale)
+      return gradient;
+    if (auto rows = gradient.getDefiningOp<EmbeddingGradOp>()) {
+      OpBuilder b(rows);
+      rows.getDyMutable().assign(MulOp::create(b, g.loc, rows.getDy(), inverseScale).getResult());
+      if (rows.getInit())
+        rows.getInitMutable().assign(MulOp::create(b, g.loc, rows.getInit(), inverseScale).getResult());
+      return gradient;
+    }
+    return MulOp::create(g.b, g.loc, gradient, inverseScale);
   }
 
   /// Attention whose gradient is asked for keeps the row statistics of its softmax.
@@ -108,7 +127,7 @@ private:
         continue;
       g.loc = op->getLoc();
       if (auto parameter = dyn_cast<ParameterOp>(op)) {
-        g.addParameter({parameter.getParamAttr().getAttr(), SmallVector<Value, 2>(parameter.getIndices())}, g.of(parameter.getY()));
+        g.addParameter({parameter.getParamAttr().getAttr(), SmallVector<Value, 2>(parameter.getIndices())}, unscale(g, g.of(parameter.getY())));
       } else if (auto repeat = dyn_cast<RepeatOp>(op)) {
         reverseRepeat(repeat, g, varied, recompute, [&](Block &body, Gradients &inner) { reverse(body, inner); });
       } else if (auto rule = dyn_cast<GradientOpInterface>(op)) {
@@ -255,6 +274,7 @@ private:
   std::map<int32_t, int> groups;         ///< training: results of one group stand together
   std::map<int32_t, std::string> names;  ///< of the parameter tensors a gradient is wanted of
   llvm::DenseSet<Value> varied;
+  Value inverseScale;  ///< null: the loss is not scaled
 };
 
 struct GenerateBackwardPass : impl::GenerateBackwardPassBase<GenerateBackwardPass> {

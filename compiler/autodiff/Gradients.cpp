@@ -2,6 +2,8 @@
 // a table are added into the sum of the others.
 #include "autodiff/Gradients.h"
 
+#include "dialect/Values.h"
+
 #include "autodiff/GradientOpInterface.cpp.inc"
 
 using namespace mlir;
@@ -38,9 +40,14 @@ Value Gradients::sum(ArrayRef<Value> values) {
   return total;
 }
 
-Value Gradients::fit(Value gradient, Type type) {
-  Shape from = shapeOf(gradient), to = shapeOf(type);
-  if (gradient.getType() == type)
+Value Gradients::castTo(Value gradient, Type element) {
+  RankedTensorType type = tensorType(shapeOf(gradient), element);
+  return gradient.getType() == type ? gradient : Value(CastOp::create(b, loc, type, gradient));
+}
+
+Value Gradients::fit(Value gradient, const Shape &to) {
+  Shape from = shapeOf(gradient);
+  if (from == to)
     return gradient;
   size_t lead = from.size() > to.size() ? from.size() - to.size() : 0;
   SmallVector<int64_t> axes;
@@ -51,7 +58,7 @@ Value Gradients::fit(Value gradient, Type type) {
     gradient = ReduceSumOp::create(b, loc, gradient, axes, /*keepdim=*/lead == 0);
   if (shapeOf(gradient) == to)
     return gradient;
-  auto target = cast<RankedTensorType>(type);
+  RankedTensorType target = tensorType(to, elementOf(gradient));
   if (elementCount(shapeOf(gradient)) == elementCount(to))
     return ReshapeOp::create(b, loc, target, gradient);
   return ExpandOp::create(b, loc, target, gradient);
@@ -59,12 +66,12 @@ Value Gradients::fit(Value gradient, Type type) {
 
 void Gradients::add(Value operand, Value gradient) {
   if (operand && gradient && needs(operand))
-    parts[operand].push_back({fit(gradient, operand.getType()), -1, {}});
+    parts[operand].push_back({fit(gradient, shapeOf(operand)), -1, {}});
 }
 
 void Gradients::addSlice(Value operand, int64_t axis, const DimExpr &start, Value gradient) {
   if (needs(operand))
-    parts[operand].push_back({gradient, axis, start});
+    parts[operand].push_back({castTo(gradient, elementOf(operand)), axis, start});
 }
 
 Value Gradients::pad(const Part &part, Type type) {
@@ -102,7 +109,7 @@ Value Gradients::tile(ArrayRef<Part> slices, Type type) {
   return pieces.size() == slices.size() ? ConcatOp::create(b, loc, pieces, axis).getResult() : Value();
 }
 
-Value Gradients::of(Value result) {
+Value Gradients::unrounded(Value result) {
   auto found = parts.find(result);
   if (found == parts.end())
     return {};
@@ -118,9 +125,20 @@ Value Gradients::of(Value result) {
   else
     for (const Part &part : slices)
       values.push_back(pad(part, result.getType()));
+  Type widest = elementOf(values.front());
+  for (Value value : values)
+    if (elementBytes(elementOf(value)) > elementBytes(widest))
+      widest = elementOf(value);
+  for (Value &value : values)
+    value = castTo(value, widest);
   Value total = sum(values);
   parts[result] = {{total, -1, {}}};
   return total;
+}
+
+Value Gradients::of(Value result) {
+  Value total = unrounded(result);
+  return total ? castTo(total, elementOf(result)) : total;
 }
 
 void Gradients::addParameter(const ParameterKey &key, Value gradient) {

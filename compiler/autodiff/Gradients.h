@@ -29,13 +29,16 @@ public:
   mlir::OpBuilder &b;
   mlir::Location loc = b.getUnknownLoc();  ///< of the op whose rule runs
 
-  /// The gradient of a result (the sum of what was added, in the order it was added), or null: zero.
+  /// The gradient of a result (the sum of what was added, in the order it was added), or null: zero. It has the result's
+  /// type: of half precision, it is rounded once, after the sum.
   mlir::Value of(mlir::Value result);
+  /// The same, not rounded where what was added is wider.
+  mlir::Value unrounded(mlir::Value result);
   bool has(mlir::Value result) const { return parts.count(result); }
   bool needs(mlir::Value operand) const { return varied.contains(operand); }
 
   /// Adds `gradient` to the operand's, if it needs one. A gradient of the broadcast shape is summed over the axes that the
-  /// operand was broadcast along; a smaller one is broadcast.
+  /// operand was broadcast along; a smaller one is broadcast. That of half precision may be f32.
   void add(mlir::Value operand, mlir::Value gradient);
   /// The same for the part of the operand that begins at `start` of `axis`; the rest of this contribution is zero.
   void addSlice(mlir::Value operand, int64_t axis, const DimExpr &start, mlir::Value gradient);
@@ -58,7 +61,8 @@ private:
     int64_t axis = -1;  ///< ≥ 0: a slice from `start` on
     DimExpr start;
   };
-  mlir::Value fit(mlir::Value gradient, mlir::Type type);
+  mlir::Value fit(mlir::Value gradient, const Shape &shape);
+  mlir::Value castTo(mlir::Value gradient, mlir::Type element);
   mlir::Value pad(const Part &part, mlir::Type type);
   /// Slices that tile the whole value, as one concat; null if they do not.
   mlir::Value tile(llvm::ArrayRef<Part> slices, mlir::Type type);

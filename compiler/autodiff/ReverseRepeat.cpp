@@ -1,9 +1,10 @@
 // First the backward body is written as if forward values could be used in it; then each such value is kept, stacked by
 // round, or its op is cloned. Kept is what is costly (products, attention, reductions); pointwise work on kept values,
-// views, constants and parameters is done again.
+// views, constants and parameters is done again. Of a value that is rounded and widened again, the rounded form is kept.
 #include "autodiff/ReverseRepeat.h"
 
 #include "dialect/Locations.h"
+#include "dialect/Values.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
@@ -13,8 +14,14 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-bool isGenerator(Operation *op) { return isa<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp>(op); }
+bool isGenerator(Operation *op) { return isa<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp, LossScaleOp>(op); }
 bool isView(Operation *op) { return isa<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
+
+/// Bytes of an element after a cast minus those before; 0 for other ops.
+int64_t growth(Operation *op) {
+  auto cast = dyn_cast<CastOp>(op);
+  return cast ? elementBytes(elementOf(cast.getY())) - elementBytes(elementOf(cast.getX())) : 0;
+}
 
 /// Turns uses of forward values in a backward body into values that are there.
 class Residuals {
@@ -77,11 +84,12 @@ private:
     if (!isForward(v) || v == forward.getRound() || kept.contains(v))
       return;
     Operation *op = v.getDefiningOp();
-    if (!op || !isCheap(op)) {
+    bool narrows = op && growth(op) < 0 && !isRecomputed(op) && !isAvailable(op->getOperand(0));
+    if (!op || !isCheap(op) || narrows) {
       kept.insert(v);
       return;
     }
-    if (isView(op) || isRecomputed(op))
+    if (isView(op) || isRecomputed(op) || growth(op) > 0)
       for (Value operand : op->getOperands())
         keepCostly(operand);
   }

@@ -61,6 +61,9 @@ DimExpr sliceSize(const DimExpr &start, const DimExpr &end, int64_t step);
 /// Bytes of one element as stored (bool: 1).
 int64_t elementBytes(mlir::Type element);
 
+/// f16 or bf16.
+inline bool isHalf(mlir::Type element) { return element.isF16() || element.isBF16(); }
+
 /// The rank-0 or splat value of a weft.constant, or nullopt.
 std::optional<double> scalarConstant(mlir::Value value);
 

@@ -79,10 +79,12 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult AttentionGradOp::verify() {
-  for (auto [name, value, gradient] : {std::tuple{"dq", Value(getQ()), Value(getDq())}, std::tuple{"dk", Value(getK()), Value(getDk())},
-                                       std::tuple{"dv", Value(getV()), Value(getDv())}, std::tuple{"dy", Value(getY()), Value(getDy())}})
-    if (value.getType() != gradient.getType())
-      return emitOpError() << "expected " << name << " of type " << value.getType() << " but got " << gradient.getType();
+  Type element = elementOf(getQ()), sums = isHalf(element) ? Float32Type::get(getContext()) : element;
+  for (auto [name, value, gradient, expected] :
+       {std::tuple{"dq", Value(getQ()), Value(getDq()), sums}, std::tuple{"dk", Value(getK()), Value(getDk()), sums},
+        std::tuple{"dv", Value(getV()), Value(getDv()), sums}, std::tuple{"dy", Value(getY()), Value(getDy()), elementOf(getY())}})
+    if (RankedTensorType type = tensorType(shapeOf(value), expected); type != gradient.getType())
+      return emitOpError() << "expected " << name << " of type " << type << " but got " << gradient.getType();
   Shape q = shapeOf(getQ()), lse{q[0], DimExpr(int64_t(getHeads())), q[1]};
   if (shapeOf(getLse()) != lse)
     return emitOpError() << "expected lse of shape " << text(lse) << " but got " << text(shapeOf(getLse()));

@@ -15,7 +15,7 @@ def Weft_AttentionGradOp : Weft_Op<"attention_grad", [Pure, AttrSizedOperandSegm
     sum into their kv head. With `bias_grad` a fourth result `dbias = ds` (before softcap's factor), summed over the axes
     that bias broadcasts along.
 
-    No `[Tq, Tk]` buffer; the sums have one order for any number of threads.
+    Gradients are f32, also of half precision. No `[Tq, Tk]` buffer; the sums have one order for any number of threads.
 
     ```mlir
     %dq, %dk, %dv = weft.attention_grad %q, %k, %v, %y, %lse, %dy {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, causal} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x2x5xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>)
@@ -31,6 +31,22 @@ def Weft_AttentionGradOp : Weft_Op<"attention_grad", [Pure, AttrSizedOperandSegm
     $q `,` $k `,` $v `,` $y `,` $lse `,` $dy (`key_mask` `(` $key_mask^ `)`)? (`mask` `(` $mask^ `)`)? (`bias` `(` $bias^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
+  let hasVerifier = 1;
+}
+
+def Weft_LossScaleOp : Weft_Op<"loss_scale", [Pure, Weft_Movement]> {
+  let summary = "what a loss is multiplied by before its gradients are computed";
+  let description = [{
+    The number that dynamic loss scaling has at this call (weft_exec.loss_scale), or with `inverse` one over it. It is a
+    power of two, so that multiplying by one and then the other changes nothing but what overflows or underflows.
+
+    ```mlir
+    %s = weft.loss_scale : tensor<f32>
+    ```
+  }];
+  let arguments = (ins UnitAttr:$inverse);
+  let results = (outs Weft_FloatTensor:$y);
+  let assemblyFormat = "attr-dict `:` type($y)";
   let hasVerifier = 1;
 }
 

@@ -234,7 +234,10 @@ WEFT_INFER(MatmulOp) {
     return emitOptionalError(loc, "expected leading axes that broadcast but got ", text(x), " and ", text(y));
   batch->push_back(x[x.size() - 2]);
   batch->push_back(y.back());
-  inferred.push_back(tensorType(*batch, elementOf(a.getA())));
+  Type element = elementOf(a.getA());
+  if (a.getWide() && !isHalf(element))
+    return emitOptionalError(loc, "expected operands of half precision with wide but got ", element);
+  inferred.push_back(tensorType(*batch, a.getWide() ? Float32Type::get(context) : element));
   return success();
 }
 

@@ -194,6 +194,7 @@ def Weft_ContractOp : Weft_Op<"contract", [IsolatedFromAbove, Pure, SingleBlockI
     `acc = matmul(a, b)` (with `transpose_a`, `transpose_b` as in `weft.matmul`), then the region maps acc to the results,
     element by element, while it is in registers. Block arguments: acc, then the extra operands. An extra operand is a
     scalar, a vector along the last axis (`[N]`, a bias), or has acc's shape (a residual). Inside are pointwise ops only.
+    Where one of a and b has half precision, an f32 b is rounded to it as it is packed; sums are f32.
 
     ```mlir
     %y = weft.contract %x, %w extras(%b) {transpose_b} : (tensor<?x64xf32, #weft.dims<"T">>, tensor<512x64xf32>, tensor<512xf32>) -> tensor<?x512xf32, #weft.dims<"T">> {

@@ -116,13 +116,14 @@ def Weft_MatmulOp : Weft_InferredOp<"matmul"> {
   let summary = "matrix product";
   let description = [{
     `y[…, i, j] = Σ_k a[…, i, k] b[…, k, j]`; leading axes broadcast. `transpose_a` / `transpose_b` swap the last two axes
-    of an operand first. A linear layer is `matmul x, W {transpose_b}` with W `[features, in]`.
+    of an operand first. A linear layer is `matmul x, W {transpose_b}` with W `[features, in]`. Sums are f32; of half
+    precision they are rounded to it once, or with `wide` left as they are.
 
     ```mlir
     %y = weft.matmul %x, %w {transpose_b} : (tensor<?x?x64xf32, #weft.dims<"B", "T">>, tensor<512x64xf32>) -> tensor<?x?x512xf32, #weft.dims<"B", "T">>
     ```
   }];
-  let arguments = (ins Weft_FloatTensor:$a, Weft_FloatTensor:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let arguments = (ins Weft_FloatTensor:$a, Weft_FloatTensor:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b, UnitAttr:$wide);
   let results = (outs Weft_FloatTensor:$y);
   let assemblyFormat = "$a `,` $b attr-dict `:` functional-type(operands, results)";
 }
@@ -145,6 +146,8 @@ def Weft_AttentionOp : Weft_Op<"attention", [AttrSizedOperandSegments, DeclareOp
 
     `dropout` drops elements of p only where a `site` is given, as in weft.dropout; element (b, h, i, j) has the number
     `((b · heads + h) · Tq + i) · Tk + j`.
+
+    q, k and v of half precision give a y of it, rounded once; scores, softmax and sums are f32, and bias and lse too.
 
     Never materialises s: kernels stream over key blocks with an online softmax (Milakov & Gimelshein 2018; Dao 2022).
 

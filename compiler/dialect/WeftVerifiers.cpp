@@ -228,6 +228,12 @@ LogicalResult SizeOp::verify() {
   return success();
 }
 
+LogicalResult LossScaleOp::verify() {
+  if (!shapeOf(getY()).empty() || !elementOf(getY()).isF32())
+    return emitOpError() << "expected an f32 scalar but got " << getY().getType();
+  return success();
+}
+
 LogicalResult RepeatOp::verify() {
   if (int64_t(getCount()) < 1)
     return emitOpError() << "expected a count of at least 1 but got " << int64_t(getCount());

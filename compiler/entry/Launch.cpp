@@ -77,6 +77,10 @@ const EmittedKernel &LaunchBuilder::emit(const std::string &key, StringRef kind,
   return *cache.find(key);
 }
 
+ElementType elementType(Type type) {
+  return type.isBF16() ? ElementType::BF16 : type.isF16() ? ElementType::F16 : ElementType::F32;
+}
+
 std::string structuralKey(Block &block) {
   return structuralKey(block, [](Type type) {
     std::string text;

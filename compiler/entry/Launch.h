@@ -124,6 +124,9 @@ private:
   std::string prefix;
 };
 
+/// How kernels of products and attention see a tensor's elements.
+ElementType elementType(mlir::Type type);
+
 /// A text that is equal for two regions exactly when they compute the same from the same kinds of operands. `typeText`
 /// says what of a type counts.
 std::string structuralKey(mlir::Block &block, llvm::function_ref<std::string(mlir::Type)> typeText);

@@ -41,7 +41,7 @@ std::optional<HeadOperand> LaunchBuilder::headOperand(SlotTable &table, Value va
   std::optional<Operand> o = operand(table, value);
   if (!o)
     return std::nullopt;
-  return HeadOperand{o->pointer, ElementType::F32, table.size(o->strides[0]), table.size(o->strides[1]), Size::constant(size)};
+  return HeadOperand{o->pointer, elementType(o->element), table.size(o->strides[0]), table.size(o->strides[1]), Size::constant(size)};
 }
 
 std::optional<ScoreOperand> LaunchBuilder::scoreOperand(SlotTable &table, Value value) {
@@ -63,8 +63,8 @@ template <typename Op> LogicalResult LaunchBuilder::attentionSpec(Op op, SlotTab
     error = why;
     return failure();
   };
-  if (!cast<RankedTensorType>(op.getQ().getType()).getElementType().isF32())
-    return fail("attention over values other than f32 is not supported on this target; cast them to f32");
+  if (cast<RankedTensorType>(op.getQ().getType()).getElementType().isF64())
+    return fail("attention over f64 values is not supported on this target; cast them to f32");
   Shape q = shapeOf(op.getQ()), k = shapeOf(op.getK()), v = shapeOf(op.getV());
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads();
   spec.batch = Size::dynamic(table.sizeSlot(q[0]));
@@ -130,8 +130,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     int64_t capacity = state.getCapacity(), size = state.getHeadDim();
     DimExpr layer = DimExpr::parse(op.getLayer()->str()).value_or(DimExpr(0));
     auto cacheOperand = [&](SlotTable &t, Slot::Kind kind) {
-      Type stored = state.getElementType();
-      ElementType type = stored.isBF16() ? ElementType::BF16 : stored.isF16() ? ElementType::F16 : ElementType::F32;
+      ElementType type = elementType(state.getElementType());
       Slot slot{kind, number, DimExpr(0), layer, {}, kvHeads * capacity * size * byteSize(type)};
       return HeadOperand{t.add(slot), type, Size::constant(kvHeads * capacity * size), Size::constant(size),
                          Size::constant(capacity * size)};
@@ -170,7 +169,8 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     spec.valid = table.add({Slot::Kind::valid, 0, {}, {}, {}, 0});
     keys = DimExpr(capacity);
   }
-  spec.out = {pointer(table, op.getY(), DimExpr(0), 4), ElementType::F32, table.size(q[1] * DimExpr(heads * dv)), Size::constant(heads * dv),
+  Type element = cast<RankedTensorType>(op.getY().getType()).getElementType();
+  spec.out = {pointer(table, op.getY(), DimExpr(0), elementBytes(element)), elementType(element), table.size(q[1] * DimExpr(heads * dv)), Size::constant(heads * dv),
               Size::constant(dv)};
   if (op.getLse())
     spec.lse = pointer(table, op.getLse(), DimExpr(0), 4);

@@ -10,10 +10,6 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-ElementType elementType(Type type) {
-  return type.isBF16() ? ElementType::BF16 : type.isF16() ? ElementType::F16 : ElementType::F32;
-}
-
 ElementType panelType(weft_dtype type) {
   return type == WEFT_BF16 ? ElementType::BF16 : type == WEFT_F16 ? ElementType::F16 : ElementType::F32;
 }
@@ -112,9 +108,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   Shape rhsStrides(axes.size(), DimExpr(0));
   int rhs = -1;
   std::optional<Operand> rhsSource;
-  // A parameter is read in the model's type for products, also where training changes it and it is packed in every call.
-  std::optional<View> behind = viewOf(op.getB());
-  ElementType rhsType = packed || (behind && behind->root.getDefiningOp<ParameterOp>()) ? panelType(views.panels()) : ElementType::F32;
+  ElementType rhsType = packed ? panelType(views.panels()) : elementType(packedElement(op));
   if (packed) {
     int number = views.add(WEFT_VIEW_PANELS, *packed, *k.constant(), panel);
     rhs = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});

@@ -77,7 +77,7 @@ FailureOr<Launches> LaunchBuilder::fused(FusedOp op, std::string &error) {
       reads = true;
       key += "@" + std::to_string(cache.site(&inner));
     }
-    random |= isa<DropoutOp>(inner);
+    random |= isa<DropoutOp, LossScaleOp>(inner);
     if (auto positions = dyn_cast<PositionsOp>(inner))
       if (positions.getState())
         key += "!" + std::to_string(table.add(stateLengths(op, *positions.getState())));

@@ -107,6 +107,8 @@ private:
           return false;
         if (ReshapeOp reshape = rowReshape(op))
           forms.push_back(reshape.getY());
+        else if (auto cast = dyn_cast<CastOp>(op); cast && isHalf(elementOf(cast.getY())))
+          forms.push_back(cast.getY());
         else if (std::optional<Reader> reader = readerOf(use))
           readers.push_back(*reader);
         else
@@ -191,7 +193,7 @@ private:
     SmallVector<Type> rowResults;
     for (const Reader &reader : readers) {
       if (reader.kind == Reader::Kind::rows)
-        rowResults.push_back(tensorType({total, shapeOf(reader.op->getResult(0)).back()}, b.getF32Type()));
+        rowResults.push_back(tensorType({total, shapeOf(reader.op->getResult(0)).back()}, elementOf(reader.op->getResult(0))));
       else
         init.push_back(zeros(reader.op->getResult(0).getType()));
       if (reader.kind == Reader::Kind::product)
@@ -225,7 +227,7 @@ private:
   void writeBody(ChunksOp chunks, size_t x, Value scale) {
     OpBuilder b = OpBuilder::atBlockEnd(&chunks.getBody().front());
     ValueRange parts = chunks.getParts(), carried = chunks.getCarried();
-    Value z = MatmulOp::create(b, product.getLoc(), parts[x], product.getB(), false, product.getTransposeB());
+    Value z = MatmulOp::create(b, product.getLoc(), parts[x], product.getB(), false, product.getTransposeB(), product.getWide());
     if (bias)
       z = AddOp::create(b, product.getLoc(), z, bias);
     Value classWeights = loss.getClassWeights();
@@ -235,21 +237,32 @@ private:
     if (grad)
       dz = CrossEntropyGradOp::create(b, grad.getLoc(), z.getType(), z, parts[0], scale, classWeights, grad.getIgnoreIndex(),
                                       grad.getLabelSmoothing(), "sum");
+    // Products of half precision read dz rounded to it.
+    Value rounded;
+    auto dzFor = [&](MatmulOp matmul) {
+      Type element = elementOf(matmul.getA());
+      if (element != elementOf(dz) && !rounded)
+        rounded = CastOp::create(b, grad.getLoc(), tensorType(shapeOf(dz), element), dz);
+      return element == elementOf(dz) ? dz : rounded;
+    };
     size_t nextFactor = 0;
     for (const Reader &reader : readers) {
       Location loc = reader.op->getLoc();
       if (reader.kind == Reader::Kind::rows) {
         auto matmul = cast<MatmulOp>(reader.op);
-        results.push_back(MatmulOp::create(b, loc, dz, matmul.getB(), false, matmul.getTransposeB()));
+        results.push_back(MatmulOp::create(b, loc, dzFor(matmul), matmul.getB(), false, matmul.getTransposeB(), matmul.getWide()));
         continue;
       }
       Value term;
-      if (reader.kind == Reader::Kind::sum)
+      if (reader.kind == Reader::Kind::sum) {
         term = ReduceSumOp::create(b, loc, dz, ArrayRef<int64_t>{0}, false);
-      else if (reader.operand == 0)
-        term = MatmulOp::create(b, loc, dz, parts[factors[nextFactor++]], true, false);
-      else
-        term = MatmulOp::create(b, loc, parts[factors[nextFactor++]], dz, true, false);
+      } else {
+        auto matmul = cast<MatmulOp>(reader.op);
+        Value operands[2] = {dzFor(matmul), parts[factors[nextFactor++]]};
+        if (reader.operand == 1)
+          std::swap(operands[0], operands[1]);
+        term = MatmulOp::create(b, loc, operands[0], operands[1], true, false, matmul.getWide());
+      }
       sums.push_back(AddOp::create(b, loc, term, carried[sums.size()]));
     }
     llvm::append_range(sums, results);
@@ -262,7 +275,7 @@ private:
   MatmulOp product;
   Value bias;
   CrossEntropyGradOp grad;
-  SmallVector<Value> forms;  ///< dlogits, and its reshapes
+  SmallVector<Value> forms;  ///< dlogits, its reshapes, and what it is rounded to
   SmallVector<Reader> readers;
   Operation *place = nullptr;
   int64_t classes = 0, size = 0;

@@ -1,5 +1,5 @@
 // Writes ops that are short for others with those others: linear, mha, position_embedding, gated units, masked_fill,
-// split, select, squeeze, unsqueeze, flatten. And attention over half precision as attention over f32.
+// split, select, squeeze, unsqueeze, flatten. And attention over half precision with a map or a cache as attention over f32.
 #include "Passes.h"
 #include "dialect/Values.h"
 
@@ -53,18 +53,21 @@ Value activate(OpBuilder &b, Location loc, Value x, StringRef name) {
   return GeluOp::create(b, loc, type, x, name == "gelu_tanh");
 }
 
-/// The attention `op` (attention or mha) of these operands, in f32 if they are narrower: results are rounded once.
+/// The attention `op` (attention or mha) of these operands. Kernels read half precision, but neither write a map nor keep
+/// a cache of it: then the op is f32, and results are rounded once.
 template <class Op>
 SmallVector<Value> attend(OpBuilder &b, Op op, Value q, Value k, Value v, int64_t kvHeads) {
   Location loc = op.getLoc();
-  Type given = elementOf(q), f = given.isF64() ? given : b.getF32Type();
+  bool inHalf = isHalf(elementOf(q)) && !op.getMap() && !op.getCache();
+  Type given = elementOf(q), f = given.isF64() || inHalf ? given : b.getF32Type();
   auto widened = [&](Value x) { return castTo(b, loc, x, f); };
   auto typed = [&](Value like) { return Type(tensorType(shapeOf(like), f)); };
   SmallVector<Type> map;
   if (op.getMap())
     map.push_back(typed(op.getMap()));
   q = widened(q), k = widened(k), v = widened(v);
-  auto attention = AttentionOp::create(b, loc, typed(op.getY()), map, q, k, v, op.getKeyMask(), op.getMask(), widened(op.getBias()), op.getHeads(),
+  auto attention = AttentionOp::create(b, loc, typed(op.getY()), map, q, k, v, op.getKeyMask(), op.getMask(),
+                                       castTo(b, loc, op.getBias(), given.isF64() ? given : b.getF32Type()), op.getHeads(),
                                        kvHeads, op.getScale(), op.getCausal(), op.getWindowAttr(), op.getSoftcapAttr(), op.getDropout(),
                                        op.getCacheAttr(), op.getLayerAttr(), op.getWeightsAttr(), /*save_lse=*/false, op.getSiteAttr(),
                                        op.getRoundAttr());
@@ -107,15 +110,15 @@ struct ExpandPositionEmbedding : OpRewritePattern<PositionEmbeddingOp> {
   }
 };
 
-/// attention over half precision  →  casts, attention over f32, casts
-/// Scores of 16 bits would lose what softmax is about: the difference between large ones.
+/// attention over half precision with a map, a cache or a bias of half precision  →  casts, attention, casts
 struct WidenAttention : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &b) const override {
     Type element = elementOf(op.getQ());
-    if (element.isF32() || element.isF64())
-      return b.notifyMatchFailure(op, "expected half precision");
+    bool fits = !op.getMap() && !op.getCache() && !(op.getBias() && isHalf(elementOf(op.getBias())));
+    if (!isHalf(element) || fits)
+      return b.notifyMatchFailure(op, "expected half precision that no kernel reads");
     b.replaceOp(op, attend(b, op, op.getQ(), op.getK(), op.getV(), op.getKvHeads()));
     return success();
   }

@@ -184,7 +184,7 @@ struct FuseAttention : OpRewritePattern<MatmulOp> {
     if (context.getTransposeA())
       return refuse("expected probabilities as they are on the left of the product");
     // Written out in another dtype, every step rounds to it; the kernel would not.
-    if (!elementOf(context.getY()).isF32())
+    if (!elementOf(context.getA()).isF32())
       return refuse("expected products of f32");
 
     Value p = context.getA();

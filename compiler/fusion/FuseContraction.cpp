@@ -65,7 +65,7 @@ struct FuseContraction : OpRewritePattern<MatmulOp> {
 
     auto contract =
         ContractOp::create(b, b.getFusedLoc(locations(matmul, epilogue)), TypeRange(last->getResult(0).getType()),
-                           matmul.getA(), matmul.getB(), extras, matmul.getTransposeA(), matmul.getTransposeB());
+                           matmul.getA(), packed(matmul.getB()), extras, matmul.getTransposeA(), matmul.getTransposeB());
     Block *block = b.createBlock(&contract.getEpilogue());
     IRMapping map;
     map.map(matmul.getY(), block->addArgument(matmul.getY().getType(), matmul.getLoc()));
@@ -89,6 +89,13 @@ struct FuseContraction : OpRewritePattern<MatmulOp> {
   }
 
 private:
+  /// A parameter that is rounded is rounded as it is packed: it needs no memory in both forms.
+  static Value packed(Value b) {
+    auto cast = b.getDefiningOp<CastOp>();
+    bool rounds = cast && isHalf(elementOf(b)) && elementOf(cast.getX()).isF32() && isParameterOnly(cast.getX());
+    return rounds ? cast.getX() : b;
+  }
+
   /// The longest sequence of ops after the product that leaves one value: each reads the sums or earlier ones of them,
   /// and only the last one's result has users outside.
   static llvm::SetVector<Operation *> choose(MatmulOp matmul) {

@@ -95,7 +95,7 @@ void fuse(MutableArrayRef<Projection> group, bool transposed, bool biased) {
   OpBuilder b(first);
   Location loc = b.getFusedLoc(locations);
   Value w = ConcatOp::create(b, loc, weights, uint64_t(transposed ? 0 : 1));
-  Value y = MatmulOp::create(b, loc, first.getA(), w, false, transposed);
+  Value y = MatmulOp::create(b, loc, first.getA(), w, false, transposed, first.getWide());
   if (biased)
     y = AddOp::create(b, loc, y, ConcatOp::create(b, loc, biases, uint64_t(0)));
   int64_t start = 0, axis = typeOf(y).getRank() - 1;
@@ -117,7 +117,7 @@ void runOnBlock(Block &block) {
   llvm::MapVector<std::tuple<Value, unsigned, unsigned, Type>, SmallVector<Projection>> groups;
   for (auto matmul : block.getOps<MatmulOp>())
     if (std::optional<Projection> p = asProjection(matmul))
-      groups[{matmul.getA(), unsigned(matmul.getTransposeB()), unsigned(bool(p->add)), elementOf(matmul.getB())}]
+      groups[{matmul.getA(), unsigned(matmul.getTransposeB()), unsigned(bool(p->add)), elementOf(matmul.getY())}]
           .push_back(*p);
   for (auto &[key, all] : groups) {
     SmallVector<Projection> group;

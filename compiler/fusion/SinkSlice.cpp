@@ -147,7 +147,10 @@ struct SinkSlicePass : impl::SinkSlicePassBase<SinkSlicePass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<SinkSlice, SinkLastToken>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // A round may move a slice past one op only, however long the chain: each step takes it nearer to what it ends at.
+    GreedyRewriteConfig config;
+    config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       signalPassFailure();
   }
 };

@@ -113,9 +113,25 @@ private:
       func->setAttr("weft.prefills", b.getArrayAttr(prefills));
   }
 
+  /// What mixed precision is told: the type of products, and the nodes that are spared.
+  void setPrecision(func::FuncOp func, OpBuilder &b) const {
+    Type compute = model.precision.compute == DType::bf16 ? Type(b.getBF16Type()) : model.precision.compute == DType::f16 ? Type(b.getF16Type()) : Type();
+    if (!compute)
+      return;
+    func->setAttr("weft.compute", TypeAttr::get(compute));
+    SmallVector<Attribute> kept;
+    for (const std::string &node : nodesKeptF32(model))
+      kept.push_back(b.getStringAttr(node));
+    if (!kept.empty())
+      func->setAttr("weft.keep_f32", b.getArrayAttr(kept));
+    if (entry.mode == EntryDesc::Mode::train && model.train->dynamicLossScale)
+      func->setAttr("weft.loss_scale", b.getUnitAttr());
+  }
+
   /// What autodiff is told: the tensors and inputs that gradients are wanted of, and what is computed again.
   void setGradients(func::FuncOp func, OpBuilder &b) const {
     bool trains = entry.mode == EntryDesc::Mode::train;
+    setPrecision(func, b);
     if (entry.mode != EntryDesc::Mode::grad)
       func->setAttr("weft.plain_parameters", b.getUnitAttr());
     if (entry.mode == EntryDesc::Mode::eval) {

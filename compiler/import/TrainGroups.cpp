@@ -22,12 +22,13 @@ std::vector<int32_t> tensorsThat(const ModelDesc &model, Keep keep) {
   return tensors;
 }
 
-void collect(const std::vector<Node> &nodes, const std::vector<std::string> &globs, std::vector<std::string> &paths) {
+template <typename Fits>
+void collect(const std::vector<Node> &nodes, Fits fits, std::vector<std::string> &paths) {
   for (const Node &node : nodes) {
-    if (matchesAny(globs, node.path))
+    if (fits(node))
       paths.push_back(node.path);
     if (node.body)
-      collect(node.body->nodes, globs, paths);
+      collect(node.body->nodes, fits, paths);
   }
 }
 
@@ -47,7 +48,14 @@ bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor) {
 
 std::vector<std::string> recomputedNodes(const ModelDesc &model) {
   std::vector<std::string> paths;
-  collect(model.graph.nodes, model.train->recomputeGlobs, paths);
+  collect(model.graph.nodes, [&](const Node &node) { return matchesAny(model.train->recomputeGlobs, node.path); }, paths);
+  return paths;
+}
+
+std::vector<std::string> nodesKeptF32(const ModelDesc &model) {
+  const std::vector<std::string> &kept = model.precision.keepF32;
+  std::vector<std::string> paths;
+  collect(model.graph.nodes, [&](const Node &node) { return std::find(kept.begin(), kept.end(), node.op) != kept.end(); }, paths);
   return paths;
 }
 

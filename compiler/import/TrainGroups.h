@@ -12,6 +12,8 @@ std::vector<int32_t> trainableTensors(const ModelDesc &model);
 std::vector<int32_t> differentiatedTensors(const ModelDesc &model, const EntryDesc &entry);
 /// Whether weight decay applies: no `no_decay` glob matches and the rank is high enough.
 bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor);
+/// Paths of the nodes that `keep_f32` names, by their op.
+std::vector<std::string> nodesKeptF32(const ModelDesc &model);
 /// Paths of the nodes that a glob of `recompute` names.
 std::vector<std::string> recomputedNodes(const ModelDesc &model);
 

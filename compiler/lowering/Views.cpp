@@ -121,6 +121,11 @@ bool isContiguous(const View &view, const Shape &shape) {
   return true;
 }
 
+Type packedElement(ContractOp op) {
+  Type a = cast<RankedTensorType>(op.getA().getType()).getElementType(), b = cast<RankedTensorType>(op.getB().getType()).getElementType();
+  return elementBytes(a) < elementBytes(b) ? a : b;
+}
+
 ChunksOp packedBefore(ContractOp op) {
   auto chunks = dyn_cast<ChunksOp>(op->getParentOp());
   std::optional<View> view = chunks ? viewOf(op.getB()) : std::nullopt;

@@ -46,6 +46,9 @@ struct ParameterPart {
 /// else than a parameter behind movement ops, or a concat of such along n.
 std::optional<llvm::SmallVector<ParameterPart>> parameterMatrix(mlir::Value value, bool transposed);
 
+/// What the right side of a product is packed as when it is no packed parameter: the narrower type of its two sides.
+mlir::Type packedElement(ContractOp op);
+
 /// The loop before which the right side of a product in its region can be packed, once for all chunks; null if it is made
 /// inside, or there is no such loop.
 ChunksOp packedBefore(ContractOp op);

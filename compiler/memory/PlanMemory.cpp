@@ -197,7 +197,7 @@ private:
       DimExpr elements = packedElements(b[b.size() - 2], b.back(), panel);
       for (size_t i = 0; i + 2 < b.size(); ++i)
         elements = elements * b[i];
-      temp(op, Temp::packedRhs, elements * DimExpr(4));
+      temp(op, Temp::packedRhs, elements * DimExpr(elementBytes(packedElement(contract))));
     }
     if (auto attention = dyn_cast<AttentionOp>(op)) {
       if (!attention.getMap())

@@ -181,6 +181,8 @@ private:
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createFuseAttentionPass());
     pm.addPass(createCanonicalizerPass());
+    // Whole attentions and products, and before gradients: they are rounded where values are.
+    pm.addPass(createMixedPrecisionPass());
     pm.addPass(createCountLabelsPass());
     pm.addPass(createGenerateBackwardPass());
     pm.addPass(createCanonicalizerPass());

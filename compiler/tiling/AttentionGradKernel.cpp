@@ -153,8 +153,9 @@ private:
                k.size(spec.dk.row), count, tile.rows, attention.headDim});
         });
         k.ifThen(work.wantsQueries, [&] {
-          add({tile.slopes, one, tile.width, rowsFrom(attention.k, head.k), k.size(attention.k.row), dqTile,
-               k.i64(rowElements), tile.rows, count, attention.headDim});
+          auto [keys, keyRow] = tile.keys(head, key);
+          add({tile.slopes, one, tile.width, keys, keyRow, dqTile, k.i64(rowElements), tile.rows, count,
+               attention.headDim});
         });
       });
     });

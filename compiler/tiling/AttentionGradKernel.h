@@ -7,7 +7,7 @@
 
 namespace weft {
 
-/// All operands are f32; there is no cache.
+/// dq, dk and dv are f32, the others of any type; there is no cache.
 struct AttentionGradSpec {
   AttentionSpec attention; ///< `out` and `lse` are read; `statistics` is not used
   HeadOperand dout, dq, dk, dv;

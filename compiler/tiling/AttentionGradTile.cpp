@@ -17,9 +17,14 @@ AttentionGradTile::AttentionGradTile(KernelBuilder &k, const AttentionGradSpec &
     : tileQueries(scores.tile.queryVectors * k.target.lanes), k(k), spec(spec), attention(spec.attention),
       scores(scores), wanted(wanted), lanes(k.target.lanes) {}
 
+int64_t AttentionGradTile::widenedElements(const HeadOperand &operand, int64_t dims) const {
+  return operand.type == ElementType::F32 ? 0 : scores.tile.keyBlock * scores.rowElements(dims);
+}
+
 int64_t AttentionGradTile::elements() const {
   int64_t rowElements = scores.rowElements(attention.headDim) + scores.rowElements(attention.valueDim);
   return tileQueries * (attention.headDim + attention.valueDim + 2 * scores.tile.keyBlock + rowElements + 3) +
+         widenedElements(attention.k, attention.headDim) + widenedElements(attention.v, attention.valueDim) +
          scores.extraElements() + scores.keepElements();
 }
 
@@ -38,6 +43,8 @@ void AttentionGradTile::place(Value scratch) {
   lse = take(tileQueries);
   rest = take(tileQueries);
   delta = take(tileQueries);
+  widenedKeys = take(widenedElements(attention.k, attention.headDim));
+  widenedValues = take(widenedElements(attention.v, attention.valueDim));
   extra = take(scores.extraElements());
   keep = scratch;
 }
@@ -63,13 +70,13 @@ void AttentionGradTile::load(const AttentionHead &head, Value firstQuery, Value 
     SmallVector<Value> outRows, doutRows, sums(lanes, k.constVec(0));
     for (int64_t l = 0; l < lanes; ++l) {
       Value query = k.min(k.add(group, k.i64(l)), k.sub(rows, k.i64(1)));
-      outRows.push_back(elementAt(k, head.out, k.mul(k.add(first, query), k.size(attention.out.row)), ElementType::F32));
+      outRows.push_back(elementAt(k, head.out, k.mul(k.add(first, query), k.size(attention.out.row)), attention.out.type));
       doutRows.push_back(k.at(douts, k.mul(query, k.i64(scores.rowElements(attention.valueDim))), f32()));
     }
     auto step = [&](Value d, Value mask, ValueRange carried) {
       SmallVector<Value> next;
       for (int64_t l = 0; l < lanes; ++l)
-        next.push_back(k.fma(loadVector(k, k.at(outRows[l], d, f32()), ElementType::F32, mask),
+        next.push_back(k.fma(loadVector(k, elementAt(k, outRows[l], d, attention.out.type), attention.out.type, mask),
                              k.load(k.vecF32(), k.at(doutRows[l], d, f32())), carried[l]));
       return next;
     };
@@ -141,13 +148,20 @@ Value AttentionGradTile::toKey(const AttentionHead &head) {
   return scores.endKey(head, k.add(head.start, k.add(first, k.sub(rows, k.i64(1)))));
 }
 
+std::pair<Value, Value> AttentionGradTile::keys(const AttentionHead &head, Value from) {
+  if (attention.k.type != ElementType::F32)
+    return {widenedKeys, k.i64(scores.rowElements(attention.headDim))};
+  Value row = k.size(attention.k.row);
+  return {k.at(head.k, k.mul(from, row), f32()), row};
+}
+
 void AttentionGradTile::block(const AttentionHead &head, Value from, Value count) {
   if (attention.dropout)
     scores.keepFactors(head, first, rows, width, from, count, keep);
   auto emit = [&](int64_t vectors) {
     QueryTile tile{vectors, first, rows};
-    scores.products(attention.k, head.k, attention.headDim, vectors, from, count, packedQueries, probabilities, {}, {});
-    scores.products(attention.v, head.v, attention.valueDim, vectors, from, count, packedDouts, slopes, {}, {});
+    scores.products(attention.k, head.k, attention.headDim, vectors, from, count, packedQueries, probabilities, widenedKeys, {});
+    scores.products(attention.v, head.v, attention.valueDim, vectors, from, count, packedDouts, slopes, widenedValues, {});
     SmallVector<Value> lses, rests, deltas;
     for (int64_t v = 0; v < vectors; ++v) {
       lses.push_back(k.load(k.vecF32(), k.at(lse, k.i64(v * lanes), f32())));

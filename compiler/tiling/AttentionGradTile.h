@@ -30,12 +30,16 @@ public:
   /// values were multiplied by, and the gradients of the scores. Lanes past the queries hold anything.
   void block(const AttentionHead &head, mlir::Value from, mlir::Value count);
 
+  /// The keys from `from` on of the last block, in f32: the first row, and elements from one row to the next.
+  std::pair<mlir::Value, mlir::Value> keys(const AttentionHead &head, mlir::Value from);
+
   mlir::Value first, rows, width;
   mlir::Value probabilities, slopes;
   mlir::Value queries, douts; ///< rows of the tile, scores.rowElements(dims) apart, zero between
   const int64_t tileQueries;
 
 private:
+  int64_t widenedElements(const HeadOperand &operand, int64_t dims) const;
   void restoreStatistics(const AttentionHead &head);
   mlir::Type f32() { return k.b.getF32Type(); }
   mlir::Value sub(mlir::Value x, mlir::Value y) { return mlir::arith::SubFOp::create(k.b, k.loc, x, y); }
@@ -50,6 +54,7 @@ private:
   /// Of each query: lse in base 2 as lse + rest, and the sum of dout * out.
   mlir::Value lse, rest, delta;
   mlir::Value extra, keep;                ///< scratch of AttentionScores
+  mlir::Value widenedKeys, widenedValues; ///< rows of a block where they have half precision
 };
 
 } // namespace weft

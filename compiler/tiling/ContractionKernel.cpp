@@ -126,10 +126,12 @@ private:
   }
   /// Columns of lhs that are contiguous: its rows then lie a step of k apart, often a power of two, which lets them drive
   /// each other out of L1. A block of rows is packed, [tiles][k][rows of a tile], once for the panels it is multiplied with.
-  bool packsLhs() const {
+  bool isTurned() const {
     return spec.lhs.row.isConstant() && spec.lhs.row.value == 1 &&
            !(spec.lhs.column.isConstant() && spec.lhs.column.value == 1);
   }
+  /// Rows of half precision are packed too, to be widened once and not for each panel: as they stand, [tiles][rows][k].
+  bool packsLhs() const { return isTurned() || spec.lhs.type != ElementType::F32; }
   int64_t packedRows() const { return spec.k.isConstant() ? std::min(spec.k.value, depthBlock) : depthBlock; }
   Value scratchRow(KernelBuilder &in, Value row) {
     return in.at(in.at(in.scratch, in.i64(headerBytes), in.b.getI8Type()), in.mul(row, in.i64(tile.panel)),
@@ -250,9 +252,34 @@ private:
     return k.at(base, k.mul(k.mul(tileIndex, depthRows), k.i64(tile.rows)), k.b.getF32Type());
   }
 
+  void packLhs(const Task &task, Value k0, Value k1) {
+    if (isTurned())
+      packTurned(task, k0, k1);
+    else
+      widenRows(task, k0, k1);
+  }
+
+  /// Widens columns [k0, k1) of the task's rows.
+  void widenRows(const Task &task, Value k0, Value k1) {
+    int64_t lanes = k.target.lanes;
+    bool isContiguous = spec.lhs.column.isConstant() && spec.lhs.column.value == 1;
+    Value whole = isContiguous ? k.add(k0, k.mul(k.udiv(k.sub(k1, k0), k.i64(lanes)), k.i64(lanes))) : k0;
+    k.ifThen(task.newRows, [&] {
+      k.loop(task.row0, task.row1, k.i64(1), [&](Value row) {
+        Value source = elementAt(k, task.lhs, k.mul(row, k.size(spec.lhs.row)), spec.lhs.type);
+        Value target = k.at(packedLhs(k.i64(0), k.i64(0)), k.mul(k.sub(row, task.row0), k.i64(packedRows())), k.b.getF32Type());
+        auto from = [&](Value kk) { return elementAt(k, source, k.mul(kk, k.size(spec.lhs.column)), spec.lhs.type); };
+        auto to = [&](Value kk) { return k.at(target, k.sub(kk, k0), k.b.getF32Type()); };
+        if (isContiguous)
+          k.loop(k0, whole, k.i64(lanes), [&](Value kk) { k.store(loadVector(k, from(kk), spec.lhs.type, nullptr), to(kk)); });
+        k.loop(whole, k1, k.i64(1), [&](Value kk) { k.store(loadScalar(k, from(kk), spec.lhs.type), to(kk)); });
+      });
+    });
+  }
+
   /// Packs columns [k0, k1) of the task's rows. A vector holds more than a tile's rows: what is stored past them is
   /// overwritten by the next step, or lies behind the last.
-  void packLhs(const Task &task, Value k0, Value k1) {
+  void packTurned(const Task &task, Value k0, Value k1) {
     k.ifThen(task.newRows, [&] {
       k.loop(task.row0, task.row1, k.i64(tile.rows), [&](Value row) {
         Value rows = k.min(k.i64(tile.rows), k.sub(task.row1, row));
@@ -338,9 +365,11 @@ private:
     const bool inPlace = !packsLhs();
     const ElementType lhsType = inPlace ? spec.lhs.type : ElementType::F32;
     Value tileIndex = k.udiv(k.sub(row, task.row0), k.i64(tile.rows));
-    Value rowStride = inPlace ? k.size(spec.lhs.row) : k.i64(1), columnStride = inPlace ? k.size(spec.lhs.column) : k.i64(tile.rows);
-    Value lhs = inPlace ? elementAt(k, task.lhs, k.mul(row, rowStride), lhsType) : packedLhs(tileIndex, k.sub(k1, k0));
-    const bool prefetching = rows == tile.rows, prefetchingLhs = prefetching && spec.lhs.column.isConstant() && spec.lhs.column.value == 1;
+    Value rowStride = inPlace ? k.size(spec.lhs.row) : k.i64(isTurned() ? 1 : packedRows());
+    Value columnStride = inPlace ? k.size(spec.lhs.column) : k.i64(isTurned() ? tile.rows : 1);
+    Value lhs = inPlace ? elementAt(k, task.lhs, k.mul(row, rowStride), lhsType)
+                        : packedLhs(tileIndex, isTurned() ? k.sub(k1, k0) : k.i64(packedRows()));
+    const bool prefetching = rows == tile.rows, prefetchingLhs = prefetching && inPlace && spec.lhs.column.isConstant() && spec.lhs.column.value == 1;
     Value prefetchPanel;
     SmallVector<Value> nextResults = prefetchedResults(task, rows, row);
     if (prefetching && !spec.rhsSource) {

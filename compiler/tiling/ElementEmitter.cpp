@@ -483,6 +483,7 @@ Value ElementEmitter::emitValue(Value v, const Point &point, Value mask) {
       })
       .Case<ExpandOp>([&](ExpandOp o) { return value(o.getX(), broadcast(shapeOf(o.getX()), shapeOf(v), point), mask); })
       .Case<IotaOp>([&](IotaOp o) { return valueOfIndex(point[0], o.getType().getElementType()); })
+      .Case<LossScaleOp>([&](LossScaleOp o) { return lossScale(o); })
       .Case<SizeOp>([&](SizeOp o) { return valueOfIndex(at(size(*DimExpr::parse(o.getExpr().str()))), o.getType().getElementType()); })
       .Case<CausalMaskOp>([&](auto) {
         bool uniform = isUniform(point);

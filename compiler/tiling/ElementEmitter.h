@@ -104,6 +104,7 @@ private:
   mlir::Value positionsAt(PositionsOp op, const Point &point, mlir::Value mask);
   mlir::Value embeddingAt(EmbeddingOp op, const Point &point, mlir::Value mask);
   mlir::Value gatherAt(GatherOp op, const Point &point, mlir::Value mask);
+  mlir::Value lossScale(LossScaleOp op);
   mlir::Value dropoutAt(DropoutOp op, const Point &point, mlir::Value mask);
   Index checkedIndex(mlir::Operation *op, mlir::Value indices, const Point &point, const DimExpr &size, mlir::Value mask);
 

@@ -1,9 +1,19 @@
-// Dropout: the element's number in the whole batch decides, so the mask does not depend on how the kernel walks.
+// What comes from the call and not from tensors: the loss scale, and random numbers. Of dropout the element's number in
+// the whole batch decides, so the mask does not depend on how the kernel walks.
 #include "tiling/ElementEmitter.h"
+
+#include "weft/abi.h"
+
+#include <cstddef>
 
 using namespace mlir;
 
 namespace weft {
+
+Value ElementEmitter::lossScale(LossScaleOp op) {
+  int64_t offset = offsetof(weft_exec, loss_scale) - offsetof(weft_exec, seed) + (op.getInverse() ? sizeof(float) : 0);
+  return k.load(k.b.getF32Type(), k.at(k.ptrSlot(spec.random), k.i64(offset), k.b.getI8Type()));
+}
 
 Value ElementEmitter::dropoutAt(DropoutOp op, const Point &point, Value mask) {
   std::unique_ptr<DropoutMask> &random = dropouts[op];

@@ -20,7 +20,7 @@ bool isFlat(const RowKernelSpec &spec) {
   if (llvm::all_of(shape, [](const DimExpr &d) { return d.constant() == 1; }))
     return false;
   for (Operation &op : body.without_terminator())
-    if (!isPointwise(&op) && !isa<SizeOp>(op) && !(isa<ConstantOp>(op) && scalarConstant(op.getResult(0)) && elementCount(shapeOf(op.getResult(0))) == DimExpr(1)))
+    if (!isPointwise(&op) && !isa<SizeOp, LossScaleOp>(op) && !(isa<ConstantOp>(op) && scalarConstant(op.getResult(0)) && elementCount(shapeOf(op.getResult(0))) == DimExpr(1)))
       return false;
   auto fits = [&](Value v, const RowOperand *memory) {
     Shape own = shapeOf(v);

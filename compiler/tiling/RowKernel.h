@@ -30,7 +30,7 @@ struct RowKernelSpec {
   llvm::StringMap<int> dims;
   /// Slot of the address of weft_exec.fault, where the region reads indices (embedding, gather).
   int fault = -1;
-  /// Slot of the address of weft_exec.seed, where the region has random numbers (dropout).
+  /// Slot of the address of weft_exec.seed, where the region has random numbers (dropout) or the loss scale, which follow it.
   int random = -1;
   /// Number of an op's site in the model's table; null: 0 for all.
   std::function<int(mlir::Operation *)> site;

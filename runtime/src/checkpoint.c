@@ -15,7 +15,7 @@
 enum { BUFFER = 1 << 20, DIGITS = 10 };
 
 const char *const weft_checkpoint_keys[WEFT_METAS] = {"format", "model",   "optimizer",   "seed",       "step", "batches", "samples",
-                                                      "tokens", "skipped", "model_bytes", "model_hash", "note", "digest"};
+                                                      "tokens", "skipped", "loss_scale", "good_updates", "model_bytes", "model_hash", "note", "digest"};
 const char *const weft_optimizer_names[3] = {"sgd", "adam", "adamw"};
 
 const weft_file_ops *weft_trainer_files(const weft_trainer *trainer) {
@@ -175,6 +175,7 @@ static void format_numbers(const weft_trainer *trainer, const char *note, int64_
   const uint64_t written[WEFT_METAS] = {
       [WEFT_META_SEED] = trainer->options.seed, [WEFT_META_STEP] = m->step,       [WEFT_META_BATCHES] = m->batches, [WEFT_META_SAMPLES] = m->samples,
       [WEFT_META_TOKENS] = m->tokens,           [WEFT_META_SKIPPED] = m->skipped, [WEFT_META_MODEL_BYTES] = (uint64_t)model_bytes,
+      [WEFT_META_LOSS_SCALE] = (uint64_t)m->loss_scale, [WEFT_META_GOOD_UPDATES] = trainer->good_updates,
   };
   for (int i = 0; i < WEFT_METAS; ++i) {
     snprintf(numbers[i], 24, "%llu", (unsigned long long)written[i]);

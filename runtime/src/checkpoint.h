@@ -11,7 +11,7 @@
 
 #define WEFT_CHECKPOINT_MODEL "model.safetensors"
 #define WEFT_CHECKPOINT_TRAINER "trainer.safetensors"
-#define WEFT_CHECKPOINT_FORMAT "weft-checkpoint-1"
+#define WEFT_CHECKPOINT_FORMAT "weft-checkpoint-2"
 
 /* Metadata of trainer.safetensors, in this order; DIGEST covers the values before it, then each tensor's name, shape and bytes. */
 enum {
@@ -24,6 +24,8 @@ enum {
   WEFT_META_SAMPLES,
   WEFT_META_TOKENS,
   WEFT_META_SKIPPED,
+  WEFT_META_LOSS_SCALE,
+  WEFT_META_GOOD_UPDATES, /* since it last changed */
   WEFT_META_MODEL_BYTES, /* of model.safetensors */
   WEFT_META_MODEL_HASH,
   WEFT_META_NOTE,

@@ -141,6 +141,9 @@ static verdict check_match(loading *l) {
     return other(l, "expected optimizer '%s' but got '%s'", weft_optimizer_names[trainer->optimizer.kind], weft_quote(l->values[WEFT_META_OPTIMIZER]).text);
   if (l->numbers[WEFT_META_SEED] != trainer->options.seed)
     return other(l, "expected seed %llu but got %llu", (unsigned long long)trainer->options.seed, (unsigned long long)l->numbers[WEFT_META_SEED]);
+  if (!weft_is_loss_scale(trainer, l->numbers[WEFT_META_LOSS_SCALE], l->numbers[WEFT_META_GOOD_UPDATES]))
+    return other(l, "a loss scale of %s after %s good updates is none of this model's", weft_quote(l->values[WEFT_META_LOSS_SCALE]).text,
+                 weft_quote(l->values[WEFT_META_GOOD_UPDATES]).text);
   int64_t wanted = (int64_t)train->tensors * ((trainer->m != NULL) + (trainer->v != NULL)), count = weft_tensor_file_count(l->tensors);
   for (int64_t i = 0; i < count; ++i) {
     const weft_tensor_info *info = weft_tensor_file_at(l->tensors, i);
@@ -191,6 +194,8 @@ static verdict read_checkpoint(loading *l, char *note, size_t note_size) {
   m->samples = l->numbers[WEFT_META_SAMPLES];
   m->tokens = l->numbers[WEFT_META_TOKENS];
   m->skipped = l->numbers[WEFT_META_SKIPPED];
+  weft_set_loss_scale(l->trainer, (double)l->numbers[WEFT_META_LOSS_SCALE]);
+  l->trainer->good_updates = l->numbers[WEFT_META_GOOD_UPDATES];
   weft_forget_batches(l->trainer);
   if (note && note_size) snprintf(note, note_size, "%s", l->values[WEFT_META_NOTE]);
   return WHOLE_ONE;

@@ -152,6 +152,13 @@ static void update(weft_trainer *trainer, const float *gradients, double lr, dou
   }
 }
 
+/* Parameters and moments stay as they are. */
+static weft_status skip(weft_trainer *trainer) {
+  ++trainer->metrics.skipped;
+  weft_forget_batches(trainer);
+  return WEFT_OK;
+}
+
 static weft_status apply(weft_trainer *trainer, bool *updated) {
   *updated = false;
   if (!trainer->added)
@@ -178,11 +185,9 @@ static weft_status apply(weft_trainer *trainer, bool *updated) {
   }
   const double squares = sum_of_squares(trainer, gradients), norm = sqrt(squares) * scale;
   if (!isfinite(squares) || !isfinite(loss)) {
-    if (trainer->options.nonfinite == WEFT_NONFINITE_SKIP) {
-      ++trainer->metrics.skipped;
-      weft_forget_batches(trainer);
-      return WEFT_OK;
-    }
+    /* After the callback: where it is a mean over processes, all of them decide the same. */
+    const bool overflowed = isfinite(loss) && weft_lower_loss_scale(trainer);
+    if (overflowed || trainer->options.nonfinite == WEFT_NONFINITE_SKIP) return skip(trainer);
     if (!trainer->cause[0]) find_gradient(trainer, gradients, trainer->cause, sizeof trainer->cause);
     weft_fail(&trainer->error, WEFT_ERR_NUMERIC, "%s_%s: step %llu: %s", trainer->desc->name, entry_name(trainer),
               (unsigned long long)trainer->metrics.step, trainer->cause);
@@ -197,6 +202,7 @@ static weft_status apply(weft_trainer *trainer, bool *updated) {
   trainer->metrics.grad_norm = norm;
   trainer->metrics.lr = lr;
   ++trainer->metrics.step;
+  weft_count_good_update(trainer);
   weft_forget_batches(trainer);
   *updated = true;
   return WEFT_OK;

@@ -146,7 +146,6 @@ static weft_status place(weft_model *model, weft_trainer *prepared, weft_trainer
   trainer->optimizer = trainer->train->optimizer;
   trainer->schedule = trainer->train->schedule;
   trainer->clip_grad_norm = trainer->train->clip_grad_norm;
-  trainer->metrics.loss_scale = 1;
   atomic_init(&trainer->busy, 0);
   *out_trainer = trainer;
   return WEFT_OK;
@@ -177,6 +176,7 @@ weft_status weft_trainer_create(weft_model *model, const int64_t *max_dims, cons
   weft_trainer *trainer = *out_trainer;
   trainer->session = session;
   trainer->session->exec.seed = trainer->options.seed;
+  weft_start_loss_scale(trainer);
   connect(trainer);
   trainer->magic = WEFT_TRAINER_MAGIC;
   return WEFT_OK;

@@ -50,6 +50,7 @@ struct weft_trainer {
   /* What the training entry writes beside gradients. */
   float loss_output, weight_output;
   weft_metrics metrics;
+  uint64_t good_updates; /* since the loss scale last changed */
 };
 
 bool weft_trainer_is(const weft_trainer *trainer);
@@ -61,6 +62,15 @@ double weft_learning_rate(const weft_schedule_desc *schedule, double lr, uint64_
 /* What the update kernel reads for one group at `step`. */
 void weft_update_scalars(const weft_optimizer_desc *optimizer, bool decays, double lr, uint64_t step, double scale,
                          float scalars[WEFT_TRAIN_SCALARS]);
+
+/* loss_scale.c. `weft_set` also tells the kernels; `weft_start`: what a new trainer has. */
+void weft_set_loss_scale(weft_trainer *trainer, double scale);
+void weft_start_loss_scale(weft_trainer *trainer);
+/* Half the scale, as gradients were not finite; false: it is not scaled, or 1 already. */
+bool weft_lower_loss_scale(weft_trainer *trainer);
+void weft_count_good_update(weft_trainer *trainer);
+/* Whether a checkpoint's numbers are ones that this trainer can have. */
+bool weft_is_loss_scale(const weft_trainer *trainer, uint64_t scale, uint64_t good_updates);
 
 /* Zero gradients, sums and what belongs to an update that is being made. */
 void weft_forget_batches(weft_trainer *trainer);

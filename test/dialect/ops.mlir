@@ -208,6 +208,8 @@ func.func @gradients(%s: !s, %ids: tensor<?x?xi32, #weft.dims<"B", "T">>, %table
   %a = weft.scatter_add %i, %g {axis = 1 : i64} : (tensor<2x1xi32>, tensor<2x1xf32>) -> tensor<2x8xf32>
   // CHECK: weft.dropout %{{.*}} {p = 1.000000e-01 : f64, round = "i", site = 7 : i64}
   %d = weft.dropout %dk {p = 0.1 : f64, site = 7 : i64, round = "i"} : !s
+  // CHECK: weft.loss_scale {inverse} : tensor<f32>
+  %inverse = weft.loss_scale {inverse} : tensor<f32>
   // CHECK: weft.size "B * T" : tensor<f32>
   %n = weft.size "B * T" : tensor<f32>
   return %d : !s

@@ -44,6 +44,37 @@ func.func @a_step_of_training(%x: !h, %w: !w, %b: tensor<32000xf32>, %y: !y) -> 
 
 // -----
 
+!h = tensor<?x64xbf16, #weft.dims<"N">>
+!z = tensor<?x32000xf32, #weft.dims<"N">>
+!zh = tensor<?x32000xbf16, #weft.dims<"N">>
+!y = tensor<?xi32, #weft.dims<"N">>
+!w = tensor<32000x64xbf16>
+
+// Products of half precision read the gradient of the logits rounded; the loss and the bias read f32.
+// CHECK-LABEL: func @half_precision(
+// CHECK: weft.chunks
+// CHECK: %[[P:.*]] = weft.matmul %[[X:.*]], %arg1 {transpose_b, wide}
+// CHECK: %[[DZ:.*]] = weft.cross_entropy_grad
+// CHECK-DAG: %[[H:.*]] = weft.cast %[[DZ]] : {{.*}} to tensor<?x32000xbf16
+// CHECK-DAG: weft.matmul %[[H]], %arg1 {wide}
+// CHECK-DAG: weft.matmul %[[H]], %[[X]] {transpose_a, wide}
+// CHECK-DAG: weft.reduce_sum %[[DZ]] {axes = array<i64: 0>}
+// CHECK: weft.yield
+// CHECK-NOT: weft.cross_entropy
+func.func @half_precision(%x: !h, %w: !w, %y: !y) -> (tensor<f32>, tensor<32000xf32>, tensor<32000x64xf32>, tensor<?x64xf32, #weft.dims<"N">>) {
+  %z = weft.matmul %x, %w {transpose_b, wide} : (!h, !w) -> !z
+  %l = weft.cross_entropy %z, %y : (!z, !y) -> tensor<f32>
+  %one = weft.constant dense<1.0> : tensor<f32>
+  %dz = weft.cross_entropy_grad %z, %y, %one : (!z, !y, tensor<f32>) -> !z
+  %db = weft.reduce_sum %dz {axes = array<i64: 0>} : (!z) -> tensor<32000xf32>
+  %g = weft.cast %dz : !z to !zh
+  %dx = weft.matmul %g, %w {wide} : (!zh, !w) -> tensor<?x64xf32, #weft.dims<"N">>
+  %dw = weft.matmul %g, %x {transpose_a, wide} : (!zh, !h) -> tensor<32000x64xf32>
+  return %l, %db, %dw, %dx : tensor<f32>, tensor<32000xf32>, tensor<32000x64xf32>, tensor<?x64xf32, #weft.dims<"N">>
+}
+
+// -----
+
 // Evaluation has the sum alone.
 // CHECK-LABEL: func @evaluation(
 // CHECK: %[[L:.*]] = weft.chunks 128 "chunk"(%{{.*}}) rows(%arg2, %{{.*}})

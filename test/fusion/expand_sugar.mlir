@@ -68,14 +68,29 @@ func.func @cross_attention(%q: !q, %k: !k, %w: tensor<192x64xf32>, %wo: tensor<6
 // -----
 
 !x = tensor<2x4x64xbf16>
-// Attention over half precision is computed in f32 and rounded once; masks stay.
+// Kernels read half precision, but for a bias.
 // CHECK-LABEL: func @half_precision(
-// CHECK-COUNT-4: weft.cast %{{.*}} : tensor<{{.*}}xbf16> to tensor<{{.*}}xf32>
-// CHECK-NEXT: %[[Y:.*]] = weft.attention {{.*}} -> tensor<2x4x64xf32>
-// CHECK-NEXT: weft.cast %[[Y]] : tensor<2x4x64xf32> to tensor<2x4x64xbf16>
+// CHECK-NEXT: %[[BIAS:.*]] = weft.cast %arg3 : tensor<4x4xbf16> to tensor<4x4xf32>
+// CHECK-NEXT: %[[Y:.*]] = weft.attention %arg0, %arg1, %arg2 bias(%[[BIAS]]) {{.*}} -> tensor<2x4x64xbf16>
+// CHECK-NEXT: return %[[Y]]
 func.func @half_precision(%q: !x, %k: !x, %v: !x, %bias: tensor<4x4xbf16>) -> !x {
   %y = weft.attention %q, %k, %v bias(%bias) {heads = 8 : i64, kv_heads = 8 : i64, scale = 0.125 : f64} : (!x, !x, !x, tensor<4x4xbf16>) -> !x
   return %y : !x
+}
+
+// -----
+
+!x = tensor<2x4x64xbf16>
+!map = tensor<2x4x4xbf16>
+// With a map attention is computed in f32, and both results are rounded once.
+// CHECK-LABEL: func @half_precision_with_a_map(
+// CHECK-COUNT-3: weft.cast %{{.*}} : tensor<2x4x64xbf16> to tensor<2x4x64xf32>
+// CHECK-NEXT: %[[Y:.*]], %[[MAP:.*]] = weft.attention {{.*}} -> (tensor<2x4x64xf32>, tensor<2x4x4xf32>)
+// CHECK-DAG: weft.cast %[[Y]] : tensor<2x4x64xf32> to tensor<2x4x64xbf16>
+// CHECK-DAG: weft.cast %[[MAP]] : tensor<2x4x4xf32> to tensor<2x4x4xbf16>
+func.func @half_precision_with_a_map(%q: !x, %k: !x, %v: !x) -> (!x, !map) {
+  %y, %m = weft.attention %q, %k, %v {heads = 8 : i64, kv_heads = 8 : i64, scale = 0.125 : f64, weights = "mean"} : (!x, !x, !x) -> (!x, !map)
+  return %y, %m : !x, !map
 }
 
 // -----

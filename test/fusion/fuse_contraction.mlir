@@ -38,6 +38,30 @@ func.func @residual_defined_later(%x: !x, %w: tensor<8x8xf32>, %g: tensor<8xf32>
 // -----
 
 !x = tensor<?x8xf32, #weft.dims<"T">>
+!half = tensor<?x8xbf16, #weft.dims<"T">>
+
+weft.param @w : tensor<8x8xf32> {tensors = array<i32: 0>}
+
+// A parameter is rounded as it is packed; an activation is there in half precision. The sums are f32.
+// CHECK-LABEL: func @half_precision(
+// CHECK: %[[W:.*]] = weft.parameter @w
+// CHECK-NOT: weft.cast
+// CHECK: weft.contract %arg0, %[[W]] {transpose_b} : (tensor<?x8xbf16, #weft.dims<"T">>, tensor<8x8xf32>) -> tensor<?x8xbf16, #weft.dims<"T">>
+// CHECK-NEXT: ^bb0(%[[ACC:[^:]*]]: tensor<?x8xf32
+// CHECK-NEXT: weft.gelu %[[ACC]]
+// CHECK-NEXT: weft.cast
+func.func @half_precision(%x: !half) -> !half {
+  %w = weft.parameter @w : tensor<8x8xf32>
+  %h = weft.cast %w : tensor<8x8xf32> to tensor<8x8xbf16>
+  %p = weft.matmul %x, %h {transpose_b, wide} : (!half, tensor<8x8xbf16>) -> !x
+  %g = weft.gelu %p : !x
+  %y = weft.cast %g : !x to !half
+  return %y : !half
+}
+
+// -----
+
+!x = tensor<?x8xf32, #weft.dims<"T">>
 
 // The sums read several times, constants, a scale and a cast.
 // CHECK-LABEL: func @written_out_activation(

@@ -106,3 +106,32 @@ func.func @last_tokens_of_shared_positions(%x: !x, %p: tensor<?x8xf32, #weft.dim
   %z = weft.last_token %n : (!x) -> !last
   return %z : !last
 }
+
+// -----
+
+!x = tensor<?x?x8xf32, #weft.dims<"B", "T">>
+!last = tensor<?x1x8xf32, #weft.dims<"B">>
+
+// However long the chain of ops is.
+// CHECK-LABEL: func @a_long_chain(
+// CHECK-NEXT: weft.slice %arg0
+// CHECK-COUNT-14: weft.tanh %{{.*}} : tensor<?x1x8xf32
+// CHECK-NEXT: return
+func.func @a_long_chain(%x: !x) -> !last {
+  %0 = weft.tanh %x : !x
+  %1 = weft.tanh %0 : !x
+  %2 = weft.tanh %1 : !x
+  %3 = weft.tanh %2 : !x
+  %4 = weft.tanh %3 : !x
+  %5 = weft.tanh %4 : !x
+  %6 = weft.tanh %5 : !x
+  %7 = weft.tanh %6 : !x
+  %8 = weft.tanh %7 : !x
+  %9 = weft.tanh %8 : !x
+  %10 = weft.tanh %9 : !x
+  %11 = weft.tanh %10 : !x
+  %12 = weft.tanh %11 : !x
+  %13 = weft.tanh %12 : !x
+  %last = weft.slice %13 {axis = 1 : i64, start = "T - 1", step = 1 : i64} : !x to !last
+  return %last : !last
+}

@@ -6,6 +6,13 @@
 
 void (*trained_during_step)(weft_exec *exec);
 
+/* Gradients pass through a type that ends at 65504, where the loss is scaled. */
+static float through_f16(const weft_exec *exec, float gradient) {
+  if (!trained_train.dynamic_loss_scale) return gradient;
+  float scaled = gradient * exec->loss_scale[0];
+  return (fabsf(scaled) > 65504 ? INFINITY : scaled) * exec->loss_scale[1];
+}
+
 /* loss = Σ weight (w · x + b) / Σ weight; its gradients */
 static void step(weft_exec *exec, int trains) {
   const float *x = exec->inputs[0], *w = exec->views[0], *b = exec->views[1];
@@ -29,7 +36,7 @@ static void step(weft_exec *exec, int trains) {
     *(float *)exec->outputs[3] = (float)positive;
     return;
   }
-  for (int j = 0; j < TRAINED_WIDTH; ++j) ((float *)exec->outputs[2])[j] = (float)(sum ? gradient[j] / sum : 0);
+  for (int j = 0; j < TRAINED_WIDTH; ++j) ((float *)exec->outputs[2])[j] = through_f16(exec, (float)(sum ? gradient[j] / sum : 0));
   *(float *)exec->outputs[3] = sum != 0;
 }
 static void step_entry(weft_exec *exec) { step(exec, 1); }

@@ -55,6 +55,7 @@ struct Config {
   bool keyMask = false, mask = false;
   const char *bias = ""; ///< its axes, of "bhqk"; "1": an axis of size 1 everywhere
   double dropout = 0;
+  ElementType type = ElementType::F32; ///< of q, k, v, out and dout
 };
 
 const Config configs[] = {
@@ -74,6 +75,8 @@ const Config configs[] = {
     {"biasofall", 2, 2, 16, 16, false, 0, 0, false, false, "1"},
     {"dropout", 2, 2, 32, 32, false, 0, 0, false, false, "", 0.3},
     {"all", 4, 2, 40, 24, true, 50, 3.0, true, true, "hqk", 0.1},
+    {"bf16", 2, 1, 40, 24, true, 0, 0, false, false, "", 0, ElementType::BF16},
+    {"f16", 2, 2, 64, 64, false, 0, 0, true, false, "hqk", 0.1, ElementType::F16},
 };
 
 constexpr size_t fillConfig = 4;
@@ -91,7 +94,8 @@ AttentionGradSpec makeSpec(const Config &c) {
   a.heads = constant(c.heads), a.kvHeads = constant(c.kvHeads);
   a.headDim = c.headDim, a.valueDim = c.valueDim;
   auto operand = [&](Slot pointer, Slot batch, int64_t heads, int64_t dim) {
-    return HeadOperand{pointer, ElementType::F32, Size::dynamic(batch), constant(heads * dim), constant(dim)};
+    bool gradient = pointer == DQ || pointer == DK || pointer == DV;
+    return HeadOperand{pointer, gradient ? ElementType::F32 : c.type, Size::dynamic(batch), constant(heads * dim), constant(dim)};
   };
   a.q = operand(Q, QBatch, c.heads, c.headDim), spec.dq = operand(DQ, QBatch, c.heads, c.headDim);
   a.k = operand(K, KBatch, c.kvHeads, c.headDim), spec.dk = operand(DK, KBatch, c.kvHeads, c.headDim);
@@ -126,6 +130,10 @@ struct Call {
   Call(const Config &c, int64_t batch, int64_t tq, int64_t tk) : c(c), batch(batch), tq(tq), tk(tk) {
     q = uniform(batch * tq * c.heads * c.headDim, 2), k = uniform(batch * tk * c.kvHeads * c.headDim, 2);
     v = uniform(batch * tk * c.kvHeads * c.valueDim), dout = uniform(batch * tq * c.heads * c.valueDim);
+    if (c.type != ElementType::F32)
+      for (std::vector<float> *values : {&q, &k, &v, &dout})
+        for (float &x : *values)
+          x = decode(encode(x, c.type), c.type);
     biasQuery = has(c, 'k') ? tk : 1;
     biasHead = biasQuery * (has(c, 'q') ? tq : 1);
     biasBatch = biasHead * (has(c, 'h') ? c.heads : 1);
@@ -229,6 +237,14 @@ Outputs run(const KernelJit &jit, const Call &d, int64_t parts) {
   args.set(KBatch, d.tk * c.kvHeads * c.headDim), args.set(VBatch, d.tk * c.kvHeads * c.valueDim);
   args.set(KeyMaskBatch, d.tk), args.set(MaskHead, d.tq * d.tk);
   args.set(BiasBatch, d.biasBatch), args.set(BiasHead, d.biasHead), args.set(BiasQuery, d.biasQuery);
+  bool halves = c.type != ElementType::F32;
+  std::vector<uint16_t> q16, k16, v16, dout16, out16;
+  if (halves) {
+    q16 = encode(d.q, c.type), k16 = encode(d.k, c.type), v16 = encode(d.v, c.type), dout16 = encode(d.dout, c.type);
+    out16.assign(o.out.size(), 0x7777);
+    args.set(Q, q16.data()), args.set(K, k16.data()), args.set(V, v16.data()), args.set(DOut, dout16.data());
+    args.set(Out, out16.data());
+  }
   std::string name = c.name;
   jit.get(name).run(args.data(), parts);
   jit.get(name + "_grad").run(args.data(), parts);
@@ -236,6 +252,11 @@ Outputs run(const KernelJit &jit, const Call &d, int64_t parts) {
     jit.get(name + "_bias").run(args.data(), parts);
   else
     o.dbias = filled(d.bias.size() - 1, 0);
+  if (halves) {
+    check(out16.back() == 0x7777, name + ": wrote past the end");
+    for (size_t i = 0; i + 1 < out16.size(); ++i)
+      o.out[i] = decode(out16[i], c.type);
+  }
   return o;
 }
 
@@ -251,9 +272,11 @@ void testCall(const KernelJit &jit, const Call &call) {
   for (const std::vector<double> *gradients : {&want.dq, &want.dk, &want.dv, &want.dbias})
     for (double x : *gradients)
       largest = std::max(largest, std::fabs(x));
+  // Of half precision, out is rounded, and the sums that gradients take from it with it.
+  double bound = c.type == ElementType::BF16 ? 8e-3 : c.type == ElementType::F16 ? 1e-3 : 1e-5;
   auto compare = [&](const std::vector<float> &x, const std::vector<double> &y, double scale, const char *name) {
     for (size_t i = 0; i < y.size(); ++i)
-      checkClose(x[i], y[i], 1e-5 * scale, what + " " + name + " " + std::to_string(i));
+      checkClose(x[i], y[i], bound * scale, what + " " + name + " " + std::to_string(i));
     checkGuard(x, what + " " + name);
   };
   compare(got.out, want.out, 1, "out");

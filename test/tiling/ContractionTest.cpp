@@ -175,59 +175,64 @@ void testRowInvariance(const TargetInfo &target) {
   check(!std::memcmp(together.data(), alone.data(), m * n * 4), "rows are independent of each other");
 }
 
+// Rows of lhs in every way that they are widened: along memory, across neighbouring rows, one by one; in several parts.
 void testHalfTypes(const TargetInfo &target) {
-  int64_t m = 7, n = 70, k = 19, panel = tileSizes(target).panel;
+  enum Form { Along, Across, Apart, Source }; // Source: along, and the product packs an f32 right side itself
+  int64_t m = 15, n = 70, panel = tileSizes(target).panel;
+  const int64_t depths[] = {0, 19, 512, 1101};
   KernelJit jit(target);
-  for (ElementType type : {ElementType::BF16, ElementType::F16}) {
-    ContractionSpec spec = makeSpec({1, m, n, k}, Variant::Plain, true);
-    spec.lhs.type = spec.rhsType = type;
-    MatrixOperand out;
-    out.pointer = Out, out.row = Size::constant(n), out.type = type;
-    spec.epilogue = storeEpilogue(out);
-    jit.add(emitContraction(jit.module(), type == ElementType::BF16 ? "bf16" : "f16", spec, target), Slots);
-  }
+  auto name = [](ElementType type, int form, int64_t k) {
+    return "half_" + std::to_string(int(type)) + "_" + std::to_string(form) + "_" + std::to_string(k);
+  };
+  for (ElementType type : {ElementType::BF16, ElementType::F16})
+    for (int form : {Along, Across, Apart, Source})
+      for (int64_t k : {int64_t(-1), depths[1], depths[3]}) { // -1: known when it runs
+        ContractionSpec spec = makeSpec({1, m, n, k}, form == Across ? Variant::TransposedLhs : Variant::Plain, k >= 0);
+        spec.m = Size::dynamic(M);
+        spec.lhs.type = spec.rhsType = type;
+        if (form == Apart)
+          spec.lhs.row = Size::dynamic(Lda), spec.lhs.column = Size::constant(3);
+        MatrixOperand out;
+        out.pointer = Out, out.row = Size::constant(n), out.type = type;
+        spec.n = Size::constant(n);
+        if (form == Source) {
+          spec.rhs = -1, spec.rhsBatch.clear();
+          spec.rhsSource = MatrixOperand{Rhs, ElementType::F32, Size::constant(n), Size::constant(1), {}};
+        }
+        spec.epilogue = storeEpilogue(out);
+        jit.add(emitContraction(jit.module(), name(type, form, k), spec, target), Slots);
+      }
   compileOrDie(jit);
-  for (bool bf16 : {true, false}) {
-    auto encode = [&](float x) -> uint16_t {
-      if (!bf16) {
-        _Float16 h = static_cast<_Float16>(x);
-        uint16_t bits;
-        std::memcpy(&bits, &h, 2);
-        return bits;
-      }
-      uint32_t bits;
-      std::memcpy(&bits, &x, 4);
-      return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    };
-    auto decode = [&](uint16_t bits) -> float {
-      if (!bf16) {
-        _Float16 h;
-        std::memcpy(&h, &bits, 2);
-        return h;
-      }
-      uint32_t wide = uint32_t(bits) << 16;
-      float x;
-      std::memcpy(&x, &wide, 4);
-      return x;
-    };
-    std::vector<float> lhs = uniform(m * k), rhs = uniform(k * n), packed = pack(rhs, k, n, panel);
-    std::vector<uint16_t> lhs16, packed16, out(m * n + 1, 0x7777);
-    for (float &x : lhs)
-      lhs16.push_back(encode(x));
-    for (float &x : packed)
-      packed16.push_back(encode(x));
+  auto run = [&](ElementType type, int form, int64_t k, bool known) {
+    bool bf16 = type == ElementType::BF16;
+    int64_t row = form == Across ? 1 : form == Apart ? 3 * k + 2 : k, column = form == Across ? m : form == Apart ? 3 : 1;
+    std::string what = name(type, form, known ? k : -1);
+    std::vector<uint16_t> lhs = encode(uniform(m * row + k * column), type);
+    std::vector<float> rhs = uniform(k * n);
+    std::vector<uint16_t> packed = encode(pack(rhs, k, n, panel), type), out(m * n + 1, 0x7777);
     Args args(Slots);
-    args.set(Lhs, lhs16.data()), args.set(Rhs, packed16.data()), args.set(Out, out.data()), args.set(Batch, int64_t(1));
-    jit.get(bf16 ? "bf16" : "f16").run(args.data(), 2);
+    args.set(Lhs, lhs.data()), args.set(Out, out.data()), args.set(Batch, int64_t(1));
+    args.set(Rhs, form == Source ? static_cast<const void *>(rhs.data()) : packed.data());
+    args.set(M, m), args.set(N, n), args.set(K, k), args.set(Lda, row), args.set(Ldc, n);
+    jit.get(what).run(args.data(), 2);
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        double want = 0;
-        for (int64_t kk = 0; kk < k; ++kk)
-          want += double(decode(lhs16[i * k + kk])) * decode(packed16[((j / panel) * k + kk) * panel + j % panel]);
-        checkClose(decode(out[i * n + j]), want, (bf16 ? 4e-3 : 5e-4) * std::fabs(want) + 1e-5, bf16 ? "bf16" : "f16");
+        double want = 0, size = 0;
+        for (int64_t kk = 0; kk < k; ++kk) {
+          double term = double(decode(lhs[i * row + kk * column], type)) * decode(packed[((j / panel) * k + kk) * panel + j % panel], type);
+          want += term, size += std::fabs(term);
+        }
+        checkClose(decode(out[i * n + j], type), want, (bf16 ? 4e-3 : 5e-4) * std::fabs(want) + 1e-6 * size + 1e-6, what);
       }
-    check(out.back() == 0x7777, "half precision: wrote past the end");
-  }
+    check(out.back() == 0x7777, what + ": wrote past the end");
+  };
+  for (ElementType type : {ElementType::BF16, ElementType::F16})
+    for (int form : {Along, Across, Apart, Source})
+      for (int64_t k : depths) {
+        run(type, form, k, false);
+        if (k == depths[1] || k == depths[3])
+          run(type, form, k, true);
+      }
 }
 
 void testPack(const TargetInfo &target) {

@@ -4,6 +4,7 @@
 
 #include "target/cpu/CpuTargets.h"
 #include "target/cpu/KernelJit.h"
+#include "tiling/ElementType.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -61,6 +62,36 @@ inline void checkClose(float got, double want, double tolerance, const std::stri
     ++checks;
   else
     check(false, what + ": got " + std::to_string(got) + ", want " + std::to_string(want));
+}
+
+/// Half precision as kernels store it, and back.
+inline uint16_t encode(float x, ElementType type) {
+  if (type == ElementType::F16) {
+    _Float16 h = static_cast<_Float16>(x);
+    uint16_t bits;
+    std::memcpy(&bits, &h, 2);
+    return bits;
+  }
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+inline float decode(uint16_t bits, ElementType type) {
+  if (type == ElementType::F16) {
+    _Float16 h;
+    std::memcpy(&h, &bits, 2);
+    return h;
+  }
+  uint32_t wide = uint32_t(bits) << 16;
+  float x;
+  std::memcpy(&x, &wide, 4);
+  return x;
+}
+inline std::vector<uint16_t> encode(const std::vector<float> &values, ElementType type) {
+  std::vector<uint16_t> halves;
+  for (float x : values)
+    halves.push_back(encode(x, type));
+  return halves;
 }
 
 inline void checkGuard(const std::vector<float> &values, const std::string &what) {

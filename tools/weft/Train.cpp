@@ -371,6 +371,8 @@ private:
       JsonWriter json;
       json.open('{').key("model").string(runner.model.name).key("steps").integer(int64_t(metrics.step)).key("batches").integer(int64_t(metrics.batches));
       json.key("samples").integer(int64_t(metrics.samples)).key("tokens").integer(int64_t(metrics.tokens)).key("skipped").integer(int64_t(metrics.skipped));
+      if (metrics.loss_scale != 1)
+        json.key("loss_scale").number(metrics.loss_scale);
       json.key("loss").number(metrics.loss, 9).key("grad_norm").number(metrics.grad_norm, 9);
       if (evaluation) {
         json.key("eval_loss").number(evaluation->loss, 9);

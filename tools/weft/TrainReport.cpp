@@ -137,6 +137,8 @@ void TrainReport::show(const weft_metrics &metrics) {
   const double perUpdate = double(metrics.batches) / double(std::max<uint64_t>(1, metrics.step));
   std::string line = "step " + groupDigits(int64_t(metrics.step)) + "/" + groupDigits(int64_t(total)) + "  loss " + numberText(metrics.loss, "%.5g") + "  norm " +
                      numberText(metrics.grad_norm) + "  lr " + numberText(metrics.lr) + "  " + rateText(rateNow());
+  if (metrics.loss_scale != 1)
+    line += "  scale " + groupDigits(int64_t(metrics.loss_scale));
   if (metrics.skipped)
     line += "  skipped " + groupDigits(int64_t(metrics.skipped));
   line += "  " + timeText(perStep * perUpdate * double(total - std::min(total, metrics.step))) + " left";

@@ -89,8 +89,8 @@ inline Expr pow(const Expr &x, const Expr &y) { return x.binary<PowOp>(y); }
 inline Expr where(const Expr &c, const Expr &x, const Expr &y) { return {WhereOp::create(c.g->b, c.g->loc, c.v, x.v, y.v), c.g}; }
 inline Expr where(const Expr &c, const Expr &x, double y) { return where(c, x, x.constant(y)); }
 inline Expr where(const Expr &c, double x, const Expr &y) { return where(c, y.constant(x), y); }
-inline Expr matmul(const Expr &a, const Expr &b, bool transposeA = false, bool transposeB = false) {
-  return {MatmulOp::create(a.g->b, a.g->loc, a.v, b.v, transposeA, transposeB), a.g};
+inline Expr matmul(const Expr &a, const Expr &b, bool transposeA, bool transposeB, bool wide) {
+  return {MatmulOp::create(a.g->b, a.g->loc, a.v, b.v, transposeA, transposeB, wide), a.g};
 }
 
 /// What many terms of half precision are summed in.

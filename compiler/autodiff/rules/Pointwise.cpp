@@ -108,9 +108,9 @@ void geluRule(GeluOp op, Gradients &g) {
 void leakyReluRule(LeakyReluOp op, Gradients &g) {
   unary(op, g, [&](Expr G, Expr x, Expr) { return where(x > 0, G, G * op.getSlope().convertToDouble()); });
 }
-// y = cast x: the gradient cast back
+// y = cast x: the gradient cast back. Rounding counts as the identity: what comes unrounded stays so.
 void castRule(CastOp op, Gradients &g) {
-  Expr G{g.of(op.getY()), &g};
+  Expr G{g.unrounded(op.getY()), &g};
   g.add(op.getX(), G.cast(cast<RankedTensorType>(op.getX().getType()).getElementType()));
 }
 

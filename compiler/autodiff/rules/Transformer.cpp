@@ -23,12 +23,13 @@ void ropeRule(RopeOp op, Gradients &g) {
   g.add(op.getX(), RopeOp::create(g.b, g.loc, g.of(op.getY()), back, op.getHeads(), op.getTheta(), op.getRotaryDim(), op.getInterleaved()));
 }
 
-// y = a b: da = G bᵀ, db = aᵀ G, with the operands' own transposes
+// y = a b: da = G bᵀ, db = aᵀ G, with the operands' own transposes. Of half precision: G is rounded to it, and the two
+// products are wide where y is.
 void matmulRule(MatmulOp op, Gradients &g) {
-  Expr a{op.getA(), &g}, b{op.getB(), &g}, G{g.of(op.getY()), &g};
-  bool ta = op.getTransposeA(), tb = op.getTransposeB();
+  Expr a{op.getA(), &g}, b{op.getB(), &g}, G = Expr{g.of(op.getY()), &g}.cast(a.element());
+  bool ta = op.getTransposeA(), tb = op.getTransposeB(), wide = op.getWide();
   if (g.needs(a))
-    g.add(a, ta ? matmul(b, G, tb, true) : matmul(G, b, false, !tb));
+    g.add(a, ta ? matmul(b, G, tb, true, wide) : matmul(G, b, false, !tb, wide));
   if (!g.needs(b))
     return;
   // One matrix for a whole batch: its gradient is one product over all rows.
@@ -41,7 +42,7 @@ void matmulRule(MatmulOp op, Gradients &g) {
     a = rows(a);
     G = rows(G);
   }
-  g.add(b, tb ? matmul(G, a, true, ta) : matmul(a, G, !ta, false));
+  g.add(b, tb ? matmul(G, a, true, ta, wide) : matmul(a, G, !ta, false, wide));
 }
 
 // y = attention(q, k, v): weft.attention_grad from y and its log-sum-exp
@@ -50,7 +51,9 @@ void attentionRule(AttentionOp op, Gradients &g) {
     return g.missing("the map that attention returns");
   Value dy = g.of(op.getY());
   bool bias = op.getBias() && g.needs(op.getBias());
-  SmallVector<Type> types{op.getQ().getType(), op.getK().getType(), op.getV().getType()};
+  SmallVector<Type> types;
+  for (Value x : {op.getQ(), op.getK(), op.getV()})
+    types.push_back(tensorType(shapeOf(x), sumType(Expr{x, &g}.element())));
   auto grad = AttentionGradOp::create(g.b, g.loc, types[0], types[1], types[2], bias ? op.getBias().getType() : Type(), op.getQ(), op.getK(),
                                       op.getV(), op.getY(), op.getLse(), dy, op.getKeyMask(), op.getMask(), op.getBias(), op.getHeadsAttr(),
                                       op.getKvHeadsAttr(), op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(), op.getSoftcapAttr(),

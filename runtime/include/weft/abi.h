@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes. An object and a runtime with different numbers refuse each other. */
-#define WEFT_ABI_VERSION 3u
+#define WEFT_ABI_VERSION 4u
 #define WEFT_ABI_MAGIC 0x54464557u /* "WEFT", little-endian */
 #define WEFT_MAX_RANK 8
 
@@ -72,6 +72,8 @@ typedef struct weft_exec {
   uint64_t seed;                /* of the random numbers (dropout); this and the next two are 0 in inference */
   uint64_t step;                /* of training: its low 32 bits make each step's random numbers other ones */
   int64_t first_sample;         /* number of this call's first sample (index of axis 0) within the whole batch */
+  float loss_scale[2];          /* what the loss is multiplied by before its gradients are computed, a power of two, and one
+                                   over it, which gradients are multiplied by at the end; read by entries that scale */
   void *runtime;                /* private to the runtime */
 } weft_exec;
 

@@ -34,7 +34,7 @@ typedef struct weft_trainer weft_trainer;
 typedef struct weft_metrics {
   double loss, grad_norm;
   double lr;          /* of the last update */
-  double loss_scale;  /* 1 without dynamic loss scaling */
+  double loss_scale;  /* of the next batch; 1 without dynamic loss scaling */
   uint64_t step;      /* updates made, ever */
   uint64_t batches;   /* batches seen, ever */
   uint64_t samples;   /* ever: sizes of the batches' first axis */
@@ -43,14 +43,17 @@ typedef struct weft_metrics {
   int updated;        /* 1: this call made an update; 0: it only added to the gradients, or skipped */
 } weft_metrics;
 
-/* What to do when a loss or a gradient is NaN or infinite. */
+/* What to do when a loss or a gradient is NaN or infinite. With dynamic loss scaling (models of f16 that ask for it) a
+ * gradient that is not finite first leaves the update out and halves the scale; 2,000 updates without that double it. It
+ * starts at 65536 and is at least 1, where this choice counts again. Gradients and norms are those of the loss itself. */
 typedef enum weft_nonfinite {
   WEFT_NONFINITE_STOP = 0, /* WEFT_ERR_NUMERIC; the text says where. The batches of this update are forgotten */
   WEFT_NONFINITE_SKIP = 1  /* leave this update out: parameters and moments stay, `skipped` counts */
 } weft_nonfinite;
 
 /* Called when all gradients of an update are there, before their norm is taken: to read or to replace them
- * (weft_trainer_tensor, WEFT_ROLE_GRADIENT). Gradients are the mean over the update's batches. A status other than
+ * (weft_trainer_tensor, WEFT_ROLE_GRADIENT). Gradients are the mean over the update's batches; with dynamic loss scaling
+ * some may not be finite, and whether the update is left out depends on what the callback leaves. A status other than
  * WEFT_OK ends the call with it, before anything has changed. */
 typedef weft_status (*weft_gradients_fn)(void *user, weft_trainer *trainer);
 
