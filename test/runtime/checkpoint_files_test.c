@@ -112,7 +112,7 @@ typedef struct refusal {
   }
 static bool change(content *c, int number, refusal *out) {
   int at = 0;
-  CHANGE(c->values[WEFT_META_FORMAT] = "weft-checkpoint-2", "expected format 'weft-checkpoint-1' but got 'weft-checkpoint-2'", false, false)
+  CHANGE(c->values[WEFT_META_FORMAT] = "weft-checkpoint-1", "expected format 'weft-checkpoint-2' but got 'weft-checkpoint-1'", false, false)
   CHANGE(c->values[WEFT_META_MODEL] = "other", "expected a checkpoint of model 'trained' but got one of 'other'", false, false)
   CHANGE(c->values[WEFT_META_OPTIMIZER] = "lion", "expected optimizer 'adam' but got 'lion'", false, false)
   CHANGE(c->values[WEFT_META_SEED] = "6", "expected seed 5 but got 6", false, false)
@@ -123,6 +123,9 @@ static bool change(content *c, int number, refusal *out) {
   CHANGE(c->values[WEFT_META_STEP] = " 1", "metadata 'step' is not a number", true, false)
   CHANGE(c->values[WEFT_META_STEP] = "1f", "metadata 'step' is not a number", true, false)
   CHANGE(c->values[WEFT_META_STEP] = "18446744073709551616", "metadata 'step' is not a number", true, false)
+  CHANGE(c->values[WEFT_META_LOSS_SCALE] = "2", "a loss scale of 2 after 0 good updates is none of this model's", false, false)
+  CHANGE(c->values[WEFT_META_LOSS_SCALE] = "0", "a loss scale of 0 after 0 good updates is none of this model's", false, false)
+  CHANGE(c->values[WEFT_META_GOOD_UPDATES] = "1", "a loss scale of 1 after 1 good updates is none of this model's", false, false)
   CHANGE(c->values[WEFT_META_MODEL_HASH] = "xyz", "metadata 'model_hash' is not a number", true, false)
   CHANGE(c->values[WEFT_META_MODEL_HASH] = "0", "model.safetensors: its checksum does not match", true, false)
   CHANGE(c->values[WEFT_META_MODEL_BYTES] = "1", "model.safetensors: expected 1 bytes but got ", true, false)
