@@ -130,6 +130,9 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       Shape aligned = alignStrides(source, batch, Shape(out.begin(), out.end() - 2));
       std::copy(aligned.begin(), aligned.end(), rhsStrides.begin());
       rhsSource = *b;
+      // What is half precision already is widened as it is packed, once for all rows.
+      if (elementType(b->element) == rhsType)
+        rhsType = ElementType::F32;
     } else {
       DimExpr each = packedElements(k, n, plan.panel);
       Shape packedStrides(batch.size(), each);
