@@ -214,7 +214,7 @@ static weft_status write_trainer(saving *s, int64_t model_bytes, uint64_t model_
     pairs[2 * i] = weft_checkpoint_keys[i];
     pairs[2 * i + 1] = values[i];
   }
-  weft_tensor_options options = {&trainer->allocator, trainer->model->options.files};
+  weft_tensor_options options = {&trainer->allocator, trainer->model->options.files, trainer->model->options.limits};
   weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_TRAINER);
   weft_status status = weft_safetensors_write(s->path.text, tensors, count, pairs, WEFT_METAS, &options, text, sizeof text);
   if (status) weft_fail(&trainer->error, status, "%s: %s", weft_quote(s->path.text).text, text);

@@ -32,7 +32,7 @@ typedef struct loading {
 } loading;
 
 static weft_tensor_options file_options(const loading *l) {
-  weft_tensor_options options = {&l->trainer->allocator, l->trainer->model->options.files};
+  weft_tensor_options options = {&l->trainer->allocator, l->trainer->model->options.files, l->trainer->model->options.limits};
   return options;
 }
 

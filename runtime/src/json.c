@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { MAX_DEPTH = 64 };
-
 void weft_json_begin(weft_json *json, char *text, size_t bytes) {
   json->begin = json->at = text;
   json->end = text + bytes;
@@ -212,13 +210,14 @@ static bool skip_key(weft_json *json) {
 }
 
 bool weft_json_skip(weft_json *json) {
-  char closers[MAX_DEPTH];
-  int depth = 0;
+  /* What closes the open values is noted in the text that is behind: each of them took a byte there. */
+  weft_json_peek(json);
+  char *closers = json->at;
+  int64_t depth = 0;
   for (;;) {
     if (json->failure) return false;
     char first = weft_json_peek(json);
     if (first == '{' || first == '[') {
-      if (depth == MAX_DEPTH) return weft_json_fail(json, "values are nested too deeply");
       char close = first == '{' ? '}' : ']';
       ++json->at;
       if (weft_json_peek(json) == close) {

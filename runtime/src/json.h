@@ -27,7 +27,7 @@ bool weft_json_next(weft_json *json, char close, bool *more);
 bool weft_json_string(weft_json *json, char **out, size_t *length);
 /* A non-negative integer without fraction or exponent, at most INT64_MAX. */
 bool weft_json_integer(weft_json *json, int64_t *out);
-/* Any value, checked and forgotten. Depth at most 64. */
+/* Any value, checked and forgotten; its text is overwritten. Nesting takes no memory. */
 bool weft_json_skip(weft_json *json);
 /* Only white space is left. */
 bool weft_json_finish(weft_json *json);

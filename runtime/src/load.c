@@ -154,7 +154,7 @@ static weft_status load_opened(weft_model *model, weft_status status, weft_tenso
 }
 
 static weft_tensor_options file_options(const weft_model *model) {
-  weft_tensor_options options = {&model->allocator, model->options.files};
+  weft_tensor_options options = {&model->allocator, model->options.files, model->options.limits};
   return options;
 }
 

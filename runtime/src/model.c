@@ -207,6 +207,8 @@ weft_status weft_model_open(const weft_model_desc *descriptor, const weft_model_
   model->allocator = allocator;
   if (options) model->options = *options;
   model->options.allocator = &model->allocator;
+  if (model->options.limits) model->limits = *model->options.limits;
+  model->options.limits = &model->limits;
   model->desc = descriptor;
   atomic_init(&model->sessions, 0);
   atomic_init(&model->trainers, 0);

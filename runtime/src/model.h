@@ -35,6 +35,7 @@ struct weft_model {
   const weft_variant_desc *variant;
   weft_model_options options;
   weft_allocator allocator;
+  weft_tensor_limits limits;
   weft_error error;
   atomic_int sessions;      /* the trainer's own among them */
   atomic_int trainers;      /* 0 or 1 */

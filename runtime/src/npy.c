@@ -130,7 +130,7 @@ static weft_status check_npy(weft_tensor_file *file, const weft_part *part, weft
   if (!bits) return weft_fail(error, WEFT_ERR_UNSUPPORTED, "unknown type '%s'", weft_quote(info->dtype_name).text);
   if (fortran && info->rank > 1)
     return weft_fail(error, WEFT_ERR_UNSUPPORTED, "expected C order but got Fortran order (save numpy.ascontiguousarray of the array)");
-  if (!weft_ck_product(info->shape, info->rank, &info->elements) || info->elements > WEFT_MAX_ELEMENTS)
+  if (!weft_ck_product(info->shape, info->rank, &info->elements) || info->elements > file->limits.elements)
     return weft_fail(error, WEFT_ERR_LIMIT, "shape %s has too many elements", weft_format_shape(info->shape, info->rank).text);
   info->bytes = info->elements * (bits / 8);
   if (part->size - info->offset != info->bytes)
@@ -153,7 +153,8 @@ weft_status weft_read_npy(weft_tensor_file *file, int32_t index) {
   if (start[6] > 1) length |= (int64_t)start[10] << 16 | (int64_t)start[11] << 24;
   if (available < at || length > part->size - at)
     return weft_fail(&file->error, WEFT_ERR_FORMAT, "the header length %lld is larger than the file", (long long)length);
-  if (length > 1 << 20) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected a header of at most 1048576 bytes but got %lld", (long long)length);
+  if (length > file->limits.header_bytes)
+    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected a header of at most %lld bytes but got %lld", (long long)file->limits.header_bytes, (long long)length);
   part->header_bytes = length;
   part->header = weft_allocate(&file->allocator, length);
   if (!part->header) return weft_no_memory(file);

@@ -119,10 +119,10 @@ static weft_status check_size(scan *s) {
   s->bits = weft_safetensors_dtype(info->dtype_name, &info->dtype);
   if (!s->bits)
     return weft_fail(error, WEFT_ERR_UNSUPPORTED, "tensor '%s': unknown type '%s'", name.text, weft_quote(info->dtype_name).text);
-  if (!weft_ck_product(info->shape, info->rank, &info->elements) || info->elements > WEFT_MAX_ELEMENTS)
+  if (!weft_ck_product(info->shape, info->rank, &info->elements) || info->elements > s->file->limits.elements)
     return weft_fail(error, WEFT_ERR_LIMIT, "tensor '%s': shape %s has too many elements", name.text,
                      weft_format_shape(info->shape, info->rank).text);
-  int64_t bits = info->elements * s->bits; /* at most 2^40 * 64 */
+  int64_t bits = info->elements * s->bits; /* at most 2^56 * 64 */
   if (bits % 8) return weft_fail(error, WEFT_ERR_FORMAT, "tensor '%s': its bits are not a multiple of 8", name.text);
   info->bytes = bits / 8;
   if (s->begin > s->end)
@@ -165,8 +165,9 @@ static weft_status scan_header(scan *s) {
       metadata = true;
       status = scan_metadata(s);
     } else {
-      if (length > WEFT_MAX_NAME)
-        return weft_fail(&s->file->error, WEFT_ERR_LIMIT, "tensor '%s': expected a name of at most %d bytes", weft_quote(name).text, WEFT_MAX_NAME);
+      if ((int64_t)length > s->file->limits.name_bytes)
+        return weft_fail(&s->file->error, WEFT_ERR_LIMIT, "tensor '%s': expected a name of at most %lld bytes", weft_quote(name).text,
+                         (long long)s->file->limits.name_bytes);
       s->info.name = name;
       status = scan_fields(s);
       if (!status) status = check_size(s);
@@ -235,8 +236,8 @@ weft_status weft_read_safetensors(weft_tensor_file *file, int32_t index) {
   if (length > (uint64_t)part->size - 8 || length < 2)
     return weft_fail(error, WEFT_ERR_FORMAT, "expected a safetensors file but its header length is %llu of %lld bytes",
                      (unsigned long long)length, (long long)part->size);
-  if (length > WEFT_MAX_HEADER)
-    return weft_fail(error, WEFT_ERR_LIMIT, "expected a header of at most %d bytes but got %llu", WEFT_MAX_HEADER, (unsigned long long)length);
+  if (length > (uint64_t)file->limits.header_bytes)
+    return weft_fail(error, WEFT_ERR_LIMIT, "expected a header of at most %lld bytes but got %llu", (long long)file->limits.header_bytes, (unsigned long long)length);
   part->header_bytes = (int64_t)length;
   part->header = weft_allocate(&file->allocator, part->header_bytes);
   if (!part->header) return weft_no_memory(file);

@@ -45,6 +45,8 @@ static weft_status scan_map(index_text *index, weft_json *json) {
     if (!is_plain_name(file))
       return weft_fail(&index->file->error, WEFT_ERR_FORMAT, "tensor '%s': expected a plain file name beside the index but got '%s'",
                        weft_quote(tensor).text, weft_quote(file).text);
+    if (index->count == index->file->limits.tensors)
+      return weft_fail(&index->file->error, WEFT_ERR_LIMIT, "expected at most %lld tensors", (long long)index->count);
     index->maps[index->count].tensor = tensor;
     index->maps[index->count++].file = file;
   }
@@ -99,7 +101,7 @@ static weft_status open_all(index_text *index, const char *directory, const int3
   for (int64_t i = 0; i < index->count; ++i) {
     const char *name = index->maps[order[i]].file;
     if (i && !strcmp(name, index->maps[order[i - 1]].file)) continue;
-    if (opened++ == WEFT_MAX_SHARDS) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %d shards", WEFT_MAX_SHARDS);
+    if (opened++ == file->limits.shards) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %lld shards", (long long)file->limits.shards);
     weft_status status = open_shard(file, directory, name);
     if (status) return status;
   }
@@ -159,7 +161,8 @@ weft_status weft_open_shards(weft_tensor_file *file, const char *path) {
   weft_status status = weft_open_part(file, NULL, path, &part);
   if (status) return status;
   index_text index = {file, NULL, file->parts[part].size, NULL, 0, 0};
-  if (index.bytes > WEFT_MAX_HEADER) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected an index of at most %d bytes", WEFT_MAX_HEADER);
+  if (index.bytes > file->limits.header_bytes)
+    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected an index of at most %lld bytes but got %lld", (long long)file->limits.header_bytes, (long long)index.bytes);
   index.text = weft_allocate(&file->allocator, index.bytes);
   if (!index.text) return weft_no_memory(file);
   status = weft_read_part(file, part, index.text, index.bytes, 0);
@@ -167,13 +170,9 @@ weft_status weft_open_shards(weft_tensor_file *file, const char *path) {
     /* Every mapping needs a colon: their number bounds the table. */
     int64_t colons = 0;
     for (int64_t i = 0; i < index.bytes; ++i) colons += index.text[i] == ':';
-    if (colons > WEFT_MAX_TENSORS + 1000) {
-      status = weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %d tensors", WEFT_MAX_TENSORS);
-    } else {
-      index.map_bytes = colons * (int64_t)sizeof(mapping);
-      index.maps = weft_allocate(&file->allocator, index.map_bytes);
-      status = index.maps ? scan_index(&index) : weft_no_memory(file);
-    }
+    index.map_bytes = (colons < file->limits.tensors ? colons : file->limits.tensors) * (int64_t)sizeof(mapping);
+    index.maps = weft_allocate(&file->allocator, index.map_bytes);
+    status = index.maps ? scan_index(&index) : weft_no_memory(file);
   }
   if (!status) status = open_from(&index, path);
   weft_release(&file->allocator, index.maps, index.map_bytes);

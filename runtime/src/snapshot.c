@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_ROOM = WEFT_MAX_NAME + 1 };
+enum { NAME_ROOM = 1025 };
 
 /* One tensor of the file: data or numbers of a state or of a kept value. */
 typedef struct piece {
@@ -189,7 +189,7 @@ static weft_status write_file(snapshot *s) {
   for (int32_t i = 0; i < s->count; ++i)
     if (s->pieces[i].index >= 0) s->tensors[count++] = s->pieces[i].tensor;
   const char *const metadata[] = {"weft.session", "1", "weft.model", s->desc->name, "weft.xxh64", digest};
-  weft_tensor_options options = {&s->session->allocator, s->session->model->options.files};
+  weft_tensor_options options = {&s->session->allocator, s->session->model->options.files, s->session->model->options.limits};
   weft_status status = weft_safetensors_write(s->path, s->tensors, count, metadata, 3, &options, text, sizeof text);
   return status ? fail(s, status, text) : WEFT_OK;
 }
@@ -364,7 +364,7 @@ weft_status weft_session_restore(weft_session *session, const char *path) {
   if (status) return status;
   status = begin(&s, session, path);
   if (!status) {
-    weft_tensor_options options = {&session->allocator, session->model->options.files};
+    weft_tensor_options options = {&session->allocator, session->model->options.files, session->model->options.limits};
     status = weft_tensor_file_open(s.path, &options, &file);
     if (status) fail(&s, status, file ? weft_tensor_file_error(file) : "out of memory");
   }

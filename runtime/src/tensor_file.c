@@ -26,8 +26,8 @@ static bool grow(weft_tensor_file *file, void **array, int64_t count, int64_t *c
 }
 
 weft_status weft_append_info(weft_tensor_file *file, const weft_tensor_info *info) {
-  if (file->count == WEFT_MAX_TENSORS)
-    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %d tensors", WEFT_MAX_TENSORS);
+  if (file->count == file->limits.tensors)
+    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %lld tensors", (long long)file->limits.tensors);
   void *array = file->infos;
   if (!grow(file, &array, file->count, &file->capacity, sizeof *info)) return weft_no_memory(file);
   file->infos = array;
@@ -36,8 +36,8 @@ weft_status weft_append_info(weft_tensor_file *file, const weft_tensor_info *inf
 }
 
 weft_status weft_append_metadata(weft_tensor_file *file, const char *key, const char *value) {
-  if (file->metadata_count == WEFT_MAX_METADATA)
-    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %d metadata entries", WEFT_MAX_METADATA);
+  if (file->metadata_count == file->limits.metadata)
+    return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %lld metadata entries", (long long)file->limits.metadata);
   void *array = file->metadata;
   if (!grow(file, &array, file->metadata_count, &file->metadata_capacity, sizeof *file->metadata)) return weft_no_memory(file);
   file->metadata = array;
@@ -76,25 +76,19 @@ weft_status weft_open_part(weft_tensor_file *file, const char *directory, const 
   return WEFT_OK;
 }
 
+static int read_at(const weft_tensor_file *file, const weft_part *part, void *buffer, int64_t bytes, int64_t offset) {
+  if (!part->memory) return weft_read_fully(file->files, part->file, buffer, bytes, offset);
+  if (bytes) memcpy(buffer, part->memory + offset, (size_t)bytes);
+  return 0;
+}
+
 weft_status weft_read_part(weft_tensor_file *file, int32_t part, void *buffer, int64_t bytes, int64_t offset) {
-  const weft_part *from = &file->parts[part];
-  int64_t end;
-  if (!weft_ck_add(offset, bytes, &end) || end > from->size)
-    return weft_fail(&file->error, WEFT_ERR_FORMAT, "the file ends too early");
-  if (from->memory) {
-    if (bytes) memcpy(buffer, from->memory + offset, (size_t)bytes);
-    return WEFT_OK;
-  }
-  int code = weft_read_fully(file->files, from->file, buffer, bytes, offset);
+  const int code = read_at(file, &file->parts[part], buffer, bytes, offset);
   return code < 0 ? weft_fail(&file->error, WEFT_ERR_IO, "cannot read: %s", weft_errno(code).text) : WEFT_OK;
 }
 
 int weft_read_tensor(const weft_tensor_file *file, const weft_tensor_info *info, void *buffer, int64_t bytes, int64_t at) {
-  const weft_part *part = &file->parts[info->part];
-  const int64_t offset = info->offset + at;
-  if (!part->memory) return weft_read_fully(file->files, part->file, buffer, bytes, offset);
-  if (bytes) memcpy(buffer, part->memory + offset, (size_t)bytes);
-  return 0;
+  return read_at(file, &file->parts[info->part], buffer, bytes, info->offset + at);
 }
 
 /* ---- Order ------------------------------------------------------------------------------------------------------ */
@@ -145,7 +139,29 @@ weft_status weft_index_names(weft_tensor_file *file) {
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
-static weft_tensor_file *create(const weft_tensor_options *options) {
+weft_status weft_resolve_limits(const weft_tensor_limits *given, weft_tensor_limits *out, weft_error *error) {
+  static const weft_tensor_limits none = {0};
+  const weft_tensor_limits *in = given ? given : &none;
+  const struct {
+    const char *name;
+    int64_t value, normal, most;
+    int64_t *place;
+  } rows[] = {
+      {"header_bytes", in->header_bytes, 100000000, INT64_MAX, &out->header_bytes}, {"tensors", in->tensors, 1000000, INT32_MAX, &out->tensors},
+      {"name_bytes", in->name_bytes, 1024, INT64_MAX, &out->name_bytes},            {"elements", in->elements, (int64_t)1 << 40, (int64_t)1 << 56, &out->elements},
+      {"metadata", in->metadata, 1000000, INT64_MAX, &out->metadata},               {"shards", in->shards, 10000, INT32_MAX, &out->shards},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    if (rows[i].value < 0 || rows[i].value > rows[i].most)
+      return weft_fail(error, WEFT_ERR_ARGUMENT, "limit %s: expected at most %lld but got %lld", rows[i].name, (long long)rows[i].most, (long long)rows[i].value);
+    *rows[i].place = rows[i].value ? rows[i].value : rows[i].normal;
+  }
+  return WEFT_OK;
+}
+
+/* NULL: no memory. The status says whether the options are fine. */
+static weft_tensor_file *create(const weft_tensor_options *options, weft_status *status) {
+  *status = WEFT_ERR_MEMORY;
   weft_allocator allocator = weft_allocator_or_default(options ? options->allocator : NULL);
   weft_tensor_file *file = weft_allocate(&allocator, sizeof *file);
   if (!file) return NULL;
@@ -153,6 +169,7 @@ static weft_tensor_file *create(const weft_tensor_options *options) {
   file->magic = FILE_MAGIC;
   file->allocator = allocator;
   file->files = options && options->files ? options->files : weft_system_files();
+  *status = weft_resolve_limits(options ? options->limits : NULL, &file->limits, &file->error);
   return file;
 }
 
@@ -168,10 +185,10 @@ static bool ends_with(const char *text, const char *end) {
 
 weft_status weft_tensor_file_open(const char *path, const weft_tensor_options *options, weft_tensor_file **out_file) {
   if (!out_file) return WEFT_ERR_ARGUMENT;
-  weft_tensor_file *file = *out_file = create(options);
-  if (!file) return WEFT_ERR_MEMORY;
-  if (!path) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected a path");
   weft_status status;
+  weft_tensor_file *file = *out_file = create(options, &status);
+  if (status) return status;
+  if (!path) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected a path");
   if (ends_with(path, ".json")) {
     status = weft_open_shards(file, path);
   } else {
@@ -186,14 +203,15 @@ weft_status weft_tensor_file_open(const char *path, const weft_tensor_options *o
 weft_status weft_tensor_file_open_list(const char *const *paths, int64_t count, const weft_tensor_options *options,
                                        weft_tensor_file **out_file) {
   if (!out_file) return WEFT_ERR_ARGUMENT;
-  weft_tensor_file *file = *out_file = create(options);
-  if (!file) return WEFT_ERR_MEMORY;
+  weft_status status;
+  weft_tensor_file *file = *out_file = create(options, &status);
+  if (status) return status;
   if (!paths || count < 1) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected at least one path");
-  if (count > WEFT_MAX_SHARDS) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %d files", WEFT_MAX_SHARDS);
+  if (count > file->limits.shards) return weft_fail(&file->error, WEFT_ERR_LIMIT, "expected at most %lld files", (long long)file->limits.shards);
   for (int64_t i = 0; i < count; ++i) {
     if (!paths[i]) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected a path");
     int32_t part;
-    weft_status status = weft_open_part(file, NULL, paths[i], &part);
+    status = weft_open_part(file, NULL, paths[i], &part);
     if (!status) status = weft_read_safetensors(file, part);
     if (status) {
       if (count > 1) weft_error_prefix(&file->error, weft_quote(paths[i]).text);
@@ -206,13 +224,13 @@ weft_status weft_tensor_file_open_list(const char *const *paths, int64_t count, 
 weft_status weft_tensor_file_open_memory(const void *data, size_t bytes, const weft_tensor_options *options,
                                          weft_tensor_file **out_file) {
   if (!out_file) return WEFT_ERR_ARGUMENT;
-  weft_tensor_file *file = *out_file = create(options);
-  if (!file) return WEFT_ERR_MEMORY;
-  if ((!data && bytes) || bytes > INT64_MAX) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected data");
-  int32_t part = 0;
-  weft_status status = append_part(file, &part);
+  weft_status status;
+  weft_tensor_file *file = *out_file = create(options, &status);
   if (status) return status;
-  file->parts[part].memory = data ? data : (const unsigned char *)"";
+  if (!data && bytes) return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "expected data");
+  int32_t part = 0;
+  if ((status = append_part(file, &part)) != WEFT_OK) return status;
+  file->parts[part].memory = bytes ? data : (const unsigned char *)"";
   file->parts[part].size = (int64_t)bytes;
   /* As a safetensors header length, .npy's first bytes are larger than any file. */
   bool npy = bytes >= 6 && !memcmp(data, "\x93NUMPY", 6);
@@ -272,7 +290,7 @@ weft_status weft_tensor_file_read(weft_tensor_file *file, int64_t index, void *b
   const weft_quoted name = weft_quote(info->name);
   if (info->dtype < 0)
     return weft_fail(&file->error, WEFT_ERR_UNSUPPORTED, "tensor '%s': type %s is not supported", name.text, info->dtype_name);
-  if (bytes > INT64_MAX || (int64_t)bytes != info->bytes || (!buffer && bytes))
+  if (bytes != (uint64_t)info->bytes || (!buffer && bytes))
     return weft_fail(&file->error, WEFT_ERR_ARGUMENT, "tensor '%s': expected room for %lld bytes but got %zu", name.text,
                      (long long)info->bytes, bytes);
   weft_status status = weft_read_part(file, info->part, buffer, info->bytes, info->offset);

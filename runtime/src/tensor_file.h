@@ -10,14 +10,8 @@
 
 #pragma GCC visibility push(hidden)
 
-enum {
-  WEFT_MAX_HEADER = 100000000,
-  WEFT_MAX_TENSORS = 1000000,
-  WEFT_MAX_NAME = 1024,
-  WEFT_MAX_SHARDS = 10000,
-  WEFT_MAX_METADATA = 1000000
-};
-#define WEFT_MAX_ELEMENTS ((int64_t)1 << 40)
+/* Fills in the defaults. WEFT_ERR_ARGUMENT: one is negative or cannot be so large. */
+weft_status weft_resolve_limits(const weft_tensor_limits *given, weft_tensor_limits *out, weft_error *error);
 
 /* One file on disk, or one block of memory. */
 typedef struct weft_part {
@@ -37,6 +31,7 @@ struct weft_tensor_file {
   uint32_t magic;
   weft_allocator allocator;
   const weft_file_ops *files;
+  weft_tensor_limits limits;
   weft_error error;
   weft_part *parts;
   int32_t part_count, part_capacity;
@@ -56,6 +51,7 @@ weft_status weft_open_shards(weft_tensor_file *file, const char *path);
 
 /* Opens a file as a new part. `directory`: see weft_file_ops.open_read. */
 weft_status weft_open_part(weft_tensor_file *file, const char *directory, const char *name, int32_t *out_part);
+/* Reads what lies inside the part's size. */
 weft_status weft_read_part(weft_tensor_file *file, int32_t part, void *buffer, int64_t bytes, int64_t offset);
 
 /* Reads `bytes` of a tensor's data from its byte `at` on. 0 or -errno. Any number of threads at once. */

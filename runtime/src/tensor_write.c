@@ -13,6 +13,7 @@ typedef struct writer {
   const weft_file_ops *files;
   weft_allocator allocator;
   weft_error error;
+  weft_tensor_limits limits;
   const char *path;
   char *temporary;
   int64_t temporary_bytes;
@@ -23,12 +24,16 @@ static weft_status io_error(writer *w, const char *what, int code) {
   return weft_fail(&w->error, WEFT_ERR_IO, "cannot %s: %s", what, weft_errno(code).text);
 }
 
-static weft_status writer_open(writer *w, const char *path, const weft_tensor_options *options) {
+static weft_status writer_begin(writer *w, const weft_tensor_options *options) {
   memset(w, 0, sizeof *w);
   w->allocator = weft_allocator_or_default(options ? options->allocator : NULL);
   w->files = options && options->files ? options->files : weft_system_files();
-  w->path = path;
   w->file = -1;
+  return weft_resolve_limits(options ? options->limits : NULL, &w->limits, &w->error);
+}
+
+static weft_status writer_open(writer *w, const char *path) {
+  w->path = path;
   if (!path || !*path) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "expected a path");
   /* Renaming over a device or a folder would replace it. */
   bool special;
@@ -168,7 +173,7 @@ static weft_status check_tensor(writer *w, const weft_tensor *tensor, int64_t *o
   if (tensor->rank < 0 || tensor->rank > WEFT_MAX_RANK)
     return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor '%s': expected at most %d axes but got %d", weft_quote(name).text, WEFT_MAX_RANK, tensor->rank);
   int64_t elements;
-  if (!weft_ck_product(tensor->shape, tensor->rank, &elements) || elements > WEFT_MAX_ELEMENTS)
+  if (!weft_ck_product(tensor->shape, tensor->rank, &elements) || elements > w->limits.elements)
     return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor '%s': shape %s is not possible", weft_quote(name).text,
                      weft_format_shape(tensor->shape, tensor->rank).text);
   *out_bytes = elements * (int64_t)weft_dtype_size(tensor->dtype);
@@ -193,8 +198,8 @@ static weft_status check_all(writer *w, const plan *p, int32_t *scratch) {
     if (!p->metadata[i]) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "expected pairs of metadata");
   for (int64_t i = 0; i < p->count; ++i) {
     const char *name = p->tensors[i].name;
-    if (!name || strlen(name) > WEFT_MAX_NAME || !strcmp(name, "__metadata__"))
-      return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor %lld: expected a name of at most %d bytes", (long long)i, WEFT_MAX_NAME);
+    if (!name || (int64_t)strlen(name) > w->limits.name_bytes || !strcmp(name, "__metadata__"))
+      return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor %lld: expected a name of at most %lld bytes", (long long)i, (long long)w->limits.name_bytes);
     int64_t bytes;
     weft_status status = check_tensor(w, &p->tensors[i], &bytes);
     if (status) return status;
@@ -216,7 +221,8 @@ static weft_status write_all(writer *w, const plan *p) {
   put_header(&measured, p);
   /* Padded with spaces so that data starts at a multiple of 64 bytes. */
   int64_t padded = (8 + measured.length + 63) / 64 * 64 - 8;
-  if (padded > WEFT_MAX_HEADER) return weft_fail(&w->error, WEFT_ERR_LIMIT, "expected a header of at most %d bytes but got %lld", WEFT_MAX_HEADER, (long long)padded);
+  if (padded > w->limits.header_bytes)
+    return weft_fail(&w->error, WEFT_ERR_LIMIT, "expected a header of at most %lld bytes but got %lld", (long long)w->limits.header_bytes, (long long)padded);
   char *header = weft_allocate(&w->allocator, 8 + padded);
   if (!header) return weft_fail(&w->error, WEFT_ERR_MEMORY, "out of memory");
   for (int i = 0; i < 8; ++i) header[i] = (char)((uint64_t)padded >> 8 * i & 0xff);
@@ -227,9 +233,9 @@ static weft_status write_all(writer *w, const plan *p) {
   weft_release(&w->allocator, header, 8 + padded);
   for (int64_t i = 0; !status && i < p->count; ++i) {
     const weft_tensor *tensor = &p->tensors[p->order[i]];
-    int64_t bytes;
-    status = check_tensor(w, tensor, &bytes);
-    if (!status) status = writer_put(w, tensor->data, bytes);
+    int64_t bytes = 0;
+    check_tensor(w, tensor, &bytes); /* again, for its size: it is fine */
+    status = writer_put(w, tensor->data, bytes);
   }
   return status;
 }
@@ -237,21 +243,21 @@ static weft_status write_all(writer *w, const plan *p) {
 weft_status weft_safetensors_write(const char *path, const weft_tensor *tensors, int64_t count, const char *const *metadata,
                                    int64_t pairs, const weft_tensor_options *options, char *error, size_t error_size) {
   writer w;
-  memset(&w, 0, sizeof w);
-  if (count < 0 || count > WEFT_MAX_TENSORS || (count && !tensors))
-    return report(&w, weft_fail(&w.error, WEFT_ERR_ARGUMENT, "expected a list of at most %d tensors", WEFT_MAX_TENSORS), error, error_size);
-  weft_allocator allocator = weft_allocator_or_default(options ? options->allocator : NULL);
+  weft_status status = writer_begin(&w, options);
+  if (status) return report(&w, status, error, error_size);
+  if (count < 0 || count > w.limits.tensors || (count && !tensors))
+    return report(&w, weft_fail(&w.error, WEFT_ERR_ARGUMENT, "expected a list of at most %lld tensors", (long long)w.limits.tensors), error, error_size);
   int64_t bytes = 2 * count * (int64_t)sizeof(int32_t);
-  int32_t *order = weft_allocate(&allocator, bytes);
+  int32_t *order = weft_allocate(&w.allocator, bytes);
   if (!order) return report(&w, weft_fail(&w.error, WEFT_ERR_MEMORY, "out of memory"), error, error_size);
   plan p = {tensors, count, order, metadata, pairs};
-  weft_status status = check_all(&w, &p, order + count);
+  status = check_all(&w, &p, order + count);
   if (!status) {
-    status = writer_open(&w, path, options);
+    status = writer_open(&w, path);
     if (!status) status = write_all(&w, &p);
     status = writer_close(&w, status);
   }
-  weft_release(&allocator, order, bytes);
+  weft_release(&w.allocator, order, bytes);
   return report(&w, status, error, error_size);
 }
 
@@ -273,15 +279,16 @@ static weft_status write_npy(writer *w, const weft_tensor *tensor, const char *d
 
 weft_status weft_npy_write(const char *path, const weft_tensor *tensor, const weft_tensor_options *options, char *error, size_t error_size) {
   writer w;
-  memset(&w, 0, sizeof w);
+  weft_status status = writer_begin(&w, options);
+  if (status) return report(&w, status, error, error_size);
   if (!tensor) return report(&w, weft_fail(&w.error, WEFT_ERR_ARGUMENT, "expected a tensor"), error, error_size);
   int64_t bytes;
-  weft_status status = check_tensor(&w, tensor, &bytes);
+  status = check_tensor(&w, tensor, &bytes);
   if (status) return report(&w, status, error, error_size);
   const char *descr = weft_npy_descr(tensor->dtype);
   if (!descr)
     return report(&w, weft_fail(&w.error, WEFT_ERR_UNSUPPORTED, "type %s does not exist in .npy", weft_dtype_name(tensor->dtype)), error, error_size);
-  status = writer_open(&w, path, options);
+  status = writer_open(&w, path);
   if (!status) status = write_npy(&w, tensor, descr, bytes);
   return report(&w, writer_close(&w, status), error, error_size);
 }

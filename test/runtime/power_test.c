@@ -18,7 +18,7 @@ static void write_value(const weft_file_ops *files, float value) {
   double more[3] = {value, value, value};
   for (int i = 0; i < VALUES; ++i) values[i] = value;
   const weft_tensor tensors[] = {{"w", WEFT_F32, 1, {VALUES}, values}, {"more", WEFT_F64, 1, {3}, more}};
-  weft_tensor_options options = {NULL, files};
+  weft_tensor_options options = {.files = files};
   char text[200] = "";
   CHECK_EQUAL(weft_safetensors_write("w.safetensors", tensors, 2, NULL, 0, &options, text, sizeof text), WEFT_OK);
   CHECK_TEXT(text, "");
@@ -26,7 +26,7 @@ static void write_value(const weft_file_ops *files, float value) {
 
 /* What the file holds; 0: it is not there, -1: it is not whole. */
 static float read_value(const weft_file_ops *files) {
-  weft_tensor_options options = {NULL, files};
+  weft_tensor_options options = {.files = files};
   weft_tensor_file *file;
   float values[VALUES];
   double more[3];

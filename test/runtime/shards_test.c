@@ -104,9 +104,23 @@ static void refuses_indices(void) {
   answer("{\"metadata\":[1,],\"weight_map\":{}}", WEFT_ERR_FORMAT, "expected a value after ','");
   answer("{\"metadata\":[1}", WEFT_ERR_FORMAT, "expected ',' or ']'");
   answer("{\"metadata\":{\"a\" 1}}", WEFT_ERR_FORMAT, "expected ':'");
-  char deep[300] = "{\"metadata\":";
-  memset(deep + strlen(deep), '[', 100);
-  answer(deep, WEFT_ERR_FORMAT, "nested too deeply");
+  /* Nesting takes no memory: any depth is fine. */
+  enum { DEEP = 1000000 };
+  char *deep = malloc(2 * DEEP + 100), *at = deep + sprintf(deep, "{\"metadata\":");
+  memset(at, '[', DEEP);
+  at[DEEP] = 0;
+  answer(deep, WEFT_ERR_FORMAT, "expected a value");
+  memset(at + DEEP, ']', DEEP);
+  strcpy(at + 2 * DEEP, ",\"weight_map\":{}}");
+  answer(deep, WEFT_OK, "");
+  at[DEEP + 5] = '}';
+  answer(deep, WEFT_ERR_FORMAT, "expected ',' or ']'");
+  for (int i = 0; i < DEEP / 8; ++i) memcpy(at + 8 * i, "[{\"k\" : ", 8);
+  strcpy(at + DEEP, "7");
+  for (int i = 0; i < DEEP / 8; ++i) strcpy(at + DEEP + 1 + 2 * i, "}]");
+  strcat(at + DEEP, ",\"weight_map\":{}}");
+  answer(deep, WEFT_OK, "");
+  free(deep);
   answer("{\"weight_map\":{\"a\":\"none.safetensors\"}}", WEFT_ERR_IO, "shard 'none.safetensors': cannot open: No such file");
   answer("{\"weight_map\":{\"a\":\"one.safetensors\",\"a\":\"one.safetensors\"}}", WEFT_ERR_FORMAT, "tensor 'a': appears twice in the index");
   answer("{\"weight_map\":{\"a\":\"two.safetensors\",\"c\":\"one.safetensors\"}}", WEFT_ERR_MISSING, "is not in shard");

@@ -27,13 +27,13 @@ static weft_status write_value(const weft_file_ops *files, float value, char *te
   for (int i = 0; i < 300; ++i) values[i] = value;
   weft_tensor tensors[] = {{"b", WEFT_I8, 1, {3}, bytes}, {"w\n\"\\", WEFT_F32, 2, {3, 100}, values}, {"e", WEFT_F64, 1, {0}, NULL}};
   const char *metadata[] = {"key", "value\t\"", "other", "\xc3\xa9"};
-  weft_tensor_options options = {NULL, files};
+  weft_tensor_options options = {.files = files};
   return weft_safetensors_write(path, tensors, 3, metadata, 2, &options, text, size);
 }
 
 /* The value that the file holds; -1: it is not a whole file. */
 static float read_value(const weft_file_ops *files) {
-  weft_tensor_options options = {NULL, files};
+  weft_tensor_options options = {.files = files};
   weft_tensor_file *file;
   float values[300] = {-1};
   if (weft_tensor_file_open(path, &options, &file) ||
@@ -91,7 +91,7 @@ static void reports_failing_reads(void) {
   for (long at = 0;; ++at) {
     faulty_files files;
     faulty_files_begin(&files, at, -EIO);
-    weft_tensor_options options = {NULL, &files.ops};
+    weft_tensor_options options = {.files = &files.ops};
     weft_tensor_file *file;
     float values[300];
     weft_status status = weft_tensor_file_open(path, &options, &file);

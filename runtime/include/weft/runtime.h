@@ -66,6 +66,7 @@ typedef struct weft_model_options {
   const char *cpu;                  /* use the variant of this name (as given to --cpu); NULL: the first that runs */
   uint64_t hide_cpu_features;       /* WEFT_CPU_* bits to treat as absent (tests) */
   int64_t threads;                  /* that fill large weights, during the call alone; 0: weft_cpu_count() */
+  const weft_tensor_limits *limits; /* copied; for files of weights, of its sessions and of its trainer */
 } weft_model_options;
 
 /* Opens the model that an object describes. Checks the interface version and the CPU; reads no weights and allocates

@@ -1,6 +1,6 @@
 /* Files of tensors: safetensors (one file, several, or shards with an index) and NumPy's .npy.
  * Files are treated as hostile: every number in them is checked against the real length of the file before it is used.
- * Limits: header 100,000,000 bytes, 1,000,000 tensors, rank 8, names 1,024 bytes, 2^40 elements a tensor. */
+ * What is larger than weft_tensor_limits is refused before memory is taken for it. */
 #ifndef WEFT_TENSORS_H
 #define WEFT_TENSORS_H
 
@@ -13,9 +13,20 @@ extern "C" {
 
 typedef struct weft_tensor_file weft_tensor_file;
 
+/* What a file may hold at most (WEFT_ERR_LIMIT). 0: the default. */
+typedef struct weft_tensor_limits {
+  int64_t header_bytes; /* of a header, and of an index of shards: 100,000,000 */
+  int64_t tensors;      /* in all files that are opened as one: 1,000,000; goes up to 2^31 - 1 */
+  int64_t name_bytes;   /* of a tensor's name: 1,024 */
+  int64_t elements;     /* of a tensor: 2^40; goes up to 2^56 */
+  int64_t metadata;     /* keys with a text: 1,000,000 */
+  int64_t shards;       /* files that are opened as one: 10,000; goes up to 2^31 - 1 */
+} weft_tensor_limits;
+
 typedef struct weft_tensor_options {
-  const weft_allocator *allocator; /* copied */
-  const weft_file_ops *files;      /* must outlive the file */
+  const weft_allocator *allocator;  /* copied */
+  const weft_file_ops *files;       /* must outlive the file */
+  const weft_tensor_limits *limits; /* copied */
 } weft_tensor_options;
 
 /* One tensor of a file. Pointers stay valid until the file is closed. */
