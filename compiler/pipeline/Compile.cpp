@@ -267,9 +267,28 @@ private:
       plans.push_back(planEntry(func, hints, panel));
       annotate(plans.back());
       describe(plans.back());
+      if (CompileResult result = checkArena(out.entries.back().name, hints); result != CompileResult::ok)
+        return result;
     }
     out.hash = llvm::xxh3_64bits(printed(*module) + weightsText() + llvm::join(options.cpus, ",") + options.embeddedWeights);
     return CompileResult::ok;
+  }
+
+  /// At the hints of the dims; commands check the sizes that they are given.
+  CompileResult checkArena(const std::string &name, std::map<std::string, int64_t> sizes) {
+    const EntryDesc &entry = *llvm::find_if(model.entries, [&](const EntryDesc &e) { return e.name == name; });
+    for (const auto &[dim, value] : entry.fixedDims)
+      sizes[dim] = value;
+    std::string text = arenaBeyond(out, name, sizes, options.limits.arenaBytes);
+    if (text.empty())
+      return CompileResult::ok;
+    diagnostics.error(entry.pos, text, "--limit arenaBytes=N raises it", Failure::limit);
+    return CompileResult::limit;
+  }
+
+  CompileResult objectBeyond(const std::string &what) {
+    diagnostics.error(Position(), what + ", the limit is " + std::to_string(options.limits.objectBytes), "--limit objectBytes=N raises it", Failure::limit);
+    return CompileResult::limit;
   }
 
   CompileResult tile() {
@@ -349,6 +368,12 @@ private:
         return CompileResult::internal;
       }
     }
+    // No instruction takes less than a byte, whatever becomes of it: what is hopeless makes no code.
+    uint64_t least = options.embeddedWeights.size();
+    for (llvm::Function &function : *whole)
+      least += function.getInstructionCount();
+    if (least > options.limits.objectBytes)
+      return objectBeyond("an object of at least " + std::to_string(least) + " bytes");
     whole->setModuleIdentifier(model.name);
     whole->setSourceFileName(model.name);
     if (!emitDescriptor(*whole, descriptor())) {
@@ -370,6 +395,8 @@ private:
         diagnostics.error(Position(), llvm::toString(bytes.takeError()));
         return CompileResult::internal;
       }
+      if (!assembly && bytes->size() > options.limits.objectBytes)
+        return objectBeyond("an object of " + std::to_string(bytes->size()) + " bytes");
       (assembly ? out.assembly : out.object).assign(bytes->begin(), bytes->end());
     }
     out.header = emitHeader(header());
@@ -668,6 +695,21 @@ private:
 
 CompileResult compileModel(const ModelDesc &model, const CompileOptions &options, CompiledModel &out, Diagnostics &diagnostics) {
   return Compilation(model, options, out, diagnostics).run();
+}
+
+std::string arenaBeyond(const CompiledModel &compiled, const std::string &entry, const std::map<std::string, int64_t> &sizes, uint64_t limit) {
+  std::optional<int64_t> bytes = compiled.arenaBytes(entry, sizes);
+  if (bytes && uint64_t(*bytes) <= limit)
+    return {};
+  std::string text = "entry " + quote(entry) + " needs " + (bytes ? std::to_string(*bytes) : "more than 9223372036854775807") + " bytes of memory";
+  const char *before = " at ";
+  for (const auto &[dim, size] : sizes) {
+    text += before + dim + "=" + std::to_string(size);
+    before = ", ";
+  }
+  text += ", the limit is " + std::to_string(limit);
+  auto peak = compiled.peak(entry, sizes);
+  return peak.empty() ? text : text + "; the largest value is that of node " + quote(peak.front().first->node) + " with " + std::to_string(peak.front().second) + " bytes";
 }
 
 std::optional<int64_t> CompiledModel::arenaBytes(const std::string &entry, const std::map<std::string, int64_t> &dims) const {

@@ -4,6 +4,7 @@
 #define WEFT_PIPELINE_COMPILE_H
 
 #include "import/Diagnostics.h"
+#include "import/Limits.h"
 #include "import/ModelDesc.h"
 #include "memory/ArenaPlan.h"
 #include "pipeline/Stages.h"
@@ -22,6 +23,7 @@ struct CompileOptions {
   std::set<Stage> printIrAfter;                ///< CompiledModel::printedIr gets the IR after each
   bool wantLlvm = false, wantAssembly = false; ///< also fill llvmIr / assembly (first variant)
   std::string embeddedWeights;                 ///< bytes of a safetensors file to put into the object; empty: none
+  Limits limits;                               ///< arenaBytes and objectBytes
   std::set<std::string> disabledPasses;        ///< fusion passes to leave out (tests), by option name: "weft-fuse-attention"
 };
 
@@ -81,6 +83,9 @@ struct CompiledModel {
   /// The buffers live at the moment of the peak, largest first, with their bytes.
   std::vector<std::pair<const BufferInfo *, int64_t>> peak(const std::string &entry, const std::map<std::string, int64_t> &dims) const;
 };
+
+/// What is to be said when an entry's arena for these sizes is beyond `limit`, with the largest value in it; else "".
+std::string arenaBeyond(const CompiledModel &compiled, const std::string &entry, const std::map<std::string, int64_t> &sizes, uint64_t limit);
 
 /// Compiles. On failure diagnostics holds at least one error; `kind` says which exit code it means.
 enum class CompileResult { ok, invalid, unsupported, limit, internal };

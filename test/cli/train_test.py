@@ -152,6 +152,14 @@ class Train(CommandTest):
 
     # ---- Checkpoints ----
 
+    def test_limits_hold_for_data_and_the_plan(self):
+        header = int.from_bytes((self.folder / "d.safetensors").read_bytes()[:8], "little")
+        err = self.train("--steps", 2, "--limit", f"headerBytes={header - 1}", code=4)[1]
+        self.assertIn(f"d.safetensors: error: expected a header of at most {header - 1} bytes but got {header}", err)
+        self.assertIn("hint: --limit", err)
+        self.train("-q", "--steps", 2, "--limit", f"headerBytes={header}")
+        self.assertIn("the limit is 1", self.train("--steps", 2, "--limit", "arenaBytes=1", code=4)[1])
+
     def test_resumed_training_is_the_uninterrupted_one(self):
         self.train("-q", "--steps", 60, "--save", "whole", "--log", "whole.jsonl")
         self.train("-q", "--steps", 37, "--save", "parts", "--log", "parts.jsonl")

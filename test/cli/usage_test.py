@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # Help, version, wrong usage: exit code 2 with a hint, nothing on standard output.
 # The other commands' tests cover what is particular to each.
+import json
 import subprocess
 import unittest
 
-from weft_cli import WEFT, CommandTest
+from weft_cli import WEFT, CommandTest, write_safetensors
 
 COMMANDS = ["check", "compile", "run", "grad", "init", "train", "generate", "bench", "inspect", "new", "view"]
 
@@ -76,6 +77,44 @@ class Usage(CommandTest):
         self.wrong("check", self.model(), "--limit", "nodes=0", expect="limit 'nodes': expected 1..268435455 but got '0'")
         self.wrong("check", self.model(), "--limit", "nodes=-1", expect="but got '-1'")
         self.wrong("check", self.model(), "--limit", "callDepth=1001", expect="expected 1..1000")
+
+    def refused_below(self, name, least, *words):
+        """With the limit one lower than what is needed the command is refused, with it it works."""
+        out, err = self.weft(*words, "--limit", f"{name}={least - 1}", code=4)
+        self.assertEqual(out, "")
+        self.assertIn("hint: --limit", err)
+        self.assertIn(name, err)
+        self.weft(*words, "--limit", f"{name}={least}")
+        return err
+
+    def test_limits_of_a_plan_and_an_object(self):
+        model = self.model()
+        self.weft("init", model, "--save", "w.safetensors")
+        entry = json.loads(self.weft("check", model, "--dim", "B=2", "--json")[0])["entries"][0]
+        err = self.refused_below("arenaBytes", entry["arena_bytes"], "check", model, "--dim", "B=2")
+        self.assertIn(f"entry '{entry['name']}' needs {entry['arena_bytes']} bytes of memory at B=2", err)
+        # What is compiled at smaller hints is refused when it is to run at larger sizes.
+        large = json.loads(self.weft("check", model, "--dim", "B=8", "--json")[0])["entries"][0]["arena_bytes"]
+        self.refused_below("arenaBytes", large, "bench", model, "--weights", "w.safetensors", "--dim", "B=8", "--iterations", 1)
+        self.weft("compile", model, "-o", "out", "-q")
+        self.refused_below("objectBytes", (self.folder / "out.o").stat().st_size, "compile", model, "-o", "out", "-q")
+        self.assertIn("an object of at least", self.weft("compile", model, "-o", "out", "-q", "--limit", "objectBytes=10", code=4)[1])
+        weights = (self.folder / "w.safetensors").stat().st_size
+        err = self.weft("compile", model, "-o", "out", "--embed-weights", "--weights", "w.safetensors", "--limit", f"objectBytes={weights - 1}", code=4)[1]
+        self.assertIn(f"weights of {weights} bytes in an object, the limit is {weights - 1}", err)
+
+    def test_limits_of_files_of_tensors(self):
+        model = self.model()
+        self.weft("init", model, "--save", "w.safetensors")
+        header = int.from_bytes((self.folder / "w.safetensors").read_bytes()[:8], "little")
+        tensors = len(json.loads((self.folder / "w.safetensors").read_bytes()[8:8 + header])) - 1  # and __metadata__
+        write_safetensors(self.folder / "x.safetensors", {"x": ("F32", [1, 3], [1, 2, 3])})
+        given = ("run", model, "--inputs", "x.safetensors", "-q", "--weights", "w.safetensors")
+        self.refused_below("headerBytes", header, *given)
+        # One name, one limit: it holds for the model as well, which is read first.
+        self.refused_below("tensors", tensors, *given)
+        (self.folder / "w.index.json").write_text('{"weight_map": {"none": "w.safetensors", "other": "x.safetensors"}}')
+        self.assertIn("expected at most 1 shards", self.weft("run", model, "--inputs", "x.safetensors", "--weights", "w.index.json", "--limit", "shards=1", code=4)[1])
 
     def test_full_or_closed_standard_output(self):
         with open("/dev/full", "w") as full:

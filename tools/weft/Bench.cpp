@@ -113,7 +113,7 @@ private:
     sizes = entrySizes(runner.model, options.entry, sizes);
     std::vector<HostTensor> given;
     for (const std::string &file : options.inputFiles)
-      if (int code = readTensors(file, "", given))
+      if (int code = readTensors(options, file, "", given))
         return code;
     if (!options.outputs.empty()) {
       std::string text = files.add(options.outputs);
@@ -168,6 +168,8 @@ private:
     weft_status status = weft_trainer_memory(runner.handle, dims.data(), &creating, &memory);
     if (status != WEFT_OK)
       return fail(exitCodeOf(status), "the memory of a training step can't be counted at these sizes");
+    if (int code = runner.checkArena(options, dims))
+      return code;
     arenaBytes = memory.arena;
     status = weft_trainer_create(runner.handle, dims.data(), &creating, &trainer);
     return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_trainer_error(trainer));

@@ -237,6 +237,9 @@ int check(const CheckOptions &options) {
   if (int code = compileOrFail(options, model, compile, compiled))
     return code;
   std::vector<Cost> list = costs(model, compiled, sizes);
+  for (const Cost &cost : list)
+    if (std::string text = arenaBeyond(compiled, cost.entry, cost.sizes, limitsOf(options).arenaBytes); !text.empty())
+      return fail(kLimit, text, "--limit arenaBytes=N raises it");
   if (options.json)
     printJson(model, compiled, sizes, list);
   else if (!options.quiet)

@@ -19,7 +19,7 @@ namespace weft {
 void addCommonOptions(CLI::App &command, CommonOptions &options) {
   command.add_option("MODEL", options.model, "model file; - is standard input")->required();
   addRepeated(command, "--set", options.sets, "KEY=VALUE: replace a config value (repeatable)");
-  addRepeated(command, "--limit", options.limits, "NAME=N: change a limit on the model file (repeatable)");
+  addRepeated(command, "--limit", options.limits, "NAME=N: change a limit on files, memory or the object (repeatable)");
   command.add_option("--threads", options.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 4096));
   command.add_option("--seed", options.seed, "seed of random numbers (default 0)");
   command.add_option("--cpu", options.cpu, "host, or names as clang's -march, best first (default host)");
@@ -78,6 +78,14 @@ static int readLimit(const std::string &text, Limits &limits) {
   return kOk;
 }
 
+Limits limitsOf(const CommonOptions &options) {
+  Limits limits;
+  for (const std::string &text : options.limits)
+    if (size_t equals = text.find('='); equals != std::string::npos)
+      limits.set(text.substr(0, equals), std::strtoull(text.c_str() + equals + 1, nullptr, 10));
+  return limits;
+}
+
 int readModelOrFail(const CommonOptions &options, ModelDesc &model) {
   ReadOptions reading;
   for (const std::string &limit : options.limits)
@@ -117,6 +125,7 @@ int compileOrFail(const CommonOptions &common, const ModelDesc &model, CompileOp
   for (const std::string &name : options.cpus)
     if (llvm::Expected<CpuTarget> cpu = cpuTarget(name); !cpu)
       return fail(kUnsupported, escapeText(llvm::toString(cpu.takeError())), "names are those of clang's -march and -mcpu");
+  options.limits = limitsOf(common);
   Diagnostics diagnostics;
   diagnostics.setFile(model.file);
   CompileResult result = compileModel(model, options, compiled, diagnostics);

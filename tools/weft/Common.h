@@ -4,6 +4,7 @@
 #define WEFT_TOOLS_COMMON_H
 
 #include "import/Diagnostics.h"
+#include "import/Limits.h"
 #include "import/ModelDesc.h"
 #include "import/ShapeRules.h"
 #include "pipeline/Compile.h"
@@ -45,6 +46,8 @@ void note(const CommonOptions &options, const std::string &text);
 /// A result on standard output.
 void print(const std::string &text);
 
+/// What `--limit` says, over the defaults. Texts that are wrong are reported when the model is read.
+Limits limitsOf(const CommonOptions &options);
 /// Reads and checks the model; errors are printed. kOk or an exit code.
 int readModelOrFail(const CommonOptions &options, ModelDesc &model);
 /// Compiles; errors are printed. Fills in cpus from the common options.

@@ -2,6 +2,8 @@
 // the rest (ranges of indices, bools) on every call anyway.
 #include "Data.h"
 
+#include "Weights.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -65,7 +67,7 @@ std::string HostTensor::place(int64_t index) const {
 }
 
 static int reportFile(const std::string &path, weft_status status, const char *text) {
-  std::fprintf(stderr, "%s: error: %s\n", escapeText(path).c_str(), escapeText(text).c_str());
+  std::fprintf(stderr, "%s: error: %s\n%s", escapeText(path).c_str(), escapeText(text).c_str(), limitHint(status));
   switch (status) {
   case WEFT_ERR_IO: return kFile;
   case WEFT_ERR_MEMORY:
@@ -74,9 +76,12 @@ static int reportFile(const std::string &path, weft_status status, const char *t
   }
 }
 
-int readTensors(const std::string &path, const std::string &name, std::vector<HostTensor> &tensors) {
+int readTensors(const CommonOptions &options, const std::string &path, const std::string &name, std::vector<HostTensor> &tensors) {
   weft_tensor_file *file = nullptr;
-  weft_status status = weft_tensor_file_open(path.c_str(), nullptr, &file);
+  const weft_tensor_limits limits = tensorLimits(options);
+  weft_tensor_options reading = {};
+  reading.limits = &limits;
+  weft_status status = weft_tensor_file_open(path.c_str(), &reading, &file);
   int code = status == WEFT_OK ? int(kOk) : reportFile(path, status, weft_tensor_file_error(file));
   for (int64_t i = 0; code == kOk && i < weft_tensor_file_count(file); ++i) {
     const weft_tensor_info *info = weft_tensor_file_at(file, i);
@@ -100,7 +105,7 @@ int readTensors(const std::string &path, const std::string &name, std::vector<Ho
   return code;
 }
 
-int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
+int readInputOption(const CommonOptions &options, const std::string &text, std::vector<HostTensor> &tensors) {
   size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
     return fail(kUsage, "expected --input NAME=FILE.npy or NAME=1,2,3 but got " + quote(text));
@@ -108,7 +113,7 @@ int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
   if (value.find_first_not_of("0123456789,- ") != std::string::npos) {
     if (value.size() < 4 || value.compare(value.size() - 4, 4, ".npy") != 0)
       return fail(kUsage, "input " + quote(name) + ": expected a .npy file or a list of integers but got " + quote(value), "--inputs takes safetensors files");
-    return readTensors(value, name, tensors);
+    return readTensors(options, value, name, tensors);
   }
   if (hasEmptyPart(value))
     return fail(kUsage, "input " + quote(name) + ": expected a list of integers but got " + quote(value));
@@ -130,12 +135,12 @@ int readInputOption(const std::string &text, std::vector<HostTensor> &tensors) {
   return kOk;
 }
 
-int readGivenInputs(const std::vector<std::string> &files, const std::vector<std::string> &inputs, std::vector<HostTensor> &tensors) {
+int readGivenInputs(const CommonOptions &options, const std::vector<std::string> &files, const std::vector<std::string> &inputs, std::vector<HostTensor> &tensors) {
   for (const std::string &file : files)
-    if (int code = readTensors(file, "", tensors))
+    if (int code = readTensors(options, file, "", tensors))
       return code;
   for (const std::string &text : inputs)
-    if (int code = readInputOption(text, tensors))
+    if (int code = readInputOption(options, text, tensors))
       return code;
   return kOk;
 }

@@ -24,11 +24,11 @@ struct HostTensor {
 };
 
 /// All tensors of a safetensors or .npy file; a .npy tensor gets `name`. Errors are printed; kOk or an exit code.
-int readTensors(const std::string &path, const std::string &name, std::vector<HostTensor> &tensors);
+int readTensors(const CommonOptions &options, const std::string &path, const std::string &name, std::vector<HostTensor> &tensors);
 /// The tensors of all `--inputs` files and `--input` options.
-int readGivenInputs(const std::vector<std::string> &files, const std::vector<std::string> &inputs, std::vector<HostTensor> &tensors);
+int readGivenInputs(const CommonOptions &options, const std::vector<std::string> &files, const std::vector<std::string> &inputs, std::vector<HostTensor> &tensors);
 /// `--input NAME=FILE.npy` or `NAME=1,2,3` (an integer row [1, n]).
-int readInputOption(const std::string &text, std::vector<HostTensor> &tensors);
+int readInputOption(const CommonOptions &options, const std::string &text, std::vector<HostTensor> &tensors);
 
 /// The entry's inputs in order, converted to its types; without shape and bytes for one left out. Unknown names are errors.
 int bindInputs(const weft_model_desc *desc, int32_t entry, std::vector<HostTensor> given, std::vector<HostTensor> &inputs);

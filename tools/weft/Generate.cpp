@@ -177,7 +177,7 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   if (int code = parsePrompt(options, tokenizer, prompt))
     return code;
   std::vector<HostTensor> given, inputs;
-  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
+  if (int code = readGivenInputs(options, options.inputFiles, options.inputs, given))
     return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;

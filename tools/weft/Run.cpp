@@ -171,10 +171,10 @@ int run(RunOptions options) {
   if (int code = addProbeEntry(runner.model, options.entry, options.probes, probe, probed))
     return code;
   std::vector<HostTensor> given, expected;
-  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
+  if (int code = readGivenInputs(options, options.inputFiles, options.inputs, given))
     return code;
   if (!options.compare.empty())
-    if (int code = readTensors(options.compare, "", expected))
+    if (int code = readTensors(options, options.compare, "", expected))
       return code;
   OutputFiles files;
   if (!options.outputs.empty()) {

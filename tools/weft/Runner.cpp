@@ -47,6 +47,8 @@ int Runner::open(const CommonOptions &options, const WeightsChoice &weights, boo
   opening.keep_parameters = keepParameters;
   opening.init_seed = options.seed;
   opening.threads = options.threads;
+  const weft_tensor_limits limits = tensorLimits(options);
+  opening.limits = &limits;
   weft_status status = weft_model_open(object->descriptor(), &opening, &handle);
   if (status != WEFT_OK)
     return fail(exitCodeOf(status), weft_model_error(handle));
@@ -58,12 +60,23 @@ int Runner::open(const CommonOptions &options, const WeightsChoice &weights, boo
 int Runner::start(const CommonOptions &options, const std::vector<int64_t> &maxDims, weft_trace_fn trace, void *traceUser) {
   weft_session_destroy(session);
   session = nullptr;
+  if (int code = checkArena(options, maxDims))
+    return code;
   weft_session_options starting = {};
   starting.threads = options.threads;
   starting.trace = trace;
   starting.trace_user = traceUser;
   weft_status status = weft_session_create(handle, maxDims.data(), &starting, &session);
   return status == WEFT_OK ? int(kOk) : fail(exitCodeOf(status), weft_session_error(session));
+}
+
+int Runner::checkArena(const CommonOptions &options, const std::vector<int64_t> &maxDims) const {
+  const uint64_t limit = limitsOf(options).arenaBytes;
+  for (int32_t e = 0; e < desc()->entries; ++e)
+    if (int64_t bytes = weft_entry_arena_bytes(handle, e, maxDims.data()); bytes > 0 && uint64_t(bytes) > limit)
+      return fail(kLimit, "entry " + quote(desc()->entry[e].name) + " needs " + std::to_string(bytes) + " bytes of memory at these sizes, the limit is " + std::to_string(limit),
+                  "--limit arenaBytes=N raises it");
+  return kOk;
 }
 
 std::vector<int64_t> Runner::dimList(const Sizes &sizes) const {

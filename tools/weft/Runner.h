@@ -28,6 +28,9 @@ public:
   /// Once more makes a new session in place of the one before.
   int start(const CommonOptions &options, const std::vector<int64_t> &maxDims, weft_trace_fn trace = nullptr, void *traceUser = nullptr);
 
+  /// kLimit, with a text, if an entry's arena for these sizes is beyond the limit.
+  int checkArena(const CommonOptions &options, const std::vector<int64_t> &maxDims) const;
+
   const weft_model_desc *desc() const { return object->descriptor(); }
   int32_t entryIndex(const std::string &name) const { return weft_model_entry(handle, name.c_str()); }
   /// Symbol of a function of the loaded object; empty if unknown.

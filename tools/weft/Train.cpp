@@ -192,6 +192,7 @@ private:
 
   int openData() {
     inputs = TrainInputs::of(runner.model, runner.desc(), runner.entryIndex(options.entry));
+    inputs.limits = tensorLimits(options);
     if (int code = readSizes())
       return code;
     const TrainSizes given = sizes;
@@ -236,6 +237,8 @@ private:
       return fail(exitCodeOf(status), "the memory of a training step can't be counted for " + sizesOf(most) + ": " + weft_status_name(status));
     note_("memory: parameters " + byteText(double(memory.parameters)) + ", gradients " + byteText(double(memory.gradients)) + ", moments " + byteText(double(memory.moments)) +
           ", activations " + byteText(double(memory.arena)) + ", other " + byteText(double(memory.other)) + ", in all " + byteText(double(memory.total)) + " at " + sizesOf(most));
+    if (int code = runner.checkArena(options, most))
+      return code;
     weft_status status = weft_trainer_create(runner.handle, most.data(), &creating, &trainer);
     return status == WEFT_OK ? int(kOk) : failTrainer(status);
   }

@@ -78,7 +78,7 @@ int DataSet::open(const TrainInputs &given, const std::vector<std::string> &path
   whole = wholeBatches;
   for (const std::string &path : paths) {
     files.emplace_back();
-    if (int code = files.back().open(path))
+    if (int code = files.back().open(path, inputs->limits))
       return code;
   }
   int code;

@@ -20,6 +20,7 @@ struct TrainInputs {
   const weft_model_desc *desc = nullptr;
   std::vector<TrainInput> list;
   int32_t batchDim = -1; ///< the first axis of all of them; -1: they do not agree on one
+  weft_tensor_limits limits = {}; ///< of the files
 
   static TrainInputs of(const ModelDesc &model, const weft_model_desc *desc, int32_t entry);
 };

@@ -76,14 +76,17 @@ static int failFile(ExitCode code, const std::string &path, const std::string &t
   return code;
 }
 
-int TrainFile::open(const std::string &file) {
+int TrainFile::open(const std::string &file, const weft_tensor_limits &limits) {
   path = file;
   auto endsWith = [&](const std::string &end) { return path.size() >= end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0; };
   if (endsWith(".npy") || endsWith(".json"))
     return failFile(kUsage, path, "expected a safetensors file");
   weft_tensor_file *header = nullptr;
-  weft_status status = weft_tensor_file_open(path.c_str(), nullptr, &header);
+  weft_tensor_options reading = {};
+  reading.limits = &limits;
+  weft_status status = weft_tensor_file_open(path.c_str(), &reading, &header);
   int code = status == WEFT_OK ? int(kOk) : failFile(exitCodeOf(status), path, weft_tensor_file_error(header));
+  std::fputs(limitHint(status), stderr);
   if (code == kOk) {
     int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat info = {};

@@ -45,7 +45,7 @@ public:
   std::vector<MappedTensor> tensors;
 
   /// Errors are printed; kOk or an exit code.
-  int open(const std::string &file);
+  int open(const std::string &file, const weft_tensor_limits &limits);
   const MappedTensor *find(const std::string &name) const;
   /// `FILE: error: tensor 'NAME': TEXT`; kInvalid.
   int fail(const std::string &tensor, const std::string &text, const std::string &hint = {}) const;

@@ -240,7 +240,7 @@ int view(AttentionOptions options) {
                     ? "this model has no attention; name a node whose value is weights"
                     : "attention is in " + listWords(known) + (known.front().find('[') == std::string::npos ? "" : ", and in further rounds"));
   std::vector<HostTensor> given;
-  if (int code = readGivenInputs(options.inputFiles, options.inputs, given))
+  if (int code = readGivenInputs(options, options.inputFiles, options.inputs, given))
     return code;
   Labels labels;
   if (int code = labels.read(options.labels))

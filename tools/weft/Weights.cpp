@@ -21,6 +21,15 @@ ExitCode exitCodeOf(weft_status status) {
   }
 }
 
+weft_tensor_limits tensorLimits(const CommonOptions &options) {
+  const Limits limits = limitsOf(options);
+  return {int64_t(limits.headerBytes), int64_t(limits.tensors), int64_t(limits.nameBytes), int64_t(limits.elements), int64_t(limits.metadata), int64_t(limits.shards)};
+}
+
+const char *limitHint(weft_status status) {
+  return status == WEFT_ERR_LIMIT ? "  hint: --limit NAME=N raises headerBytes, tensors, nameBytes, elements, metadata and shards\n" : "";
+}
+
 int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, const std::string &weights, std::string &bytes) {
   std::string path = weights;
   if (path.empty()) {
@@ -34,13 +43,20 @@ int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, co
     return fail(kUnsupported, "expected one safetensors file to embed but got the index " + quote(path));
   // Checked as any reader would, so that a damaged file fails now and not in the application.
   weft_tensor_file *file = nullptr;
-  weft_status status = weft_tensor_file_open(path.c_str(), nullptr, &file);
+  const weft_tensor_limits fileLimits = tensorLimits(options);
+  weft_tensor_options reading = {};
+  reading.limits = &fileLimits;
+  weft_status status = weft_tensor_file_open(path.c_str(), &reading, &file);
   std::string text = status == WEFT_OK ? "" : weft_tensor_file_error(file);
   weft_tensor_file_close(file);
   if (status != WEFT_OK) {
-    std::fprintf(stderr, "%s: error: %s\n", escapeText(path).c_str(), escapeText(text).c_str());
+    std::fprintf(stderr, "%s: error: %s\n%s", escapeText(path).c_str(), escapeText(text).c_str(), limitHint(status));
     return exitCodeOf(status);
   }
+  const uint64_t limit = limitsOf(options).objectBytes;
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && uint64_t(info.st_size) > limit)
+    return fail(kLimit, "weights of " + std::to_string(info.st_size) + " bytes in an object, the limit is " + std::to_string(limit), "--limit objectBytes=N raises it");
   std::FILE *stream = std::fopen(path.c_str(), "rb");
   if (!stream)
     return fail(kFile, "can't read " + quote(path) + ": " + std::strerror(errno));
@@ -60,7 +76,7 @@ static int reportFile(const std::string &path, weft_status status, const char *t
   if (line.compare(0, file.size(), file) == 0)
     line.erase(0, file.size());
   line = file + "error: " + line;
-  std::fprintf(stderr, "%s\n", line.c_str());
+  std::fprintf(stderr, "%s\n%s", line.c_str(), limitHint(status));
   return exitCodeOf(status);
 }
 

@@ -21,6 +21,11 @@ struct WeightsChoice {
 /// Fills the model's parameters. Errors are printed; kOk or an exit code.
 int loadWeights(const CommonOptions &options, const ModelDesc &model, const WeightsChoice &choice, weft_model *handle);
 
+/// Limits of the files that a command opens.
+weft_tensor_limits tensorLimits(const CommonOptions &options);
+/// The hint below an error about such a limit, with its line break; "" for other errors.
+const char *limitHint(weft_status status);
+
 /// The exit code that a status of the runtime means.
 ExitCode exitCodeOf(weft_status status);
 
