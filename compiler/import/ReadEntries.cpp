@@ -247,9 +247,10 @@ void ModelReader::readGenerate(const JsonMember &member) {
       most && readWhole(*most, config, generate.maxNewTokens) && generate.maxNewTokens < 1)
     error(*most, "max_new_tokens: expected at least 1 but got " + std::to_string(generate.maxNewTokens));
   if (const JsonValue *stop = value.find("stop")) {
-    if (!stop->isArray() && !stop->isNumber() && !stop->isString())
+    size_t tokens = stop->isArray() ? stop->items.size() : stop->isNumber() || stop->isString() ? 1 : 0;
+    if (tokens == 0 && !stop->isArray())
       error(*stop, "stop: expected a token or a list of tokens but got " + stop->describe());
-    for (size_t i = 0; i < (stop->isArray() ? stop->items.size() : stop->isObject() ? 0 : 1); ++i) {
+    for (size_t i = 0; i < tokens; ++i) {
       int64_t token = 0;
       if (readWhole(itemOf(*stop, i), config, token)) {
         generate.stop.push_back(token);
