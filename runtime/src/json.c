@@ -12,7 +12,7 @@ void weft_json_begin(weft_json *json, char *text, size_t bytes) {
 }
 
 bool weft_json_fail(weft_json *json, const char *failure) {
-  if (!json->failure) json->failure = failure;
+  json->failure = failure; /* the first: afterwards no call gets here */
   return false;
 }
 
@@ -23,19 +23,11 @@ char weft_json_peek(weft_json *json) {
 
 bool weft_json_take(weft_json *json, char byte) {
   if (json->failure) return false;
-  if (weft_json_peek(json) == byte && json->at < json->end) {
+  if (weft_json_peek(json) == byte) { /* never 0, which stands for the end */
     ++json->at;
     return true;
   }
-  switch (byte) {
-  case '{': return weft_json_fail(json, "expected '{'");
-  case '}': return weft_json_fail(json, "expected '}'");
-  case '[': return weft_json_fail(json, "expected '['");
-  case ']': return weft_json_fail(json, "expected ']'");
-  case ':': return weft_json_fail(json, "expected ':'");
-  case ',': return weft_json_fail(json, "expected ','");
-  default: return weft_json_fail(json, "expected another character");
-  }
+  return weft_json_fail(json, byte == '{' ? "expected '{'" : byte == '[' ? "expected '['" : "expected ':'"); /* closing ones are seen before they are taken */
 }
 
 bool weft_json_next(weft_json *json, char close, bool *more) {
@@ -47,7 +39,7 @@ bool weft_json_next(weft_json *json, char close, bool *more) {
     return weft_json_peek(json) == close ? weft_json_fail(json, "expected a value after ','") : true;
   }
   *more = false;
-  if (next != close || json->at >= json->end) return weft_json_fail(json, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
+  if (next != close) return weft_json_fail(json, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
   ++json->at;
   return true;
 }

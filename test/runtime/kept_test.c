@@ -1,6 +1,7 @@
 /* Kept values: a model written by hand whose prefill keeps its source for the steps. The next token after `t` at position p
  * is (sum of the source + 3 t + p) mod V, so a step that reads another sequence's source, or another round, is seen. */
 #include "check.h"
+#include "digest.h"
 #include "weft/runtime.h"
 
 #include <stdlib.h>
@@ -296,6 +297,59 @@ static void damaged_numbers_are_refused(void) {
   weft_model_close(broken);
 }
 
+/* A file's kept value that says something else is refused, and changes nothing. The digest is the file's own where it matters. */
+static void kept_values_of_other_makes_are_refused(void) {
+  weft_session *session = open_session(), *other = open_session();
+  int32_t src[MAX_B * MAX_S];
+  char path[] = "weft-kept-XXXXXX.safetensors";
+  close(mkstemps(path, 12));
+  write_source(src, 2, 5, 1);
+  CHECK_EQUAL(run_prefill(session, 2, 5, src), WEFT_OK);
+  static float cache[2 * 2], values[4 * 64];
+  const struct {
+    weft_tensor data, numbers, lengths;
+    int64_t sizes[DIMS + 1], length[2];
+    const char *text;
+  } cases[] = {
+      {{"kept.memory", WEFT_F64, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected type"},
+      {{"kept.memory", WEFT_F32, 1, {30}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected axes: 2"},
+      {{"kept.memory", WEFT_F32, 2, {2, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "another size of an axis"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {3}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected numbers: 4"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I32, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected numbers: 4"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 2, {4, 1}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected numbers: 4"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {-2, 5, 1, 2}, {1, 1}, "a size of this session: at most 8"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 4, 1, 2}, {1, 1}, "expected bytes: 96 but got 120"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, -1}, {1, 1}, "sequences: at most 2 but got -1"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 3}, {1, 1}, "sequences: at most 2 but got 3"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {-1, 1}, "a length of at most 1 but got -1"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 2}, "a length of at most 1 but got 2"},
+      {{"kept.memory", WEFT_F32, 2, {3, 10}, values}, {"none", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected tensor 'kept.memory.sizes' but it is missing"},
+      {{"none", WEFT_F32, 2, {3, 10}, values}, {"kept.memory.sizes", WEFT_I64, 1, {4}, NULL}, {"cache.kv.lengths", WEFT_I64, 1, {2}, NULL}, {2, 5, 1, 2}, {1, 1}, "expected tensor 'kept.memory' but it is missing"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    weft_tensor tensors[4] = {{"cache.kv", WEFT_F32, 6, {1, 2, 2, 1, 1, 1}, cache}, cases[i].lengths, cases[i].data, cases[i].numbers};
+    tensors[1].data = cases[i].length;
+    tensors[3].data = cases[i].sizes;
+    weft_digest digest;
+    char text[24];
+    weft_digest_begin(&digest);
+    for (int t = 0; t < 4; ++t) {
+      int64_t elements = 1;
+      for (int32_t axis = 0; axis < tensors[t].rank; ++axis) elements *= tensors[t].shape[axis];
+      weft_digest_add(&digest, tensors[t].data, (size_t)elements * weft_dtype_size(tensors[t].dtype));
+    }
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)weft_digest_end(&digest));
+    const char *const pairs[] = {"weft.session", "1", "weft.model", "m", "weft.xxh64", text};
+    CHECK_EQUAL(weft_safetensors_write(path, tensors, 4, pairs, 3, NULL, NULL, 0), WEFT_OK);
+    CHECK(weft_session_restore(other, path) != WEFT_OK);
+    CHECK_CONTAINS(weft_session_error(other), cases[i].text);
+    CHECK_EQUAL(run_decode(other, 2, 0), WEFT_ERR_MISSING);
+  }
+  weft_session_destroy(other);
+  weft_session_destroy(session);
+  unlink(path);
+}
+
 int main(void) {
   CHECK_EQUAL(weft_model_open(&model_desc, NULL, &model), WEFT_OK);
   step_before_prefill_is_refused();
@@ -308,6 +362,7 @@ int main(void) {
   generation_takes_the_source();
   beams_of_a_prompt_share_its_source();
   damaged_numbers_are_refused();
+  kept_values_of_other_makes_are_refused();
   weft_model_close(model);
   return check_result();
 }

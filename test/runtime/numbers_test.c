@@ -1,5 +1,6 @@
 /* Philox against its published values, conversions between element types exhaustively, checked sizes. */
 #include "check.h"
+#include "error.h"
 #include "checked.h"
 #include "weft/runtime.h"
 
@@ -79,6 +80,18 @@ static void converts(void) {
   CHECK_EQUAL(weft_convert(copy, 99, whole, WEFT_I32, 2), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_convert(copy, WEFT_I32, whole, WEFT_I32, -1), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_convert(NULL, WEFT_I32, NULL, WEFT_I32, 0), WEFT_OK);
+  CHECK_EQUAL(weft_convert(copy, WEFT_I32, whole, 99, 2), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_convert(NULL, WEFT_I32, whole, WEFT_I32, 2), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_convert(copy, WEFT_I32, NULL, WEFT_I32, 2), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_convert(copy, WEFT_I32, whole, WEFT_F32, 2), WEFT_ERR_UNSUPPORTED);
+  const double odd_values[] = {NAN, 1.0 / 3, -1.0 / 3, 1e-60, -1e-60, 0x1.000001p0};
+  for (size_t i = 0; i < sizeof odd_values / sizeof *odd_values; ++i) {
+    uint16_t bits;
+    float back;
+    CHECK_EQUAL(weft_convert(&bits, WEFT_BF16, &odd_values[i], WEFT_F64, 1), WEFT_OK);
+    CHECK_EQUAL(weft_convert(&back, WEFT_F32, &bits, WEFT_BF16, 1), WEFT_OK);
+    CHECK(odd_values[i] != odd_values[i] ? back != back : fabs((double)back - odd_values[i]) <= 0x1p-8 * fabs(odd_values[i]) + 1e-40);
+  }
   const uint16_t half_one = 0x3c00, brain_one = 0x3f80;
   uint16_t other;
   CHECK_EQUAL(weft_convert(&other, WEFT_BF16, &half_one, WEFT_F16, 1), WEFT_OK);
@@ -95,6 +108,7 @@ static void converts(void) {
   CHECK_EQUAL(weft_dtype_size(-1), 0);
   CHECK_TEXT(weft_dtype_name(WEFT_BF16), "bf16");
   CHECK_TEXT(weft_dtype_name(9), "?");
+  CHECK_TEXT(weft_dtype_name(-1), "?");
 }
 
 static void names_things(void) {
@@ -119,7 +133,47 @@ static void checks_sizes(void) {
   CHECK(!weft_ck_product((const int64_t[]){INT64_MAX, 2, 0}, 3, &out));
 }
 
+static void names_are_shown_without_what_steers_a_terminal(void) {
+  static const char *const cases[][2] = {{"plain", "plain"}, {"a\x1b[m", "a\\x1b[m"}, {"\x7f", "\\x7f"}, {"\xc3\xa9", "\xc3\xa9"}, {"\xc3", "\\xc3"}, {"\xc2\x9b", "\\xc2\\x9b"},
+                                         {"\xc2\xa0", "\xc2\xa0"}, {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"}, {"\xe2\x82\xac", "\xe2\x82\xac"}, {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+                                         {"\xf0\x9f\x99\x82", "\xf0\x9f\x99\x82"}, {"\xf0\x80\x80\x80", "\\xf0\\x80\\x80\\x80"}, {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
+                                         {"\xf5\x80", "\\xf5\\x80"}, {"\x80", "\\x80"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    const weft_quoted shown = weft_quote(cases[i][0]);
+    CHECK_TEXT(shown.text, cases[i][1]);
+  }
+  CHECK_EQUAL(weft_utf8_length("\xe2\x82\xac", 2), 0); /* the text ends before */
+  CHECK_EQUAL(weft_utf8_length("\xe2\x82\xac", 3), 3);
+  CHECK_EQUAL(weft_utf8_length("a", 1), 1);
+  char text[400];
+  memset(text, 'n', sizeof text - 1);
+  text[sizeof text - 1] = 0;
+  const weft_quoted cut = weft_quote(text);
+  CHECK(strlen(cut.text) < 130 && !strcmp(cut.text + strlen(cut.text) - 3, "..."));
+}
+
+static const char *word_at(const void *context, int64_t index) { return ((const char *const *)context)[index]; }
+static const char *far_away(const void *context, int64_t index) { return index < 4096 ? "another" : (const char *)context; }
+
+static void near_names_are_found(void) {
+  static char long_word[200];
+  memset(long_word, 'w', sizeof long_word - 1);
+  const char *const words[] = {"h.0.attn.weight", "model.norm.weight", long_word, "bias"};
+  const char *found = weft_closest("h.0.attn.wieght", word_at, words, 4);
+  CHECK_TEXT(found ? found : "", "h.0.attn.weight");
+  found = weft_closest("norm.weight", word_at, words, 4); /* another export has a prefix */
+  CHECK_TEXT(found ? found : "", "model.norm.weight");
+  found = weft_closest("transformer.bias", word_at, words, 4); /* or has none */
+  CHECK_TEXT(found ? found : "", "bias");
+  CHECK(!weft_closest("transformerXbias", word_at, words, 4));
+  CHECK(!weft_closest("embedding", word_at, words, 4));
+  CHECK(!weft_closest(long_word, word_at, words, 4));
+  CHECK(!weft_closest("needle", far_away, "needle", 5000)); /* a hint is not worth more time */
+}
+
 int main(void) {
+  names_are_shown_without_what_steers_a_terminal();
+  near_names_are_found();
   philox_gives_its_published_values();
   converts();
   names_things();

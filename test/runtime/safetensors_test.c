@@ -274,6 +274,63 @@ static void reads_files_of_any_size(void) {
   unlink(path);
 }
 
+/* More tensors and pairs than the first rooms hold. */
+static void reads_any_number_of_tensors(void) {
+  enum { MANY = 1000 };
+  static weft_tensor tensors[MANY];
+  static char names[MANY][8];
+  static const char *pairs[2 * MANY];
+  const unsigned char bytes[1] = {7};
+  char path[] = "weft-many-XXXXXX";
+  close(mkstemp(path));
+  for (int i = 0; i < MANY; ++i) {
+    snprintf(names[i], sizeof names[i], "t%d", i * 7 % MANY);
+    tensors[i] = (weft_tensor){names[i], WEFT_U8, 1, {i % 2}, bytes};
+    pairs[2 * i] = pairs[2 * i + 1] = names[i];
+  }
+  CHECK_EQUAL(weft_safetensors_write(path, tensors, MANY, pairs, MANY, NULL, NULL, 0), WEFT_OK);
+  weft_tensor_file *file;
+  CHECK_EQUAL(weft_tensor_file_open(path, NULL, &file), WEFT_OK);
+  CHECK_EQUAL(weft_tensor_file_count(file), MANY);
+  for (int i = 0; i < MANY; ++i) {
+    int64_t index = weft_tensor_file_find(file, names[i]);
+    unsigned char got[1] = {0};
+    CHECK_EQUAL(weft_tensor_file_read(file, index, got, (size_t)(i % 2)), WEFT_OK);
+    CHECK_EQUAL(got[0], i % 2 ? 7 : 0);
+    CHECK_TEXT(weft_tensor_file_metadata(file, names[i]), names[i]);
+  }
+  CHECK(!weft_tensor_file_metadata(file, NULL) && !weft_tensor_file_metadata(file, "none"));
+  CHECK_EQUAL(weft_tensor_file_find(file, NULL), -1);
+  CHECK_EQUAL(weft_tensor_file_read(file, weft_tensor_file_find(file, names[1]), NULL, 1), WEFT_ERR_ARGUMENT);
+  weft_tensor_file_close(file);
+  unlink(path);
+}
+
+static void memory_is_a_file_too(void) {
+  static const unsigned char bools[] = "\x38\0\0\0\0\0\0\0{\"b\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[0,2]}} \0\1";
+  weft_tensor_file *file;
+  unsigned char got[2];
+  CHECK_EQUAL(weft_tensor_file_open_memory(NULL, 0, NULL, &file), WEFT_ERR_FORMAT);
+  weft_tensor_file_close(file);
+  CHECK_EQUAL(weft_tensor_file_open_memory(NULL, 5, NULL, &file), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_tensor_file_error(file), "expected data");
+  weft_tensor_file_close(file);
+  CHECK_EQUAL(weft_tensor_file_open_memory(bools, 8 + 0x38 + 2, NULL, &file), WEFT_OK);
+  CHECK_TEXT(weft_tensor_file_error(file), "");
+  CHECK_EQUAL(weft_tensor_file_read(file, 0, got, 2), WEFT_OK);
+  CHECK(got[0] == 0 && got[1] == 1);
+  weft_tensor_file_close(file);
+  const char *const none[] = {NULL};
+  CHECK_EQUAL(weft_tensor_file_open_list(none, 1, NULL, &file), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_tensor_file_error(file), "expected a path");
+  weft_tensor_file_close(file);
+  CHECK_EQUAL(weft_tensor_file_open_list(none, 0, NULL, &file), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_tensor_file_error(file), "expected at least one path");
+  weft_tensor_file_close(file);
+  CHECK_EQUAL(weft_tensor_file_open(NULL, NULL, &file), WEFT_ERR_ARGUMENT);
+  weft_tensor_file_close(file);
+}
+
 int main(void) {
   answers_each_sample();
   checks_the_length_field();
@@ -281,5 +338,7 @@ int main(void) {
   survives_small_changes();
   reads_what_it_lists();
   reads_files_of_any_size();
+  reads_any_number_of_tensors();
+  memory_is_a_file_too();
   return check_result();
 }

@@ -104,6 +104,27 @@ static void refuses_indices(void) {
   answer("{\"metadata\":[1,],\"weight_map\":{}}", WEFT_ERR_FORMAT, "expected a value after ','");
   answer("{\"metadata\":[1}", WEFT_ERR_FORMAT, "expected ',' or ']'");
   answer("{\"metadata\":{\"a\" 1}}", WEFT_ERR_FORMAT, "expected ':'");
+  /* Strings: every escape is decoded, what is half of something is none. */
+  answer("{\"metadata\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00Ab\\u20ac\\ud83d\\ude42\\ue000\",\"weight_map\":{}}", WEFT_OK, "");
+  static const char *const strings[][2] = {{"\\x", "unknown escape"}, {"\\u12", "four hexadecimal digits"}, {"\\u12g4", "four hexadecimal digits"}, {"\\u12G4", "four hexadecimal digits"},
+                                           {"\\u12!4", "four hexadecimal digits"}, {"\\ud83d", "half of a surrogate pair"}, {"\\ud83d\\n1234", "half of a surrogate pair"},
+                                           {"\\ud83dxu1234", "half of a surrogate pair"}, {"\\ud83d\\u12g4", "half of a surrogate pair"}, {"\\ud83d\\u0041", "half of a surrogate pair"},
+                                           {"\\ud83d\\ue000", "half of a surrogate pair"}, {"\\ude42", "half of a surrogate pair"}, {"\x01", "control character"}, {"\xff", "not valid UTF-8"}};
+  for (size_t i = 0; i < sizeof strings / sizeof *strings; ++i) {
+    snprintf(index, sizeof index, "{\"metadata\":\"%s\",\"weight_map\":{}}", strings[i][0]);
+    answer(index, WEFT_ERR_FORMAT, strings[i][1]);
+  }
+  static const char *const cut[] = {"{\"metadata\":\"", "{\"metadata\":\"\\", "{\"metadata\":\"\\u12", "{\"metadata\":\"\\ud83d\"", "{\"metadata\":1", "{\"metadata\":-1e", "{\"metadata\":1e+", "{\"metadata\":1.",
+                                    "{\"metadata\":{", "{\"metadata\":{\"a\":1,", "{\"metadata\":{\"a\":1,2", "{\"metadata\"", "{1", "{\"weight_map\":{1", "{\"weight_map\":{\"a\"", "{\"weight_map\":{\"a\" 1",
+                                    "{\"weight_map\":{\"a\":\"b.safetensors\"", "{\"weight_map\":{\"a\":\"b.safetensors\" 1", "{\"weight_map\":{}", "{\"weight_map\":{} 1", "{\"metadata\":[1,2"};
+  for (size_t i = 0; i < sizeof cut / sizeof *cut; ++i) answer(cut[i], WEFT_ERR_FORMAT, "byte ");
+  static const char *const numbers[] = {"1", "-1", "0", "1.5", "1e5", "1E5", "1e+5", "1e-5", "-0.5E-7"};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
+    snprintf(index, sizeof index, "{\"metadata\":%s,\"weight_map\":{}}", numbers[i]);
+    answer(index, WEFT_OK, "");
+  }
+  snprintf(index, sizeof index, "{\"weight_map\":{\"a\":\"b\x7f\"}}");
+  answer(index, WEFT_ERR_FORMAT, "expected a plain file name beside the index");
   /* Nesting takes no memory: any depth is fine. */
   enum { DEEP = 1000000 };
   char *deep = malloc(2 * DEEP + 100), *at = deep + sprintf(deep, "{\"metadata\":");
@@ -134,6 +155,15 @@ static void refuses_indices(void) {
 
 static void refuses_what_is_not_a_file(void) {
   weft_tensor_file *file;
+  char long_path[5000];
+  snprintf(long_path, sizeof long_path, "%s", folder);
+  while (strlen(long_path) < 4070) strcat(long_path, "/.");
+  strcat(long_path, "/m.index.json");
+  answer("{\"weight_map\":{\"a\":\"one.safetensors\"}}", WEFT_OK, "");
+  CHECK_EQUAL(weft_tensor_file_open(long_path, NULL, &file), WEFT_OK);
+  weft_tensor_file_close(file);
+  CHECK_EQUAL(weft_tensor_file_open("/nowhere.json", NULL, &file), WEFT_ERR_IO);
+  weft_tensor_file_close(file);
   static const char *const paths[] = {"/dev/null", "/dev/zero", "/"};
   for (int i = 0; i < 3; ++i) {
     CHECK_EQUAL(weft_tensor_file_open(paths[i], NULL, &file), WEFT_ERR_IO);
@@ -146,6 +176,32 @@ static void refuses_what_is_not_a_file(void) {
   weft_tensor_file_close(file);
   CHECK_EQUAL(weft_tensor_file_open(in_folder("link.safetensors"), NULL, &file), WEFT_OK); /* the user's own links are fine */
   weft_tensor_file_close(file);
+}
+
+/* Every allocation of opening fails in turn. */
+static void *allocate(void *user, size_t bytes, size_t alignment) {
+  long *left = user;
+  return (*left)-- == 0 ? NULL : aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+static void release(void *user, void *memory, size_t bytes) { (void)user, (void)bytes, free(memory); }
+
+static void every_allocation_may_fail(void) {
+  for (int list = 0; list < 2; ++list)
+    for (long at = 0;; ++at) {
+      long left = at;
+      const weft_allocator allocator = {allocate, release, &left};
+      const weft_tensor_options options = {.allocator = &allocator};
+      const char *const paths[] = {in_folder("one.safetensors"), in_folder("two.safetensors")};
+      weft_tensor_file *file;
+      weft_status status = list ? weft_tensor_file_open_list(paths, 2, &options, &file) : weft_tensor_file_open(in_folder("m.index.json"), &options, &file);
+      CHECK_CONTAINS(weft_tensor_file_error(file), status ? "out of memory" : "");
+      weft_tensor_file_close(file);
+      if (left >= 0) {
+        CHECK_EQUAL(status, WEFT_OK);
+        break;
+      }
+      CHECK_EQUAL(status, WEFT_ERR_MEMORY);
+    }
 }
 
 int main(void) {
@@ -165,6 +221,8 @@ int main(void) {
   opens_shards();
   refuses_indices();
   refuses_what_is_not_a_file();
+  answer("{\"weight_map\":{\"a\":\"one.safetensors\",\"c\":\"two.safetensors\"}}", WEFT_OK, "");
+  every_allocation_may_fail();
   printf("count: malformed indices of shards = %d\n", malformed);
   static const char *const all[] = {"one.safetensors", "two.safetensors", "again.safetensors", "link.safetensors", "loop", "pipe", "m.index.json"};
   for (size_t i = 0; i < sizeof all / sizeof *all; ++i) unlink(in_folder(all[i]));

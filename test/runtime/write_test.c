@@ -186,8 +186,16 @@ static void refuses_places_and_tensors(void) {
   CHECK_EQUAL(weft_safetensors_write(path, NULL, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_safetensors_write(path, &good, -1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_safetensors_write(path, &good, 1, NULL, 1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  const char *const half[] = {"key", NULL};
+  CHECK_EQUAL(weft_safetensors_write(path, &good, 1, half, 1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_EQUAL(weft_safetensors_write(path, &good, 1, half, -1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "expected pairs of metadata");
+  CHECK_EQUAL(weft_safetensors_write(path, &good, -1, NULL, 0, NULL, text, 0), WEFT_ERR_ARGUMENT); /* no room for the text */
+  CHECK_EQUAL(weft_safetensors_write("relative/nowhere", &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
+  CHECK_EQUAL(weft_npy_write(path, &(weft_tensor){NULL, WEFT_F32, 0, {0}, NULL}, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "tensor '': has no data");
   static const weft_tensor bad[] = {{NULL, WEFT_F32, 0, {0}, "abc"}, {"__metadata__", WEFT_F32, 0, {0}, "abc"}, {"w", 9, 0, {0}, "abc"},
-                                    {"w", WEFT_F32, 9, {0}, "abc"},  {"w", WEFT_F32, 1, {-1}, "abc"},           {"w", WEFT_F32, 1, {1}, NULL},
+                                    {"w", WEFT_F32, 9, {0}, "abc"}, {"w", WEFT_F32, -1, {0}, "abc"},  {"w", WEFT_F32, 1, {-1}, "abc"},           {"w", WEFT_F32, 1, {1}, NULL},
                                     {"w", WEFT_F32, 2, {INT64_MAX, 3}, "abc"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) CHECK_EQUAL(weft_safetensors_write(path, &bad[i], 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
   weft_tensor twice[] = {good, good};
@@ -200,6 +208,53 @@ static void refuses_places_and_tensors(void) {
   weft_tensor_file_close(file);
 }
 
+/* A temporary file's name is taken, or the call is interrupted: others are tried, up to a hundred. */
+static void another_temporary_name_is_tried(void) {
+  float value = 1;
+  const weft_tensor tensor = {"w", WEFT_F32, 0, {0}, &value};
+  char text[600];
+  static const int codes[] = {-EEXIST, -EINTR};
+  for (int c = 0; c < 2; ++c) {
+    faulty_files files;
+    faulty_files_begin(&files, 0, codes[c]);
+    files.only = 'c';
+    const weft_tensor_options options = {.files = &files.ops};
+    CHECK_EQUAL(weft_safetensors_write(path, &tensor, 1, NULL, 0, &options, text, sizeof text), WEFT_OK);
+    CHECK_EQUAL(files.calls, 2);
+  }
+  char taken[400];
+  for (int i = 0; i < 100; ++i) {
+    snprintf(taken, sizeof taken, "%s.tmp-%ld-%d", path, (long)getpid(), i);
+    CHECK_EQUAL(mkdir(taken, 0700), 0);
+  }
+  CHECK_EQUAL(weft_safetensors_write(path, &tensor, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
+  CHECK_TEXT(text, "cannot create a temporary file: File exists");
+  for (int i = 0; i < 100; ++i) {
+    snprintf(taken, sizeof taken, "%s.tmp-%ld-%d", path, (long)getpid(), i);
+    rmdir(taken);
+  }
+}
+
+/* Every call of writing an array fails in turn. */
+static void an_array_is_whole_or_absent(void) {
+  char array[400];
+  const float values[] = {1, 2, 3};
+  const weft_tensor tensor = {"w", WEFT_F32, 1, {3}, values};
+  snprintf(array, sizeof array, "%s/a.npy", folder);
+  for (long at = 0;; ++at) {
+    faulty_files files;
+    faulty_files_begin(&files, at, -EIO);
+    const weft_tensor_options options = {.files = &files.ops};
+    weft_status status = weft_npy_write(array, &tensor, &options, NULL, 0);
+    if (!files.failed) break;
+    ++faults;
+    CHECK_EQUAL(status, WEFT_ERR_IO);
+    CHECK((access(array, F_OK) == 0) == (files.failed == 'd'));
+    unlink(array);
+  }
+  unlink(array);
+}
+
 int main(void) {
   scratch_folder(folder, sizeof folder, "write");
   snprintf(path, sizeof path, "%s/w.safetensors", folder);
@@ -208,6 +263,8 @@ int main(void) {
   reports_failing_reads();
   a_failed_load_leaves_a_usable_model();
   a_failed_session_save_keeps_the_old_file();
+  another_temporary_name_is_tried();
+  an_array_is_whole_or_absent();
   refuses_places_and_tensors();
   unlink(path);
   CHECK_EQUAL(rmdir(folder), 0);
