@@ -142,6 +142,7 @@ class Kept(CommandTest):
     def test_step_without_a_prefill(self):
         _, err = self.weft("run", MODEL, *SIZES, "--init", "0", "--entry", "decode", "--input", "tgt=1", code=1)
         self.assertIn("expected a call of 'prefill' before", err)
+        self.assertIn("hint: a step goes on from its prefill: weft generate and weft bench run both", err)
 
     def test_step_has_no_kernel_of_the_source(self):
         out, _ = self.weft("compile", MODEL, *SIZES, "--entry", "decode", "--explain", "-o", "m")

@@ -100,6 +100,9 @@ weft_status Runner::call(int32_t entry, const std::vector<int64_t> &dims, const 
   return weft_session_run(session, entry, dims.data(), in.data(), out.data());
 }
 
-int Runner::failCall(weft_status status) const { return fail(exitCodeOf(status), weft_session_error(session)); }
+int Runner::failCall(weft_status status) const {
+  return fail(exitCodeOf(status), weft_session_error(session),
+              status == WEFT_ERR_MISSING ? "a step goes on from its prefill: weft generate and weft bench run both; run and --probe take the prefill, or an entry that computes everything" : "");
+}
 
 } // namespace weft
