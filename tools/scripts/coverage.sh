@@ -10,7 +10,7 @@ missed=
 build=$(mkdir -p "${1:-$root/build-coverage}" && cd "${1:-$root/build-coverage}" && pwd)
 flags="-fprofile-instr-generate -fcoverage-mapping -O1"
 "$root/tools/scripts/build.sh" "$build" -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" "-DCMAKE_CXX_FLAGS=$flags" --targets \
-  weft_import_tests json_cases tensor_cases runtime_tests >"$build.log" 2>&1 || { tail -20 "$build.log" >&2; exit 1; }
+  weft_import_tests json_cases tensor_cases runtime_tests >"$build/build.log" 2>&1 || { tail -20 "$build/build.log" >&2; exit 1; }
 cd "$build"
 rm -f ./*.profraw
 export ASAN_OPTIONS=detect_leaks=0
