@@ -9,6 +9,8 @@ import unittest
 
 from weft_cli import CommandTest, read_safetensors, write_safetensors
 
+REFERENCE = os.path.join(os.environ["WEFT_BUILD"], "tools", "reference", "weft-reference")
+
 # A residual block with tanh, three times; then one transformer layer and a pooled head. Sizes differ so that none stands for another.
 MODEL = {
     "format": "1.0", "name": "checked", "dims": {"B": {"max": 8, "hint": 2}, "T": {"max": 16, "hint": 5}},
@@ -97,6 +99,19 @@ class GradCheck(CommandTest):
         bias = next(tensor for tensor in json.loads(out)["check"]["tensors"] if tensor["name"] == "h0.bias")
         self.assertEqual((bias["differences"], bias["norm"], bias["derivative"]), (0, 0, 0))
         self.assertEqual(bias["result"], "small")
+
+    def test_every_element_is_the_reference_programs_own(self):
+        self.weft("init", "m.json", "--seed", "3", "--save", "w.safetensors")
+        files = ["m.json", "--weights", "w.safetensors", "--inputs", "in.safetensors", "--outputs"]
+        self.weft("grad", *files, "g.safetensors")
+        subprocess.run([REFERENCE, *files, "r.safetensors", "--gradients"], cwd=self.folder, check=True, timeout=120)
+        got, want = (read_safetensors(self.folder / name) for name in ("g.safetensors", "r.safetensors"))
+        self.assertEqual(set(got) - {"loss"}, {name for name in want if name.startswith("grad.")} - {"grad.x"})
+        self.assertAlmostEqual(got["loss"][1][0], want["loss"][1][0], delta=1e-6)
+        for name in set(got) - {"loss"}:
+            largest = max(map(abs, want[name][1]))
+            for ours, exact in zip(got[name][1], want[name][1]):
+                self.assertAlmostEqual(ours, exact, delta=1e-5 * largest, msg=name)
 
     def test_nodes_needs_check(self):
         self.assertIn("--check", self.weft("grad", "m.json", "--nodes", code=2)[1])
