@@ -1,6 +1,7 @@
 // Graphs: repeats with parameters per round, dims, optional inputs, entries, caches, errors of the caller.
 // Models are built by hand, so that nothing here depends on the reader.
 #include "Compare.h"
+#include "Dual.h"
 #include "OneNode.h"
 
 #include <gtest/gtest.h>
@@ -174,6 +175,14 @@ TEST(Structure, CachedStepsEqualOneCausalCall) {
   RunOptions options;
   options.entry = "whole";
   options.inputs["x"] = reals({2, 5, 4}, elements);
+  // The positions of the second call move; what stands in the cache by then does not.
+  auto move = [](Tensor &x, int64_t s, int64_t to, int64_t from, int64_t n) {
+    x.tangents.resize(x.reals.size() * kLanes);
+    for (int64_t i = 0; i < n * 4; ++i)
+      x.tangents[((s * x.shape[1] + to) * 4 + i) * kLanes] = std::sin(static_cast<double>(s * 20 + from * 4 + i));
+  };
+  move(options.inputs["x"], 0, 3, 3, 2);
+  move(options.inputs["x"], 1, 2, 2, 3);
   RunResult expected = runReference(model, options);
   ASSERT_TRUE(expected.ok()) << expected.error;
 
@@ -196,6 +205,8 @@ TEST(Structure, CachedStepsEqualOneCausalCall) {
   ASSERT_TRUE(one.ok()) << one.error;
   EXPECT_EQ(caches.at("kv").lengths, (std::vector<int64_t>{3, 2}));
   options.inputs["x"] = reals({2, 3, 4}, second);
+  move(options.inputs["x"], 0, 0, 3, 2);
+  move(options.inputs["x"], 1, 0, 2, 3);
   options.valid = {2, 3};
   options.lastTokenOnly = true;
   RunResult two = runReference(model, options);
@@ -207,6 +218,8 @@ TEST(Structure, CachedStepsEqualOneCausalCall) {
     EXPECT_NEAR(one.outputs.at("y").reals[(3 + 1) * 4 + d], y.reals[(5 + 1) * 4 + d], 1e-14);
     for (int64_t s = 0; s < 2; ++s)
       EXPECT_NEAR(two.outputs.at("y").reals[s * 4 + d], y.reals[(s * 5 + 4) * 4 + d], 1e-14);
+    for (int64_t s = 0; s < 2; ++s)
+      EXPECT_NEAR(two.outputs.at("y").tangents.at((s * 4 + d) * kLanes), y.tangents.at(((s * 5 + 4) * 4 + d) * kLanes), 1e-13);
   }
   // Positions 5 and 6 do not both fit into a capacity of 6; the cache stays as it was.
   EXPECT_EQ(runReference(model, options).error, "a: the cache holds 6 positions");
