@@ -56,6 +56,8 @@ public:
     if (isBroken)
       return failure();
     addResults(gradients);
+    dropUnreadLogSumExp();
+    func->removeAttr("weft.recompute");
     return success();
   }
 
@@ -103,19 +105,33 @@ private:
         ops.push_back(op);
     });
     for (AttentionOp op : ops) {
-      OpBuilder b(op);
-      SmallVector<Type> extras(op.getExtras().getTypes());
       Shape q = shapeOf(op.getQ());
-      extras.push_back(tensorType({q[0], DimExpr(int64_t(op.getHeads())), q[1]}, b.getF32Type()));
-      SmallVector<Type> types{op.getY().getType()};
-      llvm::append_range(types, extras);
-      OperationState state(op.getLoc(), op->getName(), op->getOperands(), types, op->getAttrs());
-      Operation *saved = b.create(state);
-      saved->setAttr("save_lse", b.getUnitAttr());
-      for (auto [from, to] : llvm::zip(op->getResults(), saved->getResults()))
-        from.replaceAllUsesWith(to);
-      op.erase();
+      SmallVector<Type> types(op->getResultTypes());
+      types.push_back(tensorType({q[0], DimExpr(int64_t(op.getHeads())), q[1]}, Float32Type::get(op.getContext())));
+      replaceByTwin(op, types)->setAttr("save_lse", UnitAttr::get(op.getContext()));
     }
+  }
+
+  /// Rules that start from the map don't read them.
+  void dropUnreadLogSumExp() {
+    SmallVector<AttentionOp> ops;
+    func.walk([&](AttentionOp op) {
+      if (op.getSaveLse() && op.getLse().use_empty())
+        ops.push_back(op);
+    });
+    for (AttentionOp op : ops)
+      replaceByTwin(op, llvm::to_vector(llvm::drop_end(op->getResultTypes())))->removeAttr("save_lse");
+  }
+
+  /// The same op but for results at the end.
+  static Operation *replaceByTwin(AttentionOp op, ArrayRef<Type> types) {
+    OpBuilder b(op);
+    OperationState state(op.getLoc(), op->getName(), op->getOperands(), types, op->getAttrs());
+    Operation *twin = b.create(state);
+    for (auto [from, to] : llvm::zip(op->getResults(), twin->getResults()))
+      from.replaceAllUsesWith(to);
+    op.erase();
+    return twin;
   }
 
   void reverse(Block &block, Gradients &g) {
@@ -296,6 +312,7 @@ void registerGradientRules(MLIRContext &context) {
   registerShapeRules(context);
   registerRowRules(context);
   registerTransformerRules(context);
+  registerAttentionRules(context);
   registerLossRules(context);
 }
 

@@ -52,7 +52,8 @@ std::vector<AttrInfo> attentionAttrs(bool isMha) {
            with("dropout", A::real, "0", "of the probabilities, in training", AttrRange::probability),
            maybe("cache", A::cache, "`{\"state\": s, \"layer\": n}`: keys and values are kept in that cache"),
            maybe("return_weights", A::word,
-                 "also gives the probabilities before dropout: `[B, heads, Tq, Tk]`, or their mean over the heads",
+                 "also gives the probabilities before dropout: `[B, heads, Tq, Tk]`, or their mean over the heads; "
+                 "a loss that reads them makes the backward pass hold maps too",
                  AttrRange::any, "per_head mean false"),
        })
     attrs.push_back(next);

@@ -88,3 +88,63 @@ func.func @attention(%x: tensor<2x5x24xf32> {weft.name = "x", weft.gradient}) ->
   %l = weft.reduce_sum %y {axes = array<i64: 0, 1, 2>} : (!q) -> tensor<f32>
   return %l : tensor<f32>
 }
+
+// -----
+
+!q = tensor<2x5x8xf32>
+!m = tensor<2x2x5x5xf32>
+
+// A map with a gradient: products over the map itself, no log-sum-exp, and masks have done their part in it.
+// CHECK-LABEL: func @map(
+// CHECK: %[[Y:.*]], %[[P:.*]] = weft.attention {{.*}} {causal, heads = 2 : i64, kv_heads = 2 : i64, scale = 5.000000e-01 : f64, weights = "per_head"}
+// CHECK-NOT: weft.attention_grad
+// CHECK: %[[DP:.*]] = weft.matmul %{{.*}}, %{{.*}} {transpose_b}
+// CHECK: weft.matmul %[[P]], %{{.*}} {transpose_a}
+// CHECK-NOT: weft.where
+// CHECK: return
+func.func @map(%x: !q {weft.name = "x", weft.gradient}) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad"} {
+  %y, %m = weft.attention %x, %x, %x {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, causal, weights = "per_head"} : (!q, !q, !q) -> (!q, !m)
+  %a = weft.reduce_sum %y {axes = array<i64: 0, 1, 2>} : (!q) -> tensor<f32>
+  %b = weft.reduce_sum %m {axes = array<i64: 0, 1, 2, 3>} : (!m) -> tensor<f32>
+  %l = weft.add %a, %b : (tensor<f32>, tensor<f32>) -> tensor<f32>
+  return %l : tensor<f32>
+}
+
+// -----
+
+!q = tensor<2x5x8xf32>
+!k = tensor<2x5x4xf32>
+!m = tensor<2x5x5xf32>
+
+// The mean over heads: each head's probabilities are e^(s - lse), masked as in the forward pass; heads of a group are rows
+// of one product.
+// CHECK-LABEL: func @mean(
+// CHECK: %{{.*}}, %[[EXTRAS:.*]]:2 = weft.attention {{.*}} {causal, heads = 2 : i64, kv_heads = 1 : i64, save_lse
+// CHECK: weft.matmul %{{.*}}, %{{.*}} {transpose_b} : (tensor<2x1x10x4xf32>, tensor<2x1x5x4xf32>) -> tensor<2x1x10x5xf32>
+// CHECK: weft.where
+// CHECK: weft.reshape %[[EXTRAS]]#1
+// CHECK: weft.exp
+// CHECK-NOT: weft.attention_grad
+// CHECK: return
+func.func @mean(%x: !q {weft.name = "x", weft.gradient}, %k: !k {weft.name = "k", weft.gradient}) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad"} {
+  %y, %m = weft.attention %x, %k, %k {heads = 2 : i64, kv_heads = 1 : i64, scale = 0.5 : f64, causal, weights = "mean"} : (!q, !k, !k) -> (!q, !m)
+  %l = weft.reduce_sum %m {axes = array<i64: 0, 1, 2>} : (!m) -> tensor<f32>
+  return %l : tensor<f32>
+}
+
+// -----
+
+!q = tensor<2x5x8xf32>
+!m = tensor<2x5x5xf32>
+
+// A map that the loss does not read takes nothing from the kernels.
+// CHECK-LABEL: func @unread_map(
+// CHECK: weft.attention_grad
+// CHECK-NOT: weft.softmax
+// CHECK-NOT: weft.exp
+// CHECK: return
+func.func @unread_map(%x: !q {weft.name = "x", weft.gradient}) -> (tensor<f32> {weft.name = "loss"}, !m {weft.name = "map"}) attributes {weft.mode = "grad"} {
+  %y, %m = weft.attention %x, %x, %x {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, weights = "mean"} : (!q, !q, !q) -> (!q, !m)
+  %l = weft.reduce_sum %y {axes = array<i64: 0, 1, 2>} : (!q) -> tensor<f32>
+  return %l, %m : tensor<f32>, !m
+}

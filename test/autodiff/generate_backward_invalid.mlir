@@ -9,10 +9,10 @@ func.func @no_loss(%x: tensor<4xf32>) attributes {weft.mode = "grad"} { // expec
 
 weft.param @w : tensor<2x5x8xf32> {tensors = array<i32: 0>}
 
-func.func @map(%q: tensor<2x5x8xf32>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad", weft.gradient_tensors = array<i32: 0>, weft.gradient_names = ["w"]} {
+func.func @last() -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "grad", weft.gradient_tensors = array<i32: 0>, weft.gradient_names = ["w"]} {
   %w = weft.parameter @w : tensor<2x5x8xf32>
-  // expected-error@+1 {{no gradient rule for the map that attention returns, which the gradient of 'w' needs}}
-  %y, %m = weft.attention %w, %q, %q {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f64, weights = "mean"} : (tensor<2x5x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>) -> (tensor<2x5x8xf32>, tensor<2x5x5xf32>)
-  %l = weft.reduce_sum %m {axes = array<i64: 0, 1, 2>} : (tensor<2x5x5xf32>) -> tensor<f32>
+  // expected-error@+1 {{no gradient rule for 'weft.last_token', which the gradient of 'w' needs}}
+  %y = weft.last_token %w : (tensor<2x5x8xf32>) -> tensor<2x1x8xf32>
+  %l = weft.reduce_sum %y {axes = array<i64: 0, 1, 2>} : (tensor<2x1x8xf32>) -> tensor<f32>
   return %l : tensor<f32>
 }

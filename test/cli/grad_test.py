@@ -117,18 +117,108 @@ class Grad(GradTest):
         self.assertEqual(shapes["grad.layer.0.u.bias"], [7])
 
     def test_what_has_no_rule_is_said_with_its_node_and_is_no_crash(self):
-        self.write({"format": "1.0", "name": "map", "inputs": {"x": {"dtype": "f32", "shape": [2, 3, 4]}},
-                    "graph": [{"id": "q", "op": "linear", "in": "x", "features": 4},
-                              {"id": "a", "op": "attention", "in": ["q", "q", "q"], "heads": 1, "return_weights": "mean", "out": ["y", "m"]}],
-                    "outputs": {"y": "y", "m": "m"}, "train": {"nodes": [{"id": "loss", "op": "sum", "in": "m"}], "loss": "loss"}},
-                   {"x": ("F32", [2, 3, 4], [0.5] * 24)})
+        self.write({"format": "1.0", "name": "learned", "inputs": {"x": {"dtype": "f32", "shape": [2, 4]}, "t": {"dtype": "i32", "shape": [2], "range": [0, 3]}},
+                    "graph": [{"id": "q", "op": "linear", "in": "x", "features": 4}], "outputs": {"q": "q"},
+                    "train": {"nodes": [{"id": "w", "op": "parameter", "shape": [4]}, {"id": "loss", "op": "cross_entropy", "in": ["q", "t", "w"]}], "loss": "loss"}},
+                   {"x": ("F32", [2, 4], [0.5] * 8), "t": ("I32", [2], [0, 3])})
         _, err = self.weft("grad", "m.json", "--init", "1", "--inputs", "in.safetensors", "--outputs", "g.safetensors", code=5)
-        self.assertIn("node 'a': no gradient rule for the map that attention returns, which the gradient of 'q.bias' needs", err)
+        self.assertIn("node 'loss': no gradient rule for the class weights of 'weft.cross_entropy', which the gradient of 'w' needs", err)
         self.assertNotIn("bug in weft", err)
 
     def test_a_model_without_a_loss(self):
         _, err = self.weft("grad", self.model(), "--init", "1", code=1)
         self.assertIn("expected a model with a 'train' section, which has the loss", err)
+
+
+# Attention whose map is in the loss, alone (m) or with the result (my): attributes, and operands beside q, k, v.
+MAPS = {
+    "plain": ({"return_weights": "per_head"}, {}, "my"),
+    "mean": ({"return_weights": "mean"}, {}, "my"),
+    "map_alone": ({"return_weights": "per_head"}, {}, "m"),
+    "mean_alone": ({"return_weights": "mean", "causal": True}, {}, "m"),
+    "causal": ({"return_weights": "per_head", "causal": True}, {}, "my"),
+    "window": ({"return_weights": "mean", "causal": True, "window": 2}, {}, "my"),
+    "groups": ({"return_weights": "per_head", "kv_heads": 2}, {}, "my"),
+    "groups_mean": ({"return_weights": "mean", "kv_heads": 1, "scale": 0.7}, {"mask": "mask"}, "my"),
+    "softcap": ({"return_weights": "per_head", "softcap": 1.5}, {}, "my"),
+    "softcap_mean": ({"return_weights": "mean", "softcap": 0.8, "causal": True}, {"bias": "near"}, "my"),
+    "bias": ({"return_weights": "per_head"}, {"bias": "near"}, "my"),
+    "bias_mean": ({"return_weights": "mean"}, {"bias": "near", "key_mask": "real"}, "m"),
+    "masked": ({"return_weights": "per_head"}, {"key_mask": "real", "mask": "mask"}, "my"),
+    "masked_mean": ({"return_weights": "mean"}, {"key_mask": "real", "mask": "mask", "bias": "near"}, "my"),
+    "memory": ({"return_weights": "mean", "kv_heads": 2}, {}, "my"),
+    "memory_softcap": ({"return_weights": "per_head", "softcap": 2, "causal": True}, {}, "my"),
+}
+
+
+class GradOfMaps(GradTest):
+    def write_maps(self, cases, drop=0.0, **train):
+        """Every case has its own projections, and its own part of the loss: Σ sin 3 m and Σ sin y."""
+        graph, parts = [{"id": "near", "op": "parameter", "shape": [4, 5, 5]}], []
+        for case, (attributes, operands, wanted) in cases.items():
+            kv, source = attributes.get("kv_heads", 4), "z" if case.startswith("memory") else "x"
+            graph += [{"id": f"{case}_q", "op": "linear", "in": "x", "features": 12}, {"id": f"{case}_k", "op": "linear", "in": source, "features": 3 * kv},
+                      {"id": f"{case}_v", "op": "linear", "in": source, "features": 2 * kv},
+                      {"id": case, "op": "attention", "in": {"q": f"{case}_q", "k": f"{case}_k", "v": f"{case}_v", **operands}, "heads": 4, "dropout": drop,
+                       **attributes, "out": [f"{case}_y", f"{case}_m"]}]
+            for letter in wanted:
+                graph += [{"id": f"{case}_{letter}3", "op": "mul", "in": f"{case}_{letter}", "value": 3}, {"id": f"{case}_{letter}s", "op": "sin"},
+                          {"id": f"{case}_{letter}l", "op": "sum"}]
+                parts.append(f"{case}_{letter}l")
+        draw = random.Random(6)
+        inputs = {"x": ("F32", [2, 5, 6], [draw.gauss(0, 1) for _ in range(60)])}
+        shapes = {"x": {"dtype": "f32", "shape": [2, 5, 6]}}
+        named = json.dumps(graph)
+        for name, dtype, shape, values in (("z", "F32", [2, 7, 6], [draw.gauss(0, 1) for _ in range(84)]),
+                                           ("real", "BOOL", [2, 5], [1, 1, 0, 1, 1, 0, 0, 0, 0, 0]), ("mask", "BOOL", [5, 5], [draw.random() < 0.7 for _ in range(25)])):
+            if f'"{name}"' in named:
+                inputs[name] = (dtype, shape, values)
+                shapes[name] = {"dtype": dtype.lower(), "shape": shape}
+        self.write({"format": "1.0", "name": "maps", "inputs": shapes, "init": {"near": {"normal": {"std": 0.7}}, "*.weight": {"normal": {"std": 0.5}}},
+                    "graph": graph, "outputs": {"out": parts[0]}, "train": {"nodes": [{"id": "loss", "op": "add", "in": parts}], "loss": "loss", **train}}, inputs)
+
+    def test_gradients_through_maps_equal_those_of_the_reference(self):
+        self.write_maps(MAPS)
+        out, _ = self.weft("grad", "m.json", "--weights", "w.safetensors", "--inputs", "in.safetensors", "--check", "2", "--json")
+        found = json.loads(out)["check"]
+        self.assertEqual({tensor["name"]: tensor["result"] for tensor in found["tensors"] if tensor["result"] not in ("ok", "small")}, {})
+        self.assertGreater(sum(tensor["result"] == "ok" for tensor in found["tensors"]), 4 * len(MAPS))
+        self.check_threads()
+
+    def test_dropout_is_the_same_in_both_directions(self):
+        """A step of plain gradient descent shows the gradient; the loss beside it, of the same step and seed, its slope."""
+        self.write_maps({case: MAPS[case] for case in ("plain", "mean", "groups", "softcap_mean")}, drop=0.3, optimizer={"kind": "sgd", "lr": 1})
+        weights = read_safetensors(self.folder / "w.safetensors")
+
+        def step(tensors):
+            write_safetensors(self.folder / "moved.safetensors", {name: ("F32", shape, values) for name, (shape, values) in tensors.items()})
+            self.weft("train", "m.json", "--batches", "in.safetensors", "--steps", "1", "--weights", "moved.safetensors", "--seed", "4", "--log", "l.jsonl", "--export",
+                      "out.safetensors", "-q")
+            return json.loads((self.folder / "l.jsonl").read_text().splitlines()[-1])
+
+        there = step(weights)
+        after = read_safetensors(self.folder / "out.safetensors")
+        gradient = {name: [v - w for v, w in zip(values, after[name][1])] for name, (_, values) in weights.items()}
+
+        def beside(length):
+            return step({name: (shape, [v + length / there["grad_norm"] * g for v, g in zip(values, gradient[name])]) for name, (shape, values) in weights.items()})["loss"]
+
+        self.assertAlmostEqual((beside(2e-3) - beside(-2e-3)) / 4e-3, there["grad_norm"], delta=2e-3 * there["grad_norm"])
+
+    def test_layers_that_repeat_keep_their_maps(self):
+        block = {"in": ["h", "sum"], "nodes": [{"id": "n", "op": "layer_norm", "in": "h"}, {"id": "k", "op": "linear", "features": 6},
+                                               {"id": "a", "op": "attention", "in": ["n", "k", "k"], "heads": 2, "return_weights": "per_head", "out": ["y", "m"]},
+                                               {"id": "s", "op": "add", "in": ["h", "y"]}, {"id": "square", "op": "mul", "in": ["m", "m"]}, {"id": "more", "op": "sum"},
+                                               {"id": "total", "op": "add", "in": ["sum", "more"]}], "out": ["s", "total"]}
+        draw = random.Random(8)
+        for train in ({}, {"recompute": "block"}):
+            self.write({"format": "1.0", "name": "deep", "inputs": {"x": {"dtype": "f32", "shape": [2, 5, 6]}}, "blocks": {"layer": block},
+                        "graph": [{"id": "zero", "op": "constant", "value": 0.0},
+                                  {"id": "h", "op": "repeat", "block": "layer", "count": 3, "index": "i", "in": {"h": "x", "sum": "zero"}, "carry": ["h", "sum"], "scope": "layer.{i}",
+                                   "out": ["y", "sum"]}], "outputs": {"y": "y"},
+                        "train": {"nodes": [{"id": "far", "op": "mean", "in": "y"}, {"id": "loss", "op": "add", "in": ["far", "sum"]}], "loss": "loss", **train}},
+                       {"x": ("F32", [2, 5, 6], [draw.gauss(0, 1) for _ in range(60)])})
+            self.check_differences(("layer.0.k.weight", "layer.2.k.bias", "layer.1.n.weight"))
 
 
 class GradOfOneKey(GradTest):

@@ -113,6 +113,7 @@ void registerPointwiseRules(mlir::MLIRContext &context);
 void registerShapeRules(mlir::MLIRContext &context);
 void registerRowRules(mlir::MLIRContext &context);
 void registerTransformerRules(mlir::MLIRContext &context);
+void registerAttentionRules(mlir::MLIRContext &context);
 void registerLossRules(mlir::MLIRContext &context);
 
 } // namespace weft

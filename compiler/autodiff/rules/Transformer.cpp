@@ -1,5 +1,5 @@
-// Gradients of embeddings, rotary positions, products and attention. G is the gradient of the result y.
-// Attention has one rule for every spelling: FuseAttention runs before.
+// Gradients of embeddings, rotary positions and products.
+// Above each rule: the op, then its derivative; G is the gradient of the result y.
 #include "autodiff/rules/Expr.h"
 
 using namespace mlir;
@@ -45,33 +45,12 @@ void matmulRule(MatmulOp op, Gradients &g) {
   g.add(b, tb ? matmul(G, a, true, ta, wide) : matmul(a, G, !ta, false, wide));
 }
 
-// y = attention(q, k, v): weft.attention_grad from y and its log-sum-exp
-void attentionRule(AttentionOp op, Gradients &g) {
-  if (op.getMap() && g.has(op.getMap()))
-    return g.missing("the map that attention returns");
-  Value dy = g.of(op.getY());
-  bool bias = op.getBias() && g.needs(op.getBias());
-  SmallVector<Type> types;
-  for (Value x : {op.getQ(), op.getK(), op.getV()})
-    types.push_back(tensorType(shapeOf(x), sumType(Expr{x, &g}.element())));
-  auto grad = AttentionGradOp::create(g.b, g.loc, types[0], types[1], types[2], bias ? op.getBias().getType() : Type(), op.getQ(), op.getK(),
-                                      op.getV(), op.getY(), op.getLse(), dy, op.getKeyMask(), op.getMask(), op.getBias(), op.getHeadsAttr(),
-                                      op.getKvHeadsAttr(), op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(), op.getSoftcapAttr(),
-                                      op.getDropoutAttr(), op.getSiteAttr(), op.getRoundAttr(), bias ? g.b.getUnitAttr() : UnitAttr());
-  g.add(op.getQ(), grad.getDq());
-  g.add(op.getK(), grad.getDk());
-  g.add(op.getV(), grad.getDv());
-  if (bias)
-    g.add(op.getBias(), grad.getDbias());
-}
-
 } // namespace
 
 void registerTransformerRules(MLIRContext &context) {
   attach<EmbeddingOp, embeddingRule>(context);
   attach<RopeOp, ropeRule>(context);
   attach<MatmulOp, matmulRule>(context);
-  attach<AttentionOp, attentionRule>(context);
 }
 
 } // namespace weft
