@@ -4,6 +4,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include "dialect/WeftDialect.cpp.inc"
@@ -46,6 +47,18 @@ static DimExpr invalidDim() {
   return DimExpr(INT64_MAX) * DimExpr(INT64_MAX);
 }
 
+/// The same few texts are asked for again and again.
+static const std::optional<DimExpr> &parsedOnce(StringRef text) {
+  constexpr size_t kMost = 4096; // a process may see any number of models
+  thread_local llvm::StringMap<std::optional<DimExpr>> known;
+  if (known.size() >= kMost)
+    known.clear();
+  auto [found, added] = known.try_emplace(text);
+  if (added)
+    found->second = DimExpr::parse(text.str());
+  return found->second;
+}
+
 Shape shapeOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   auto dims = dyn_cast_or_null<DimsAttr>(tensor.getEncoding());
@@ -56,11 +69,9 @@ Shape shapeOf(Type type) {
       shape.push_back(DimExpr(size));
       continue;
     }
-    std::optional<DimExpr> expr;
-    if (dims && next < dims.getNames().size())
-      expr = DimExpr::parse(dims.getNames()[next].getValue().str());
+    const std::optional<DimExpr> *expr = dims && next < dims.getNames().size() ? &parsedOnce(dims.getNames()[next].getValue()) : nullptr;
     ++next;
-    shape.push_back(expr ? *expr : invalidDim());
+    shape.push_back(expr && *expr ? **expr : invalidDim());
   }
   return shape;
 }

@@ -278,8 +278,8 @@ private:
 
   std::vector<Constant *> sites() {
     std::vector<Constant *> out;
-    for (auto &[node, location] : in.sites)
-      out.push_back(record(sizeof(weft_site_desc), {text(node), text(location)}));
+    for (const std::string &table : in.sites)
+      out.push_back(record(sizeof(weft_site_desc), {text(table)}));
     return out;
   }
 

@@ -57,7 +57,7 @@ struct DescriptorInput {
   std::vector<DescribedEntry> entries;
   std::vector<DescribedVariant> variants;
   std::optional<DescribedTraining> training;
-  std::vector<std::pair<std::string, std::string>> sites; ///< node path, location
+  std::vector<std::string> sites; ///< weft_site_desc::table
   std::string embedded;                                   ///< bytes of a safetensors file, or empty
 };
 

@@ -21,26 +21,24 @@ constexpr int64_t kByteWork = 8;
 
 class EntryBuilder {
 public:
-  EntryBuilder(const EntryPlan &plan, ModuleOp module, const TargetInfo &target, ViewTable &views, KernelCache &cache,
-               ArrayRef<std::string> dims, StringRef prefix)
-      : plan(plan), entry(plan.func), module(module), b(module.getContext()), loc(module.getLoc()), dims(dims), prefix(prefix),
-        launches(module, target, plan, views, cache, prefix), ptr(LLVM::LLVMPointerType::get(module.getContext())), i64(b.getI64Type()) {}
+  EntryBuilder(const EntryPlan &plan, const ChosenLaunches &chosen, ModuleOp module, KernelCache &cache, ArrayRef<std::string> dims, StringRef prefix)
+      : plan(plan), entry(plan.func), module(module), b(module.getContext()), loc(module.getLoc()), dims(dims), prefix(prefix), chosen(chosen),
+        cache(cache), ptr(LLVM::LLVMPointerType::get(module.getContext())), i64(b.getI64Type()) {}
 
-  FailureOr<BuiltEntry> build(std::string &error, Operation *&failedOp) {
+  BuiltEntry build() {
     std::string name = prefix + "_" + entry.getName().str();
-    built = {name, name + "_plan", name + "_shapes", {}, {}};
+    built = {name, name + "_plan", name + "_shapes", {}};
     func::FuncOp run = function(name, {ptr});
     exec = run.getArgument(0);
     loadFields();
     auto slots = arith::ConstantIntOp::create(b, loc, 1, 64);
     args = LLVM::AllocaOp::create(b, loc, ptr, i64, slots, 8);
-    if (failed(block(entry.getBody().front(), error, failedOp)))
-      return failure();
+    block(entry.getBody().front());
     func::ReturnOp::create(b, loc);
     // One table serves all launches: it is as long as the longest needs.
-    for (const Launch &launch : built.launches)
-      if (int64_t(launch.slots.size()) > slots.value())
-        slots.setValueAttr(b.getI64IntegerAttr(launch.slots.size()));
+    for (const BuiltLaunch &made : built.launches)
+      if (int64_t(made.launch.slots.size()) > slots.value())
+        slots.setValueAttr(b.getI64IntegerAttr(made.launch.slots.size()));
     writePlan();
     writeShapes();
     return built;
@@ -107,40 +105,32 @@ private:
 
   // ---- the walk
 
-  LogicalResult block(Block &block, std::string &error, Operation *&failedOp) {
+  void block(Block &block) {
     for (Operation &op : block) {
       if (auto repeat = dyn_cast<RepeatOp>(op)) {
-        if (failed(this->repeat(repeat, error, failedOp)))
-          return failure();
+        this->repeat(repeat);
       } else if (auto chunks = dyn_cast<ChunksOp>(op)) {
-        if (failed(this->chunks(chunks, error, failedOp)))
-          return failure();
+        this->chunks(chunks);
       } else if (isKernel(&op)) {
         loc = op.getLoc();
-        FailureOr<Launches> made = launches.build(&op, error);
-        if (failed(made)) {
-          failedOp = &op;
-          return failure();
-        }
-        for (Launch &launch : *made) {
+        for (Launch launch : chosen.at(&op)) {
+          const EmittedKernel &kernel = cache.written(launch.kernel, module, prefix);
           OpBuilder::InsertionGuard guard(b);
           if (launch.before)
             b.setInsertionPoint(loopOf.lookup(launch.before));
-          call(launch);
+          call(launch, kernel);
           if (auto chunks = dyn_cast<ChunksOp>(op.getParentOp())) {
             launch.flops = chunks.overAllChunks(launch.flops);
             launch.bytes = chunks.overAllChunks(launch.bytes);
             launch.scratch = chunks.overLargestChunk(launch.scratch);
           }
-          built.launches.push_back(launch);
-          built.rounds.push_back(DimExpr(rounds));
+          built.launches.push_back({std::move(launch), &kernel, DimExpr(rounds)});
         }
       }
     }
-    return success();
   }
 
-  LogicalResult repeat(RepeatOp op, std::string &error, Operation *&failedOp) {
+  void repeat(RepeatOp op) {
     loc = op.getLoc();
     int64_t outer = rounds;
     rounds *= int64_t(op.getCount());
@@ -152,14 +142,12 @@ private:
       round = arith::SubIOp::create(b, loc, constant(op.getCount() - 1), round);
     sizes[op.getIndex()] = round;
     roundOf[op.getRound()] = {round, int64_t(op.getCount())};
-    if (failed(block(op.getBody().front(), error, failedOp)))
-      return failure();
+    block(op.getBody().front());
     closeRound(op);
     rounds = outer;
-    return success();
   }
 
-  LogicalResult chunks(ChunksOp op, std::string &error, Operation *&failedOp) {
+  void chunks(ChunksOp op) {
     loc = op.getLoc();
     Value size = constant(op.getSize()), rows = evaluate(op.getTotal());
     auto loop = scf::ForOp::create(b, loc, constant(0), SizeMath{b, loc}.ceilDiv(rows, size), constant(1));
@@ -167,10 +155,8 @@ private:
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     sizes[op.getIndex()] = loop.getInductionVar();
-    if (failed(block(op.getBody().front(), error, failedOp)))
-      return failure();
+    block(op.getBody().front());
     closeRound(op);
-    return success();
   }
 
   void closeRound(Operation *loop) {
@@ -230,14 +216,14 @@ private:
     return atDynamic(base, evaluate(bytes));
   }
 
-  void call(const Launch &launch) {
+  void call(const Launch &launch, const EmittedKernel &emitted) {
     SmallVector<Value> values;
     for (const Slot &slot : launch.slots)
       values.push_back(slotValue(slot));
     for (auto [i, value] : llvm::enumerate(values))
       store(value, at(args, i * 8));
-    Value tasks = launch.kernel.tasks(b, loc, values);
-    func::FuncOp kernel = launch.kernel.func;
+    Value tasks = emitted.tasks(b, loc, values);
+    func::FuncOp kernel = emitted.func;
     Value work = add(evaluate(launch.flops), mul(evaluate(launch.bytes), constant(kByteWork)));
     auto compare = [&](arith::CmpIPredicate p, Value x, int64_t y) { return Value(arith::CmpIOp::create(b, loc, p, x, constant(y))); };
     Value shared = arith::AndIOp::create(b, loc, compare(arith::CmpIPredicate::sgt, threads, 1), compare(arith::CmpIPredicate::sgt, tasks, 1));
@@ -284,10 +270,10 @@ private:
     store(size, at(result, n * 8));
     int64_t fixed = 0;
     Value scratchBytes = constant(0);
-    for (const Launch &launch : built.launches) {
-      fixed = std::max(fixed, launch.kernel.scratchBytes);
-      if (launch.scratch != DimExpr(0))
-        scratchBytes = arith::MaxSIOp::create(b, loc, scratchBytes, add(evaluate(launch.scratch), constant(launch.kernel.scratchBytes)));
+    for (const BuiltLaunch &made : built.launches) {
+      fixed = std::max(fixed, made.kernel->scratchBytes);
+      if (made.launch.scratch != DimExpr(0))
+        scratchBytes = arith::MaxSIOp::create(b, loc, scratchBytes, add(evaluate(made.launch.scratch), constant(made.kernel->scratchBytes)));
     }
     store(arith::MaxSIOp::create(b, loc, scratchBytes, constant(fixed)), at(result, (n + 1) * 8));
     func::ReturnOp::create(b, loc);
@@ -306,7 +292,8 @@ private:
   Location loc;
   ArrayRef<std::string> dims;
   std::string prefix;
-  LaunchBuilder launches;
+  const ChosenLaunches &chosen;
+  KernelCache &cache;
   Type ptr, i64;
   BuiltEntry built;
   Value exec, args, views, caches, valid, scratch, parallelFor, threads;
@@ -337,9 +324,9 @@ void writeShapeFunction(ModuleOp module, StringRef name, ArrayRef<Type> tensors,
   func::ReturnOp::create(b, loc);
 }
 
-FailureOr<BuiltEntry> buildEntry(const EntryPlan &plan, ModuleOp kernels, const TargetInfo &target, ViewTable &views, KernelCache &cache,
-                                 ArrayRef<std::string> dims, StringRef prefix, std::string &error, Operation *&failedOp) {
-  return EntryBuilder(plan, kernels, target, views, cache, dims, prefix).build(error, failedOp);
+BuiltEntry buildEntry(const EntryPlan &plan, const ChosenLaunches &chosen, ModuleOp kernels, KernelCache &cache, ArrayRef<std::string> dims,
+                      StringRef prefix) {
+  return EntryBuilder(plan, chosen, kernels, cache, dims, prefix).build();
 }
 
 }  // namespace weft

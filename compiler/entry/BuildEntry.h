@@ -7,16 +7,21 @@
 
 namespace weft {
 
-struct BuiltEntry {
-  std::string run, plan, shapes;       ///< symbols of the three functions
-  std::vector<Launch> launches;
-  std::vector<DimExpr> rounds;         ///< how often each launch runs in one call
+struct BuiltLaunch {
+  Launch launch;
+  const EmittedKernel *kernel;
+  DimExpr rounds;                      ///< how often it runs in one call
 };
 
-/// `dims`: names in descriptor order. Writes the functions into `kernels`, named PREFIX_ENTRY[…].
-mlir::FailureOr<BuiltEntry> buildEntry(const EntryPlan &plan, mlir::ModuleOp kernels, const TargetInfo &target, ViewTable &views,
-                                       KernelCache &cache, llvm::ArrayRef<std::string> dims, llvm::StringRef prefix,
-                                       std::string &error, mlir::Operation *&failedOp);
+struct BuiltEntry {
+  std::string run, plan, shapes;       ///< symbols of the three functions
+  std::vector<BuiltLaunch> launches;
+};
+
+/// `dims`: names in descriptor order. Writes the functions into `kernels`, named PREFIX_ENTRY[…], and the kernels that the
+/// cache does not have.
+BuiltEntry buildEntry(const EntryPlan &plan, const ChosenLaunches &chosen, mlir::ModuleOp kernels, KernelCache &cache,
+                      llvm::ArrayRef<std::string> dims, llvm::StringRef prefix);
 
 /// A weft_shapes_fn: sizes of all axes of `tensors`, one after the other.
 void writeShapeFunction(mlir::ModuleOp module, llvm::StringRef name, llvm::ArrayRef<mlir::Type> tensors, llvm::ArrayRef<std::string> dims,

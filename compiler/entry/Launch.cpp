@@ -2,8 +2,6 @@
 // A key has everything that the emitted code depends on, so equal keys share one kernel.
 #include "entry/Launch.h"
 
-#include "dialect/Locations.h"
-
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -18,14 +16,60 @@ int SlotTable::add(const Slot &slot) {
   return slots.size() - 1;
 }
 
+/// In words that stay when nodes are renamed: objects are the same then.
+static std::string tableOf(Operation *op, size_t number) {
+  Value table = op->getOperand(isa<EmbeddingOp>(op) ? 1 : 0);
+  if (auto argument = dyn_cast<BlockArgument>(table))
+    table = op->getParentOp()->getOperand(argument.getArgNumber());
+  if (std::optional<View> view = viewOf(table))
+    table = view->root;
+  if (auto parameter = table.getDefiningOp<ParameterOp>())
+    return "parameter '" + parameter.getParam().str() + "'";
+  auto input = dyn_cast<BlockArgument>(table);
+  if (auto entry = input ? dyn_cast<func::FuncOp>(input.getOwner()->getParentOp()) : func::FuncOp())
+    return "input '" + cast<StringAttr>(entry.getArgAttr(input.getArgNumber(), "weft.name")).getValue().str() + "'";
+  return "the operand of " + op->getName().stripDialect().str() + " " + std::to_string(number);
+}
+
 int KernelCache::site(Operation *op) {
-  FileLineColLoc place = filePlace(op->getLoc());
-  std::string where = place ? place.getFilename().str() + ":" + std::to_string(place.getLine()) + ":" + std::to_string(place.getColumn()) : "";
-  std::pair<std::string, std::string> entry{nodePath(op->getLoc()), where};
-  auto found = llvm::find(sites, entry);
+  auto [known, added] = siteOf.try_emplace(op, 0);
+  if (!added)
+    return known->second;
+  std::string table = tableOf(op, sites.size() + 1);
+  auto found = llvm::find_if(sites, [&](const Site &site) { return site.table == table; });
   if (found == sites.end())
-    found = sites.insert(sites.end(), entry);
-  return found - sites.begin();
+    found = sites.insert(sites.end(), {table, op->getLoc()});
+  return known->second = int(found - sites.begin());
+}
+
+const EmittedKernel &KernelCache::written(const KernelChoice &kernel, ModuleOp module, StringRef prefix) {
+  auto found = kernels.find(kernel.key);
+  if (found == kernels.end()) {
+    std::string name = (prefix + "_" + kernel.family + "_" + Twine(kernels.size())).str();
+    found = kernels.emplace(kernel.key, kernel.write(module, name)).first;
+  }
+  return found->second;
+}
+
+FailureOr<ChosenLaunches> chooseKernels(const EntryPlan &plan, const TargetInfo &target, ViewTable &views, KernelCache &cache,
+                                        NoKernel &missing) {
+  LaunchBuilder builder(target, plan, views, cache);
+  ChosenLaunches chosen;
+  func::FuncOp entry = plan.func;
+  WalkResult walked = entry.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (!isKernel(op))
+      return WalkResult::advance();
+    FailureOr<Launches> launches = builder.build(op, missing.why);
+    if (failed(launches)) {
+      missing.op = op;
+      return WalkResult::interrupt();
+    }
+    chosen[op] = std::move(*launches);
+    return WalkResult::skip();
+  });
+  if (walked.wasInterrupted())
+    return failure();
+  return chosen;
 }
 
 FailureOr<Launches> LaunchBuilder::build(Operation *op, std::string &error) {
@@ -69,12 +113,6 @@ std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, V
                    contiguousStrides(shapeOf(value)), element};
   }
   return std::nullopt;
-}
-
-const EmittedKernel &LaunchBuilder::emit(const std::string &key, StringRef kind, function_ref<EmittedKernel(StringRef)> make) {
-  if (!cache.find(key))
-    cache.insert(key, make(prefix + "_" + cache.freshName(kind)));
-  return *cache.find(key);
 }
 
 ElementType elementType(Type type) {

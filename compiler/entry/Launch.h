@@ -1,5 +1,5 @@
 // One kernel launch: which kernel, what stands in each slot of its argument table, how much work it is.
-// LaunchBuilder chooses kernels for the ops of a planned entry; BuildEntry writes the calls.
+// Kernels are chosen first, for all ops of a planned entry; BuildEntry then writes their bodies and the calls.
 #ifndef WEFT_ENTRY_LAUNCH_H
 #define WEFT_ENTRY_LAUNCH_H
 
@@ -49,42 +49,60 @@ public:
   std::vector<Slot> slots;
 };
 
+/// A kernel that a launch asks for. Nothing of its body exists before `write` is called.
+struct KernelChoice {
+  std::string key;             ///< equal keys are one kernel
+  std::string family;          ///< begins its symbol's name
+  std::function<EmittedKernel(mlir::ModuleOp, llvm::StringRef name)> write;
+};
+
 struct Launch {
-  EmittedKernel kernel;
+  KernelChoice kernel;
   std::vector<Slot> slots;
   DimExpr flops, bytes;
   std::string kind, tiles;
   mlir::Operation *op = nullptr;
   ChunksOp before;             ///< runs once before this loop, not in its place inside
-  DimExpr scratch;             ///< bytes of scratch per thread beyond kernel.scratchBytes
+  DimExpr scratch;             ///< bytes of scratch per thread beyond EmittedKernel::scratchBytes
 };
 
 using Launches = std::vector<Launch>;
 
-/// Kernels of one variant, each emitted once however many launches use it.
+/// Kernels of one variant, each written once however many launches use it.
 class KernelCache {
 public:
-  const EmittedKernel *find(const std::string &key) const {
-    auto it = kernels.find(key);
-    return it == kernels.end() ? nullptr : &it->second;
-  }
-  void insert(const std::string &key, EmittedKernel kernel) { kernels.emplace(key, std::move(kernel)); }
-  /// Numbers the places where computed indices are used (weft_site_desc).
+  /// The body in `module`, named PREFIX_FAMILY_NUMBER; the reference stays good.
+  const EmittedKernel &written(const KernelChoice &kernel, mlir::ModuleOp module, llvm::StringRef prefix);
+  /// Numbers the ops of fused regions that use computed indices, by what these choose from (weft_site_desc).
   int site(mlir::Operation *op);
-  std::vector<std::pair<std::string, std::string>> sites;
-
-  std::string freshName(llvm::StringRef kind) { return (kind + "_" + std::to_string(next++)).str(); }
+  struct Site {
+    std::string table;
+    mlir::Location loc;        ///< of the first such op
+  };
+  std::vector<Site> sites;
 
 private:
   std::map<std::string, EmittedKernel> kernels;
-  int next = 0;
+  llvm::DenseMap<mlir::Operation *, int> siteOf;
 };
+
+/// The launches of an entry's kernel ops.
+using ChosenLaunches = llvm::DenseMap<mlir::Operation *, Launches>;
+
+/// Why an op of an entry has no kernel: a sentence for the user.
+struct NoKernel {
+  mlir::Operation *op = nullptr;
+  std::string why;
+};
+
+/// Chooses all of an entry's kernels and writes none. `target` and `cache` must outlive the choices.
+mlir::FailureOr<ChosenLaunches> chooseKernels(const EntryPlan &plan, const TargetInfo &target, ViewTable &views, KernelCache &cache,
+                                              NoKernel &missing);
 
 class LaunchBuilder {
 public:
-  LaunchBuilder(mlir::ModuleOp kernels, const TargetInfo &target, const EntryPlan &plan, ViewTable &views, KernelCache &cache,
-                llvm::StringRef prefix)
-      : module(kernels), target(target), plan(plan), views(views), cache(cache), prefix(prefix) {}
+  LaunchBuilder(const TargetInfo &target, const EntryPlan &plan, ViewTable &views, KernelCache &cache)
+      : target(target), plan(plan), views(views), cache(cache) {}
 
   /// The launches that compute `op`, in order. On failure `error` says why in a sentence for the user.
   mlir::FailureOr<Launches> build(mlir::Operation *op, std::string &error);
@@ -114,14 +132,11 @@ private:
   /// What an attention and its gradient have in common: sizes, q, attributes, and with `keys` k, v, bias and masks.
   template <typename Op> mlir::LogicalResult attentionSpec(Op op, SlotTable &table, bool keys, AttentionSpec &spec, std::string &error);
   static Slot stateLengths(mlir::Operation *op, llvm::StringRef state);
-  const EmittedKernel &emit(const std::string &key, llvm::StringRef kind, llvm::function_ref<EmittedKernel(llvm::StringRef)> make);
 
-  mlir::ModuleOp module;
   const TargetInfo &target;
   const EntryPlan &plan;
   ViewTable &views;
   KernelCache &cache;
-  std::string prefix;
 };
 
 /// How kernels of products and attention see a tensor's elements.

@@ -157,7 +157,7 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     std::string key = "append" + weft::keyOf(copy.batch) + weft::keyOf(copy.tokens) + std::to_string(kvHeads) + "," + std::to_string(dh) + "," +
                       std::to_string(capacity) + weft::keyOf(copy.k) + weft::keyOf(copy.v) + weft::keyOf(copy.keyCache) + weft::keyOf(copy.valueCache);
     Launch launch;
-    launch.kernel = emit(key, "append", [&](StringRef name) { return emitCacheAppend(module, name, copy, target); });
+    launch.kernel = {key, "append", [copy, &target = target](ModuleOp module, StringRef name) { return emitCacheAppend(module, name, copy, target); }};
     launch.slots = append.slots;
     launch.bytes = q[0] * k[1] * DimExpr(kvHeads * (dh + dv) * 8);
     launch.kind = "cache-append";
@@ -178,7 +178,8 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     spec.statistics = bufferPointer(table, plan.temps.at({op.getOperation(), Temp::statistics}));
 
   Launch launch;
-  launch.kernel = emit("attention" + weft::keyOf(spec), "attention", [&](StringRef name) { return emitAttention(module, name, spec, target); });
+  launch.kernel = {"attention" + weft::keyOf(spec), "attention",
+                   [spec, &target = target](ModuleOp module, StringRef name) { return emitAttention(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.flops = q[0] * q[1] * keys * DimExpr(heads * (dh + dv) * 2);
   launch.bytes = (q[0] * q[1] * DimExpr(heads * (dh + dv)) + q[0] * keys * DimExpr(kvHeads * (dh + dv))) * DimExpr(4);
@@ -196,7 +197,8 @@ FailureOr<Launches> LaunchBuilder::attention(AttentionOp op, std::string &error)
     weights.weights = pointer(table, op.getMap(), DimExpr(0), 4);
     std::string key = "map" + weft::keyOf(spec) + std::to_string(weights.weights) + (weights.mean ? "mean" : "");
     Launch map;
-    map.kernel = emit(key, "attention_map", [&](StringRef name) { return emitAttentionWeights(module, name, weights, target); });
+    map.kernel = {key, "attention_map",
+                  [weights, &target = target](ModuleOp module, StringRef name) { return emitAttentionWeights(module, name, weights, target); }};
     map.slots = table.slots;
     map.flops = q[0] * q[1] * keys * DimExpr(heads * dh * 2);
     map.bytes = q[0] * q[1] * keys * DimExpr(heads * 4);

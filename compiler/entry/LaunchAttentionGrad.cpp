@@ -36,8 +36,8 @@ FailureOr<Launches> LaunchBuilder::attentionGrad(AttentionGradOp op, std::string
   TileSizes tiles = tileSizes(target);
   std::string key = weft::keyOf(spec.attention) + weft::keyOf(spec.dout);
   Launch launch;
-  launch.kernel = emit("attention_grad" + key + weft::keyOf(spec.dq) + weft::keyOf(spec.dk) + weft::keyOf(spec.dv), "attention_grad",
-                       [&](StringRef name) { return emitAttentionGrad(module, name, spec, target); });
+  launch.kernel = {"attention_grad" + key + weft::keyOf(spec.dq) + weft::keyOf(spec.dk) + weft::keyOf(spec.dv), "attention_grad",
+                   [spec, &target = target](ModuleOp module, StringRef name) { return emitAttentionGrad(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.flops = pairs * DimExpr((3 * dh + 2 * dv) * 2);
   launch.bytes = (q[0] * q[1] * DimExpr(2 * heads * (dh + dv)) + q[0] * k[1] * DimExpr(2 * kvHeads * (dh + dv))) * DimExpr(4);
@@ -51,8 +51,8 @@ FailureOr<Launches> LaunchBuilder::attentionGrad(AttentionGradOp op, std::string
   AttentionBiasGradSpec bias{spec, {}};
   bias.dbias = *scoreOperand(biasTable, op.getDbias());
   Launch second = launch;
-  second.kernel = emit("attention_bias_grad" + key + weft::keyOf(bias.dbias), "attention_bias_grad",
-                       [&](StringRef name) { return emitAttentionBiasGrad(module, name, bias, target); });
+  second.kernel = {"attention_bias_grad" + key + weft::keyOf(bias.dbias), "attention_bias_grad",
+                   [bias, &target = target](ModuleOp module, StringRef name) { return emitAttentionBiasGrad(module, name, bias, target); }};
   second.slots = biasTable.slots;
   second.flops = pairs * DimExpr((dh + dv) * 2);
   second.bytes = launch.bytes + elementCount(shapeOf(op.getDbias())) * DimExpr(4);

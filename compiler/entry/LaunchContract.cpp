@@ -167,7 +167,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       for (const Size &size : spec.batch)
         key += weft::keyOf(size);
       Launch pack;
-      pack.kernel = emit(key, "pack", [&](StringRef name) { return emitPack(module, name, spec, target); });
+      pack.kernel = {key, "pack", [spec, &target = target](ModuleOp module, StringRef name) { return emitPack(module, name, spec, target); }};
       pack.slots = packTable.slots;
       pack.bytes = elementCount(bShape) * DimExpr(8);
       pack.kind = "pack";
@@ -226,17 +226,16 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
                              outStrides, DimExpr(1)));
   spec.results = results;
   Block &block = op.getEpilogue().front();
-  bool failedEpilogue = false;
+  if (!canEmitPointwise(block)) {
+    error = "an epilogue holds an op that contractions can't compute";
+    return failure();
+  }
   spec.epilogue.heavy = isHeavy(block);
-  spec.epilogue.emit = [&](KernelBuilder &kb, const EpiloguePoint &point) {
-    FailureOr<SmallVector<Value>> values = emitPointwise(kb, block, [&](BlockArgument argument) -> Value {
+  spec.epilogue.emit = [inputs, results, &block](KernelBuilder &kb, const EpiloguePoint &point) {
+    SmallVector<Value> values = emitPointwise(kb, block, [&](BlockArgument argument) -> Value {
       return argument.getArgNumber() == 0 ? point.sum : loadOperand(kb, point, inputs[argument.getArgNumber() - 1]);
     });
-    if (failed(values)) {
-      failedEpilogue = true;
-      return;
-    }
-    for (auto [value, result] : llvm::zip(*values, results))
+    for (auto [value, result] : llvm::zip(values, results))
       storeOperand(kb, point, value, result);
   };
 
@@ -257,11 +256,7 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   });
 
   Launch launch;
-  launch.kernel = emit(key, "contract", [&](StringRef name) { return emitContraction(module, name, spec, target); });
-  if (failedEpilogue) {
-    error = "an epilogue holds an op that contractions can't compute";
-    return failure();
-  }
+  launch.kernel = {key, "contract", [spec, &target = target](ModuleOp module, StringRef name) { return emitContraction(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.flops = elementCount(out) * k * DimExpr(2);
   launch.bytes = (elementCount(aShape) + k * n + elementCount(out)) * DimExpr(4);

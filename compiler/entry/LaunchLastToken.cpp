@@ -56,7 +56,8 @@ FailureOr<Launches> LaunchBuilder::lastToken(LastTokenOp op, std::string &error)
                   {Slot::Kind::size, 0, x[1], {}, {}, 0},
                   {Slot::Kind::size, 0, row, {}, {}, 0},
                   {Slot::Kind::size, 0, x[0], {}, {}, 0}};
-  launch.kernel = emit("last" + std::to_string(bytes), "last_token", [&](StringRef name) { return emitLastToken(module, name, bytes, target); });
+  launch.kernel = {"last" + std::to_string(bytes), "last_token",
+                   [bytes, &target = target](ModuleOp module, StringRef name) { return emitLastToken(module, name, bytes, target); }};
   launch.bytes = elementCount(y) * DimExpr(2 * bytes);
   launch.kind = "last-token";
   launch.op = op;

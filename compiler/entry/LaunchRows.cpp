@@ -72,6 +72,7 @@ FailureOr<Launches> LaunchBuilder::fused(FusedOp op, std::string &error) {
     bytes = bytes + elementCount(shapeOf(result)) * DimExpr(size);
   }
   bool reads = false, random = false;
+  llvm::StringMap<int> lengths;
   for (Operation &inner : block) {
     if (isa<EmbeddingOp, GatherOp>(inner)) {
       reads = true;
@@ -80,7 +81,7 @@ FailureOr<Launches> LaunchBuilder::fused(FusedOp op, std::string &error) {
     random |= isa<DropoutOp, LossScaleOp>(inner);
     if (auto positions = dyn_cast<PositionsOp>(inner))
       if (positions.getState())
-        key += "!" + std::to_string(table.add(stateLengths(op, *positions.getState())));
+        key += "!" + std::to_string(lengths[*positions.getState()] = table.add(stateLengths(op, *positions.getState())));
   }
   if (reads)
     spec.fault = table.add({Slot::Kind::fault, 0, {}, {}, {}, 0});
@@ -91,11 +92,11 @@ FailureOr<Launches> LaunchBuilder::fused(FusedOp op, std::string &error) {
     key += ";" + name + "=" + std::to_string(spec.dims[name]);
   }
   key += "f" + std::to_string(spec.fault) + "r" + std::to_string(spec.random);
-  spec.site = [&](Operation *inner) { return cache.site(inner); };
-  spec.lengths = [&](StringRef state) { return table.add(stateLengths(op, state)); };
+  spec.site = [&cache = cache](Operation *inner) { return cache.site(inner); };
+  spec.lengths = [lengths](StringRef state) { return lengths.lookup(state); };
 
   Launch launch;
-  launch.kernel = emit(key, "rows", [&](StringRef name) { return emitRowKernel(module, name, spec, target); });
+  launch.kernel = {key, "rows", [spec, &target = target](ModuleOp module, StringRef name) { return emitRowKernel(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.bytes = bytes;
   launch.kind = "rows";

@@ -66,7 +66,8 @@ FailureOr<Launches> LaunchBuilder::scatter(Operation *op, std::string &error) {
     os << keyOf(size);
   Launch launch;
   launch.kind = embedding ? "embedding-grad" : "scatter-add";
-  launch.kernel = emit(key, embedding ? "embedding_grad" : "scatter_add", [&](StringRef name) { return emitScatter(module, name, spec, target); });
+  launch.kernel = {key, embedding ? "embedding_grad" : "scatter_add",
+                   [spec, &target = target](ModuleOp module, StringRef name) { return emitScatter(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.flops = axes.outer * axes.places * axes.columns;
   launch.bytes = (launch.flops * DimExpr(3) + elementCount(shapeOf(result))) * DimExpr(bytes);

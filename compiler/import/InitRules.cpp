@@ -140,7 +140,7 @@ void ModelReader::readInit() {
         rule.matched = true;
         chosen = &rule;
       }
-    InitRule result = tensorInfo[i].rule;
+    InitRule result = tensorRules[i];
     if (chosen)
       applyRule(*this, *chosen, tensor, result);
     tensor.init = result.kind;

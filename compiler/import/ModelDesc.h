@@ -108,7 +108,7 @@ struct Node {
 struct Graph {
   std::vector<ValueDesc> values;
   std::vector<ValueId> inputs;
-  std::vector<Node> nodes;       ///< in file order, which is a topological order
+  std::vector<Node> nodes;       ///< in the order in which the outputs need them; each behind what it reads
   std::vector<ValueId> outputs;
 };
 
@@ -199,7 +199,7 @@ struct ModelDesc {
   std::vector<InputDesc> inputs;
   Precision precision;
   std::vector<StateDesc> states;
-  std::vector<ParamTensor> tensors;         ///< order of first use
+  std::vector<ParamTensor> tensors;         ///< in the order of their first use
   Graph graph;                              ///< graph.outputs empty; see outputs
   std::vector<OutputDesc> outputs;
   std::optional<TrainDesc> train;

@@ -121,7 +121,7 @@ public:
   // ---- parameters (Parameters.cpp, InitRules.cpp) -------------------------------------------------------------------
   bool useParameter(const JsonValue &json, const Frame &frame, Node &node, std::string_view role, const Shape &shape,
                     const InitRule &rule, int64_t zeroRow);
-  void orderParameters();
+  void orderNodesAndParameters(); ///< OrderNodes.cpp
   void readInit();
   void readWeights();
 
@@ -134,10 +134,6 @@ public:
   void addEvaluation(const EntryDesc &train);
   void readGenerate(const JsonMember &member);
 
-  struct TensorInfo {
-    InitRule rule;
-    std::vector<uint32_t> order; ///< node numbers and rounds from the outside in
-  };
   struct BlockUse {
     const Block *block = nullptr;
     std::vector<ValueId> inputs; ///< in order of block->in
@@ -163,10 +159,8 @@ public:
   std::unordered_map<std::string, Block> blocks;
   std::vector<std::string> blockNames;
   std::unordered_map<std::string, int32_t> tensorIndex;
-  std::vector<TensorInfo> tensorInfo;
+  std::vector<InitRule> tensorRules; ///< by tensor
   std::vector<Loop> loops;
-  std::vector<uint32_t> order;   ///< see TensorInfo
-  std::vector<size_t> loopOrder; ///< places in `order` that hold a loop's round
   std::vector<std::string> callStack;
   std::unordered_set<ValueId> usedValues;                   ///< of the top graph
   std::unordered_map<std::string, Position> masksWithCache; ///< state -> attention with a mask

@@ -3,7 +3,6 @@
 #include "import/ModelReader.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace weft {
 namespace {
@@ -88,24 +87,19 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
   use.role = std::string(role);
   use.name = *full;
   std::vector<const Loop *> inside;
-  std::vector<size_t> places;
-  for (size_t i = 0; i < loops.size(); ++i)
-    if (full->find("{" + loops[i].index + "}") != std::string::npos) {
-      use.indices.push_back(loops[i].index);
-      inside.push_back(&loops[i]);
-      places.push_back(loopOrder[i]);
+  for (const Loop &loop : loops)
+    if (full->find("{" + loop.index + "}") != std::string::npos) {
+      use.indices.push_back(loop.index);
+      inside.push_back(&loop);
     }
   std::vector<int64_t> round(inside.size(), 0);
   while (true) {
     std::string name = *full;
-    std::vector<uint32_t> key = order;
     for (size_t i = 0; i < inside.size(); ++i) {
       std::string place = "{" + inside[i]->index + "}";
       for (size_t at = name.find(place); at != std::string::npos; at = name.find(place))
         name.replace(at, place.size(), std::to_string(round[i]));
-      key[places[i]] = static_cast<uint32_t>(round[i]);
     }
-    key.push_back(static_cast<uint32_t>(node.params.size()));
     auto [found, added] = tensorIndex.emplace(name, static_cast<int32_t>(model.tensors.size()));
     if (added) {
       if (model.tensors.size() >= limits.tensors)
@@ -117,7 +111,7 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
       tensor.zeroRow = zeroRow;
       tensor.pos = json.position();
       model.tensors.push_back(std::move(tensor));
-      tensorInfo.push_back({rule, key});
+      tensorRules.push_back(rule);
     } else {
       const ParamTensor &first = model.tensors[found->second];
       if (first.shape != sizes)
@@ -125,7 +119,6 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
                      "parameter " + quote(name) + " is " + listShape(sizes) + " here and " + listShape(first.shape) +
                          " at " + std::to_string(first.pos.line) + ":" + std::to_string(first.pos.column),
                      "the same name is the same tensor; give one of them another 'param' or a 'scope'");
-      tensorInfo[found->second].order = std::min(tensorInfo[found->second].order, key);
     }
     use.tensors.push_back(found->second);
     if (++parameterUses > 8 * limits.tensors)
@@ -138,36 +131,6 @@ bool ModelReader::useParameter(const JsonValue &json, const Frame &frame, Node &
   }
   node.params.push_back(std::move(use));
   return true;
-}
-
-static void renumber(std::vector<Node> &nodes, const std::vector<int32_t> &place) {
-  for (Node &node : nodes) {
-    for (ParamUse &use : node.params)
-      for (int32_t &tensor : use.tensors)
-        tensor = place[tensor];
-    if (node.body)
-      renumber(node.body->nodes, place);
-  }
-}
-
-void ModelReader::orderParameters() {
-  std::vector<int32_t> sorted(model.tensors.size()), place(model.tensors.size());
-  std::iota(sorted.begin(), sorted.end(), 0);
-  std::sort(sorted.begin(), sorted.end(),
-            [&](int32_t a, int32_t b) { return std::tie(tensorInfo[a].order, a) < std::tie(tensorInfo[b].order, b); });
-  std::vector<ParamTensor> tensors;
-  std::vector<TensorInfo> info;
-  for (size_t i = 0; i < sorted.size(); ++i) {
-    place[sorted[i]] = static_cast<int32_t>(i);
-    tensors.push_back(std::move(model.tensors[sorted[i]]));
-    info.push_back(std::move(tensorInfo[sorted[i]]));
-    tensorIndex[tensors.back().name] = static_cast<int32_t>(i);
-  }
-  model.tensors = std::move(tensors);
-  tensorInfo = std::move(info);
-  renumber(model.graph.nodes, place);
-  if (model.train)
-    renumber(model.train->nodes, place);
 }
 
 } // namespace weft

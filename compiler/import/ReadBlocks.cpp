@@ -365,11 +365,7 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
     inner.locals[index] = Number::of(DimExpr::dim(node.index));
   ranges[node.index] = {0, count - 1, 1};
   loops.push_back({node.index, count});
-  loopOrder.push_back(order.size());
-  order.push_back(0);
   auto results = expandBlock(use, inner, node.body->nodes, json);
-  order.pop_back();
-  loopOrder.pop_back();
   loops.pop_back();
   ranges.erase(node.index);
 
@@ -401,9 +397,7 @@ void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<
   BlockUse round = use;
   std::vector<ValueId> results;
   std::string place = "{" + index + "}";
-  order.push_back(0);
   for (int64_t i = 0; i < count && !nodeLimit; ++i) {
-    order.back() = static_cast<uint32_t>(i);
     Frame inner(*this, *frame.graph);
     inner.path = frame.path + idOf(json) + "." + std::to_string(i) + ".";
     inner.isTrain = frame.isTrain;
@@ -414,10 +408,8 @@ void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<
     inner.locals[index] = Number::of(i);
     results = expandBlock(round, inner, nodes, json);
     for (size_t k = 0; k < results.size(); ++k) {
-      if (results[k] == kNoValue) {
-        order.pop_back();
+      if (results[k] == kNoValue)
         return;
-      }
       const TensorType &from = valueOf(frame, round.inputs[carry[k]]).type, &to = valueOf(frame, results[k]).type;
       bool known = isKnown(from) && isKnown(to);
       if (known && (from.dtype != to.dtype || from.shape != to.shape)) {
@@ -426,14 +418,11 @@ void ModelReader::unrollRepeat(const JsonValue &json, Frame &frame, std::vector<
                         " in round " + std::to_string(i));
         known = false;
       }
-      if (!known) {
-        order.pop_back();
+      if (!known)
         return;
-      }
       round.inputs[carry[k]] = results[k];
     }
   }
-  order.pop_back();
   for (size_t k = 0; k < results.size(); ++k)
     bindName(frame, names[k], results[k], json);
 }

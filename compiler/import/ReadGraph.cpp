@@ -16,11 +16,9 @@ void ModelReader::readNodes(const JsonValue &list, Frame &frame, std::vector<Nod
   const JsonValue *outer = frame.list;
   frame.list = &list;
   ValueId before = kNoValue;
-  order.push_back(0);
   for (const JsonValue *json : list.items) {
     if (nodeLimit)
       break;
-    ++order.back();
     if (++nodeCount > limits.nodes) {
       limitError(*json, "more than " + std::to_string(limits.nodes) + " nodes after blocks are expanded", "nodes");
       nodeLimit = true;
@@ -28,7 +26,6 @@ void ModelReader::readNodes(const JsonValue &list, Frame &frame, std::vector<Nod
     }
     readNode(*json, frame, nodes, before);
   }
-  order.pop_back();
   frame.list = outer;
 }
 

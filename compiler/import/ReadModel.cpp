@@ -57,7 +57,7 @@ ModelDesc ModelReader::read() {
   if (model.train)
     checkUnusedInputs(model.train->inputs);
   checkUnusedBlocks();
-  orderParameters();
+  orderNodesAndParameters();
   readInit();
   readWeights();
   readEntries();

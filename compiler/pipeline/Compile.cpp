@@ -67,12 +67,18 @@ std::vector<std::string> nodesOf(Operation *op) {
   return nodes;
 }
 
-std::string printed(ModuleOp module) {
+std::string placeOf(Location loc) {
+  FileLineColLoc place = filePlace(loc);
+  return place ? place.getFilename().str() + ":" + std::to_string(place.getLine()) + ":" + std::to_string(place.getColumn()) : "";
+}
+
+/// `places`: with the nodes' names and where they stand in the file.
+std::string printed(ModuleOp module, bool places = true) {
   std::string text;
   llvm::raw_string_ostream os(text);
   OpPrintingFlags flags;
-  flags.enableDebugInfo(true, /*prettyForm=*/false);
-  flags.printNameLocAsPrefix(true);
+  flags.enableDebugInfo(places, /*prettyForm=*/false);
+  flags.printNameLocAsPrefix(places);
   module->print(os, flags);
   return text + "\n";
 }
@@ -80,10 +86,8 @@ std::string printed(ModuleOp module) {
 class Compilation {
 public:
   Compilation(const ModelDesc &model, const CompileOptions &options, CompiledModel &out, Diagnostics &diagnostics)
-      : model(model), options(options), out(out), diagnostics(diagnostics), prefix(symbolPrefix(model.name)) {
-    context.loadDialect<WeftDialect, func::FuncDialect, arith::ArithDialect, scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect,
-                        math::MathDialect>();
-    context.disableMultithreading();
+      : model(model), options(options), out(out), diagnostics(diagnostics), prefix(symbolPrefix(model.name)), context(MLIRContext::Threading::DISABLED) {
+    context.loadDialect<WeftDialect, func::FuncDialect>();
   }
 
   CompileResult run() {
@@ -111,6 +115,8 @@ public:
         out.ir = irAfter(stage);
         return CompileResult::ok;
       }
+      if (options.checkOnly && stage == Stage::memory)
+        return choose();
     }
     return CompileResult::ok;
   }
@@ -193,7 +199,6 @@ private:
 
   CompileResult fuse() {
     PassManager pm(&context);
-    pm.enableVerifier(true);
     pm.addPass(createExpandSugarPass());
     if (enabled("weft-chunk-cross-entropy")) {
       pm.addPass(createCanonicalizerPass());
@@ -236,7 +241,9 @@ private:
 
   /// `reported`: what it means that a pass fails with a diagnostic of its own.
   CompileResult runPasses(PassManager &pm, const char *stage, CompileResult reported = CompileResult::internal) {
-    if (succeeded(pm.run(*module)))
+    // After each pass verifying takes a third of all time until kernels are written; weft-opt, and so every test of a pass, does.
+    pm.enableVerifier(false);
+    if (succeeded(pm.run(*module)) && succeeded(verify(*module)))
       return CompileResult::ok;
     if (diagnostics.hasErrors())
       return reported;
@@ -270,7 +277,6 @@ private:
       if (CompileResult result = checkArena(out.entries.back().name, hints); result != CompileResult::ok)
         return result;
     }
-    out.hash = llvm::xxh3_64bits(printed(*module) + weightsText() + llvm::join(options.cpus, ",") + options.embeddedWeights);
     return CompileResult::ok;
   }
 
@@ -291,10 +297,8 @@ private:
     return CompileResult::limit;
   }
 
-  CompileResult tile() {
-    std::vector<std::string> dims;
-    for (const DimDesc &dim : model.dims)
-      dims.push_back(dim.name);
+  /// Finds a kernel for every op, on every CPU, or says which node has none.
+  CompileResult choose() {
     for (const std::string &name : options.cpus) {
       llvm::Expected<CpuTarget> cpu = cpuTarget(name);
       if (!cpu) {
@@ -303,31 +307,48 @@ private:
       }
       variants.push_back(std::make_unique<Variant>(std::move(*cpu), panelType()));
       Variant &variant = *variants.back();
-      OpBuilder b(&context);
-      variant.module = ModuleOp::create(module->getLoc());
-      std::string variantPrefix = options.cpus.size() > 1 ? prefix + "_v" + std::to_string(variants.size() - 1) : prefix;
       for (const EntryPlan &entry : plans) {
-        std::string error;
-        Operation *failedOp = nullptr;
-        FailureOr<BuiltEntry> built = buildEntry(entry, *variant.module, variant.cpu.info, variant.views, variant.cache, dims, variantPrefix, error, failedOp);
-        if (failed(built)) {
-          diagnostics.error(failedOp ? positionOf(failedOp->getLoc()) : Position(),
-                            "node " + quote(failedOp ? nodePath(failedOp->getLoc()) : "") + ": " + error);
+        NoKernel missing;
+        FailureOr<ChosenLaunches> chosen = chooseKernels(entry, variant.cpu.info, variant.views, variant.cache, missing);
+        if (failed(chosen)) {
+          Location loc = missing.op->getLoc();
+          diagnostics.error(positionOf(loc), "node " + quote(nodePath(loc)) + ": " + missing.why);
           return CompileResult::unsupported;
         }
-        if (variants.size() == 1)
-          describeKernels(entry, *built);
-        variant.entries.push_back(std::move(*built));
+        variant.chosen.push_back(std::move(*chosen));
+      }
+    }
+    for (const KernelCache::Site &site : variants.front()->cache.sites)
+      out.sites.push_back({site.table, nodePath(site.loc), placeOf(site.loc)});
+    return CompileResult::ok;
+  }
+
+  CompileResult tile() {
+    if (CompileResult result = choose(); result != CompileResult::ok)
+      return result;
+    // Only now: patterns of all loaded dialects take part in every pass that makes IR canonical.
+    context.loadDialect<arith::ArithDialect, scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect, math::MathDialect>();
+    std::vector<std::string> dims;
+    for (const DimDesc &dim : model.dims)
+      dims.push_back(dim.name);
+    for (auto [number, variant] : llvm::enumerate(variants)) {
+      variant->module = ModuleOp::create(module->getLoc());
+      std::string variantPrefix = variants.size() > 1 ? prefix + "_v" + std::to_string(number) : prefix;
+      for (auto [entry, chosen] : llvm::zip_equal(plans, variant->chosen)) {
+        BuiltEntry built = buildEntry(entry, chosen, *variant->module, variant->cache, dims, variantPrefix);
+        if (number == 0)
+          describeKernels(entry, built);
+        variant->entries.push_back(std::move(built));
       }
       if (training)
-        variant.train = buildTrainKernels(model.train->optimizer, *variant.module, variant.cpu.info, variantPrefix);
-      if (variants.size() == 1 && !out.kept.empty()) {
+        variant->train = buildTrainKernels(model.train->optimizer, *variant->module, variant->cpu.info, variantPrefix);
+      if (number == 0 && !out.kept.empty()) {
         SmallVector<Type> types;
         for (auto op : module->getOps<KeptOp>())
           types.push_back(op.getType());
-        writeShapeFunction(*variant.module, prefix + "_weft_kept_shapes", types, dims, module->getLoc());
+        writeShapeFunction(*variant->module, prefix + "_weft_kept_shapes", types, dims, module->getLoc());
       }
-      if (failed(verify(*variant.module))) {
+      if (failed(verify(*variant->module))) {
         diagnostics.error(Position(), "internal error in stage tiling");
         return CompileResult::internal;
       }
@@ -346,6 +367,7 @@ private:
   }
 
   CompileResult emit() {
+    out.hash = llvm::xxh3_64bits(printed(*module, /*places=*/false) + weightsText() + llvm::join(options.cpus, ",") + options.embeddedWeights);
     std::unique_ptr<llvm::Module> whole;
     std::unique_ptr<llvm::TargetMachine> machine;
     for (auto &variant : variants) {
@@ -519,8 +541,8 @@ private:
 
   void describeKernels(const EntryPlan &plan, const BuiltEntry &built) {
     func::FuncOp func = plan.func;
-    for (auto [launch, rounds] : llvm::zip(built.launches, built.rounds)) {
-      func::FuncOp kernel = launch.kernel.func;
+    for (const auto &[launch, written, rounds] : built.launches) {
+      func::FuncOp kernel = written->func;
       out.kernels.push_back({func.getName().str(), kernel.getName().str(), launch.kind, nodesOf(launch.op), launch.tiles, launch.flops,
                              launch.bytes, rounds});
     }
@@ -610,7 +632,8 @@ private:
       v.add = variant->train.add;
       d.variants.push_back(std::move(v));
     }
-    d.sites = variants.front()->cache.sites;
+    for (const SiteInfo &site : out.sites)
+      d.sites.push_back(site.table);
     return d;
   }
 
@@ -673,6 +696,7 @@ private:
     CpuTarget cpu;
     OwningOpRef<ModuleOp> module;
     ViewTable views;
+    std::vector<ChosenLaunches> chosen;  ///< by entry
     std::vector<BuiltEntry> entries;
     KernelCache cache;
     TrainKernels train;

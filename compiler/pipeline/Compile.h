@@ -21,6 +21,7 @@ struct CompileOptions {
   std::vector<std::string> cpus = {"host"};    ///< one variant each, best first
   std::optional<Stage> stopAfter;              ///< CompiledModel::ir is the IR after it, nothing later is made
   std::set<Stage> printIrAfter;                ///< CompiledModel::printedIr gets the IR after each
+  bool checkOnly = false;                      ///< stop when every kernel is chosen: all errors and all facts, no code
   bool wantLlvm = false, wantAssembly = false; ///< also fill llvmIr / assembly (first variant)
   std::string embeddedWeights;                 ///< bytes of a safetensors file to put into the object; empty: none
   Limits limits;                               ///< arenaBytes and objectBytes
@@ -35,6 +36,12 @@ struct KernelInfo {
   std::string tiles;                           ///< e.g. "6x64, kc 512, mc 192"
   DimExpr flops, bytes;                        ///< per launch
   DimExpr rounds = 1;                          ///< launches per call (repeat counts)
+};
+
+/// Where an index computed inside the graph is used.
+struct SiteInfo {
+  std::string table;                           ///< what it chooses from, as messages at run time say it
+  std::string node, place;                     ///< the first node that does: "enc.pos", "gpt2.json:40:5"
 };
 
 /// One buffer of an entry's arena.
@@ -75,6 +82,7 @@ struct CompiledModel {
   std::vector<KeptInfo> kept;
   std::vector<EntryInfo> entries;
   std::vector<KernelInfo> kernels;
+  std::vector<SiteInfo> sites;
   std::vector<BufferInfo> buffers;              ///< of each entry in the order of its arena indices
   std::map<std::string, ArenaPlan> arenas;      ///< by entry
 

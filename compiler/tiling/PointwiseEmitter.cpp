@@ -327,11 +327,13 @@ bool isHeavy(Block &block) {
   return llvm::any_of(block, [](Operation &op) { return isTranscendental(&op); });
 }
 
-FailureOr<SmallVector<Value>> emitPointwise(KernelBuilder &k, Block &block,
-                                            llvm::function_ref<Value(BlockArgument)> load) {
-  for (Operation &op : block.without_terminator())
-    if ((!isPointwise(&op) || isa<DropoutOp>(op)) && !(isa<ConstantOp>(op) && scalarConstant(op.getResult(0))))
-      return failure();
+bool canEmitPointwise(Block &block) {
+  return llvm::all_of(block.without_terminator(), [](Operation &op) {
+    return (isPointwise(&op) && !isa<DropoutOp>(op)) || (isa<ConstantOp>(op) && scalarConstant(op.getResult(0)));
+  });
+}
+
+SmallVector<Value> emitPointwise(KernelBuilder &k, Block &block, llvm::function_ref<Value(BlockArgument)> load) {
   llvm::DenseMap<Value, Value> values;
   auto valueOf = [&](Value tensor) {
     Value &value = values[tensor];

@@ -27,11 +27,14 @@ mlir::Value callLibrary(KernelBuilder &k, llvm::StringRef name, mlir::ValueRange
 /// The result of one pointwise op; `operands` are the compute values of its operands.
 mlir::Value emitPointwiseOp(KernelBuilder &k, mlir::Operation *op, mlir::ValueRange operands);
 
-/// Emits a block of pointwise ops and splat constants; `load` gives the values of block arguments and is called once for
-/// each argument that is used. Returns what the terminator yields. Fails on any other op and on dropout, whose random numbers
-/// need the elements' indices, before emitting anything.
-mlir::FailureOr<llvm::SmallVector<mlir::Value>> emitPointwise(KernelBuilder &k, mlir::Block &block,
-                                                              llvm::function_ref<mlir::Value(mlir::BlockArgument)> load);
+/// Whether a block holds only pointwise ops and splat constants, and no dropout, whose random numbers need the elements'
+/// indices.
+bool canEmitPointwise(mlir::Block &block);
+
+/// Emits such a block; `load` gives the values of block arguments and is called once for each argument that is used.
+/// Returns what the terminator yields.
+llvm::SmallVector<mlir::Value> emitPointwise(KernelBuilder &k, mlir::Block &block,
+                                             llvm::function_ref<mlir::Value(mlir::BlockArgument)> load);
 
 /// True if `op` costs more than about ten vector operations: exponentials and their kin, random numbers.
 bool isTranscendental(mlir::Operation *op);

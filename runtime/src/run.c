@@ -261,9 +261,8 @@ static weft_status report_fault(weft_session *session, int32_t index, const int6
   const weft_model_desc *desc = session->desc;
   int64_t site = fault[0] - 1;
   bool known = site >= 0 && site < desc->sites;
-  return weft_fail(&session->error, WEFT_ERR_INDEX, "%s_%s: an index at node '%s' (%s) is %lld, expected %lld..%lld", desc->name, desc->entry[index].name,
-                   known ? desc->site[site].node : "?", known ? desc->site[site].location : "?", (long long)fault[1], (long long)fault[2],
-                   (long long)fault[3]);
+  return weft_fail(&session->error, WEFT_ERR_INDEX, "%s_%s: an index into %s is %lld, expected %lld..%lld", desc->name, desc->entry[index].name,
+                   known ? desc->site[site].table : "?", (long long)fault[1], (long long)fault[2], (long long)fault[3]);
 }
 
 weft_status weft_run_entry(weft_session *session, int32_t index, const int64_t *dims, const void *const *inputs, void *const *outputs) {

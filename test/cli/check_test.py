@@ -34,6 +34,34 @@ class Check(CommandTest):
             with self.subTest(path.name):
                 self.weft("check", path)
 
+    def test_refuses_what_compile_refuses_in_the_same_words(self):
+        """`check` writes no kernel, and still knows of every node that has none."""
+        x = {"x": {"dtype": "f64", "shape": ["B", 3, 4]}}
+        batches = {"x": {"dtype": "f32", "shape": [2, 1, 4, 1, 6, 7]}, "z": {"dtype": "f32", "shape": [1, 3, 1, 5, 7, 6]}}
+        attention = {"id": "y", "op": "attention", "in": ["x", "x", "x"], "heads": 2}
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "y"}], "loss": "loss"}
+        linear = {"id": "y", "op": "linear", "in": "x", "features": 3}
+        refused = {
+            "product": {"inputs": x, "graph": [linear], "precision": {"params": "f64", "compute": "f64"}},
+            "of_two": {"inputs": x, "graph": [{"id": "t", "op": "transpose", "in": "x", "perm": [0, 2, 1]}, {"id": "y", "op": "matmul", "in": ["x", "t"]}]},
+            "attention": {"inputs": x, "graph": [attention]},
+            "batches": {"inputs": batches, "graph": [{"id": "y", "op": "matmul", "in": ["x", "z"]}], "dims": {}},
+            "train": {"inputs": x, "graph": [linear], "precision": {"compute": "f64"}, "train": train, "entries": {"forward": {"outputs": ["y"]}}},
+            "gradient": {"inputs": x, "graph": [linear], "precision": {"compute": "f64"}, "train": train, "entries": {"g": {"mode": "grad", "gradients": ["*"]}}},
+        }
+        for name, changes in refused.items():
+            with self.subTest(name):
+                path = self.model(f"{name}.json", **{"outputs": {"y": "y"}, "entries": {"forward": {"outputs": ["y"]}}, **changes})
+                _, by_check = self.weft("check", path, code=5)
+                entries = [word for entry in changes.get("entries", {}) for word in ("--entry", entry)]
+                _, by_compile = self.weft("compile", path, *entries, "-o", "m", code=5)
+                self.assertEqual(by_check, by_compile)
+                self.assertIn("node 'y'", by_check)
+        for path in sorted(MODELS.glob("*/*.json")):
+            with self.subTest(path.name):
+                entries = [entry["name"] for entry in json.loads(self.weft("check", path, "--json")[0])["entries"]]
+                self.weft("compile", path, *[word for entry in entries for word in ("--entry", entry)], "--stop-after", "tiling", "-q")
+
     def test_more_states_than_an_object_can_name(self):
         def model(states):
             return self.model(state={f"s{i}": {"kind": "kv_cache", "layers": 1, "kv_heads": 1, "head_dim": 1, "capacity": 1} for i in range(states)})

@@ -3,6 +3,7 @@
 #include "Helpers.h"
 
 #include <chrono>
+#include <functional>
 
 using namespace weft;
 using namespace weft::test;
@@ -180,6 +181,35 @@ TEST(Graph, XKeysAndDocsAreAllowedEverywhere) {
   EXPECT_READS(readText(
       R"({"format": "1.0", "name": "m", "doc": "d", "x-a": [1], "config": {"x-c": [], "d": 2, "doc": "c"}, "dims": {"B": {"max": 2, "doc": "d", "x-b": 1}},
     "inputs": {"x": {"dtype": "f32", "shape": ["B"], "doc": "d", "x-b": {}}}, "graph": [{"id": "a", "op": "relu", "in": "x", "doc": "d", "x-pos": [3]}], "outputs": {"a": "a"}})"));
+}
+
+/// Ids of the nodes, those of a body behind their repeat, then the names of all parameters.
+std::string orderOf(const Reading &got) {
+  std::string text;
+  std::function<void(const std::vector<Node> &)> add = [&](const std::vector<Node> &nodes) {
+    for (const Node &node : nodes) {
+      text += node.id + " ";
+      if (node.body)
+        add(node.body->nodes);
+    }
+  };
+  add(got->graph.nodes);
+  for (const ParamTensor &tensor : got->tensors)
+    text += tensor.name + " ";
+  return text;
+}
+
+TEST(Graph, NodesAndParametersStandInTheOrderOfTheirUse) {
+  const std::string block = R"("blocks": {"b": {"in": ["x"], "nodes": [{"id": "v", "op": "linear", "in": "x", "features": 8, "bias": false},
+    {"id": "u", "op": "linear", "in": "x", "features": 8, "bias": false}, {"id": "s", "op": "sub", "in": ["u", "v"]}], "out": "s"}},)";
+  const char *p = R"({"id": "p", "op": "linear", "in": "x", "features": 8, "bias": false})", *q = R"({"id": "q", "op": "relu", "in": "x"})";
+  const std::string rest = R"(, {"id": "h", "op": "repeat", "block": "b", "count": 2, "index": "i", "in": {"x": "q"}, "carry": "x", "scope": "h.{i}"},
+    {"id": "y", "op": "sub", "in": ["h", "p"]}, {"id": "dead", "op": "relu", "in": "x"})";
+  Reading one = readParts("x:f32[B,8]", std::string(p) + ", " + q + rest, "y", block), other = readParts("x:f32[B,8]", std::string(q) + ", " + p + rest, "y", block);
+  EXPECT_READS(one);
+  EXPECT_READS(other);
+  EXPECT_EQ(orderOf(one), "q h u v s p y dead h.0.u.weight h.0.v.weight h.1.u.weight h.1.v.weight p.weight ");
+  EXPECT_EQ(orderOf(other), orderOf(one));
 }
 
 } // namespace

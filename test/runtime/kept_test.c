@@ -70,7 +70,7 @@ static const weft_entry_fn functions[] = {prefill_entry, decode_entry};
 static const weft_plan_fn plans[] = {nothing_planned, nothing_planned};
 static const weft_variant_desc variants[] = {{"baseline", 0, 0, NULL, NULL, functions, plans}};
 static const weft_generate_desc generates[] = {{"generate", PREFILL, DECODE, 1, 5, NULL, 0, WEFT_SAMPLE_GREEDY, 1, 1, 1, 0, 1, 0}};
-static const weft_site_desc sites[] = {{"src", "model.json:1:1"}};
+static const weft_site_desc sites[] = {{"parameter 'src'"}};
 static const weft_model_desc model_desc = {
     WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 7, "m", "by hand", DIMS, 2, 0, 1, 1, 2, 1, 1, 1,
     dims, inputs, NULL, states, kept, entries, generates, variants, sites, kept_shapes, NULL, NULL, 0,

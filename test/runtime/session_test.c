@@ -233,7 +233,7 @@ static void reports_faults_in_the_graph(void) {
   const void *inputs[] = {wide};
   CHECK_EQUAL(weft_session_reset(session), WEFT_OK);
   CHECK_EQUAL(weft_session_run(session, TOY_FAULTY, dims, inputs, NULL), WEFT_ERR_INDEX);
-  CHECK_TEXT(weft_session_error(session), "toy_faulty: an index at node 'enc.pos' (toy.json:9:7) is 99, expected 0..10");
+  CHECK_TEXT(weft_session_error(session), "toy_faulty: an index into the operand of gather 1 is 99, expected 0..10");
   CHECK_EQUAL(weft_session_length(session, 0, 0), 0);
   wide[0] = 1;
   CHECK_EQUAL(weft_session_run(session, TOY_FAULTY, dims, inputs, NULL), WEFT_OK);

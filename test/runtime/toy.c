@@ -196,7 +196,7 @@ static const int64_t stops[] = {1};
 static const weft_generate_desc generates[] = {
     {"generate", TOY_PREFILL, TOY_DECODE, 0, 6, stops, 1, WEFT_SAMPLE_GREEDY, 1, 1, 1, 0, 1, 0},
 };
-static const weft_site_desc sites[] = {{"emb", "toy.json:3:5"}, {"enc.pos", "toy.json:9:7"}};
+static const weft_site_desc sites[] = {{"parameter 'emb'"}, {"the operand of gather 1"}};
 
 const weft_model_desc toy_model = {
     WEFT_ABI_MAGIC, WEFT_ABI_VERSION, sizeof(weft_model_desc), 42, "toy", "by hand", TOY_DIMS, 5, TOY_PARAMS, 1, 0, 5, 1, 2, 2,

@@ -231,7 +231,7 @@ int check(const CheckOptions &options) {
   if (int code = parseSizes(options.dims, model, sizes))
     return code;
   CompileOptions compile;
-  compile.stopAfter = Stage::tiling;
+  compile.checkOnly = true;
   compile.entries = entriesToCheck(model);
   CompiledModel compiled;
   if (int code = compileOrFail(options, model, compile, compiled))

@@ -138,6 +138,10 @@ void printExplanation(const ModelDesc &model, const CompiledModel &compiled) {
       print(line);
     }
   }
+  if (!compiled.sites.empty())
+    print("indices that are checked when they are used\n");
+  for (const SiteInfo &site : compiled.sites)
+    print("  into " + site.table + "  " + site.node + " (" + site.place + ")\n");
 }
 
 struct Totals {

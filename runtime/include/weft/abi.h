@@ -231,8 +231,7 @@ typedef struct weft_variant_desc {
 
 /* Where an index computed inside the graph is used; named by weft_exec.fault. */
 typedef struct weft_site_desc {
-  const char *node;     /* "wte" or "enc.pos" */
-  const char *location; /* "gpt2.json:40:5" */
+  const char *table; /* what it chooses from: "parameter 'wte.weight'", "input 'x'", "the operand of gather 2" */
 } weft_site_desc;
 
 typedef struct weft_model_desc {
