@@ -112,9 +112,8 @@ private:
       return code;
     sizes = entrySizes(runner.model, options.entry, sizes);
     std::vector<HostTensor> given;
-    for (const std::string &file : options.inputFiles)
-      if (int code = readTensors(options, file, "", given))
-        return code;
+    if (int code = readGivenInputs(options, options.inputFiles, {}, given))
+      return code;
     if (!options.outputs.empty()) {
       std::string text = files.add(options.outputs);
       if (!text.empty())

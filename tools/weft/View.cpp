@@ -23,6 +23,25 @@ int writePicture(const std::string &path, const std::string &svg, const std::vec
   return text.empty() ? int(kOk) : fail(kFile, text);
 }
 
+void addEntryPictureOptions(CLI::App &command, EntryPictureOptions &options, const std::string &file, const std::string &sizes) {
+  options.output = file;
+  addCommonOptions(command, options);
+  command.add_option("-o,--output", options.output, "file to write, - is standard output (default " + file + ")");
+  command.add_option("--entry", options.entry, "entry to draw (default: forward)");
+  addRepeated(command, "--dim", options.dims, "B=8,T=128: " + sizes + " (default: the hints)");
+}
+
+int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes) {
+  if (int code = readModelOrFail(options, model))
+    return code;
+  if (int code = chooseEntry(model, options.entry))
+    return code;
+  if (int code = parseSizes(options.dims, model, sizes))
+    return code;
+  sizes = entrySizes(model, options.entry, sizes);
+  return kOk;
+}
+
 void addView(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("view", "pictures as SVG: attention maps, the graph before and after fusion, memory, a training log");
   command->require_subcommand(0, 1);

@@ -12,6 +12,16 @@ void addViewGraph(CLI::App &view, Action &action);
 void addViewMemory(CLI::App &view, Action &action);
 void addViewLog(CLI::App &view, Action &action);
 
+/// Options of a picture of one entry at some sizes.
+struct EntryPictureOptions : CommonOptions {
+  std::vector<std::string> dims;
+  std::string output, entry;
+};
+/// `file`: where the picture goes without -o; `sizes`: what --dim gives.
+void addEntryPictureOptions(CLI::App &command, EntryPictureOptions &options, const std::string &file, const std::string &sizes);
+/// The model, with `options.entry` chosen, and the entry's sizes. Errors are printed; kOk or an exit code.
+int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes);
+
 /// Writes a picture, whole or not at all, to `path`, or to standard output for "-". Errors are printed; kOk or an exit code.
 int writePicture(const std::string &path, const std::string &svg, const std::vector<std::string> &inputs);
 

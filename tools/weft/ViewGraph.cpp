@@ -12,9 +12,8 @@ namespace weft {
 
 namespace {
 
-struct GraphOptions : CommonOptions {
-  std::vector<std::string> dims;
-  std::string output = "graph.svg", entry, only;
+struct GraphOptions : EntryPictureOptions {
+  std::string only;
 };
 
 /// A box with lines of text, or a frame around a drawing.
@@ -330,14 +329,9 @@ int view(GraphOptions options) {
   if (!options.only.empty() && options.only != "before" && options.only != "after")
     return fail(kUsage, "expected --only before or --only after but got " + quote(options.only));
   ModelDesc model;
-  if (int code = readModelOrFail(options, model))
-    return code;
-  if (int code = chooseEntry(model, options.entry))
-    return code;
   Sizes sizes;
-  if (int code = parseSizes(options.dims, model, sizes))
+  if (int code = readPicturedEntry(options, model, sizes))
     return code;
-  sizes = entrySizes(model, options.entry, sizes);
   CompiledModel compiled;
   if (options.only != "before") {
     CompileOptions compile;
@@ -388,11 +382,8 @@ int view(GraphOptions options) {
 void addViewGraph(CLI::App &view_, Action &action) {
   auto options = std::make_shared<GraphOptions>();
   CLI::App *command = view_.add_subcommand("graph", "the nodes of the model file, and the kernels that they become");
-  addCommonOptions(*command, *options);
-  command->add_option("-o,--output", options->output, "file to write, - is standard output (default graph.svg)");
-  command->add_option("--entry", options->entry, "entry to draw (default: forward)");
+  addEntryPictureOptions(*command, *options, "graph.svg", "sizes to compute costs for");
   command->add_option("--only", options->only, "before or after fusion (default: both, side by side)");
-  addRepeated(*command, "--dim", options->dims, "B=8,T=128: sizes to compute costs for (default: the hints)");
   command->footer("Examples:\n  weft view graph gpt2.json -o gpt2.svg\n  weft view graph gpt2.json --entry decode --only after");
   command->callback([=, &action] { action = [=] { return view(*options); }; });
 }

@@ -8,11 +8,6 @@ namespace weft {
 
 namespace {
 
-struct MemoryOptions : CommonOptions {
-  std::vector<std::string> dims;
-  std::string output = "memory.svg", entry;
-};
-
 struct Slab {
   std::string node;
   double first, last; ///< columns, both included
@@ -40,7 +35,7 @@ std::vector<Slab> slabsOf(const CompiledModel &compiled, const std::string &entr
   return slabs;
 }
 
-std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const Sizes &sizes, const std::vector<Slab> &slabs, size_t columns,
+std::string drawPlan(const ModelDesc &model, const EntryPictureOptions &options, const Sizes &sizes, const std::vector<Slab> &slabs, size_t columns,
                      int64_t arena) {
   constexpr double kLeft = 84, kTop = 70, kHeight = 460;
   double step = std::clamp(980.0 / double(std::max<size_t>(columns, 1)), 8.0, 90.0), width = step * double(columns),
@@ -107,16 +102,11 @@ std::string drawPlan(const ModelDesc &model, const MemoryOptions &options, const
   return svg.str(std::max({kLeft + width + 30, 40 + textWidth(title, 16, true), kLeft + 560}), kTop + kHeight + 56);
 }
 
-int view(MemoryOptions options) {
+int view(EntryPictureOptions options) {
   ModelDesc model;
-  if (int code = readModelOrFail(options, model))
-    return code;
-  if (int code = chooseEntry(model, options.entry))
-    return code;
   Sizes sizes;
-  if (int code = parseSizes(options.dims, model, sizes))
+  if (int code = readPicturedEntry(options, model, sizes))
     return code;
-  sizes = entrySizes(model, options.entry, sizes);
   CompileOptions compile;
   compile.entries = {options.entry};
   compile.stopAfter = Stage::memory;
@@ -134,12 +124,9 @@ int view(MemoryOptions options) {
 } // namespace
 
 void addViewMemory(CLI::App &view_, Action &action) {
-  auto options = std::make_shared<MemoryOptions>();
+  auto options = std::make_shared<EntryPictureOptions>();
   CLI::App *command = view_.add_subcommand("memory", "the arena over time: which node's value lies where");
-  addCommonOptions(*command, *options);
-  command->add_option("-o,--output", options->output, "file to write, - is standard output (default memory.svg)");
-  command->add_option("--entry", options->entry, "entry to draw (default: forward)");
-  addRepeated(*command, "--dim", options->dims, "B=8,T=128: sizes (default: the hints)");
+  addEntryPictureOptions(*command, *options, "memory.svg", "sizes");
   command->footer("Examples:\n  weft view memory gpt2.json -o memory.svg\n  weft view memory gpt2.json --entry prefill --dim B=1,T=1024");
   command->callback([=, &action] { action = [=] { return view(*options); }; });
 }
