@@ -23,37 +23,52 @@ int64_t growth(Operation *op) {
   return cast ? elementBytes(elementOf(cast.getY())) - elementBytes(elementOf(cast.getX())) : 0;
 }
 
+/// Element `round` of a stack.
+Value partOf(OpBuilder &b, Location loc, Value stack, StringRef index) {
+  Shape shape = shapeOf(stack);
+  Type element = cast<RankedTensorType>(stack.getType()).getElementType();
+  shape[0] = DimExpr(1);
+  Value part = SliceOp::create(b, loc, tensorType(shape, element), stack, 0, index, 1);
+  return ReshapeOp::create(b, loc, tensorType(ArrayRef<DimExpr>(shape).drop_front(), element), part);
+}
+
 /// Turns uses of forward values in a backward body into values that are there.
 class Residuals {
 public:
   Residuals(RepeatOp forward, RepeatOp backward, const Recompute &recompute)
-      : forward(forward), backward(backward), body(forward.getBody().front()), recompute(recompute) {}
+      : index(forward.getIndex()), round(forward.getRound()), backward(backward), body(forward.getBody().front()), recompute(recompute) {}
 
   /// Forward values to keep, in order.
-  SmallVector<Value> run() {
+  SmallVector<Value> choose() {
     llvm::SetVector<Value> needed;
     backward.getBody().walk([&](Operation *op) {
       for (Value operand : op->getOperands())
         if (isForward(operand))
           needed.insert(operand);
     });
-    SmallVector<Value> sorted(needed.begin(), needed.end());
+    sorted.assign(needed.begin(), needed.end());
     llvm::sort(sorted, [&](Value x, Value y) { return order(x) < order(y); });
     for (Value value : sorted)
       keepCostly(value);
     for (Value value : sorted)
       if (!isAvailable(value))
         kept.insert(value);
+    for (Value value : sorted)
+      findUsed(value);
+    return llvm::to_vector(used);
+  }
+
+  /// `stacks`: what the forward loop returns for the values that were chosen.
+  void replace(ValueRange stacks) {
+    for (auto [value, stack] : llvm::zip_equal(used, stacks))
+      stackOf[value] = stack;
     for (Value value : sorted) {
       Value here = materialize(value);
       value.replaceUsesWithIf(here, [&](OpOperand &use) { return backward.getBody().isAncestor(use.getOwner()->getParentRegion()); });
     }
     for (Operation *clone : llvm::reverse(clones))
       sink(clone);
-    return llvm::to_vector(used);
   }
-
-  Value placeholder(Value v) const { return placeholders.lookup(v); }
 
 private:
   bool isForward(Value v) const { return v.getParentBlock() == &body; }
@@ -81,7 +96,7 @@ private:
 
   /// Keeps the values behind `v` that no policy computes again.
   void keepCostly(Value v) {
-    if (!isForward(v) || v == forward.getRound() || kept.contains(v))
+    if (!isForward(v) || v == round || kept.contains(v))
       return;
     Operation *op = v.getDefiningOp();
     bool narrows = op && growth(op) < 0 && !isRecomputed(op) && !isAvailable(op->getOperand(0));
@@ -95,34 +110,48 @@ private:
   }
 
   bool isAvailable(Value v) {
-    if (!isForward(v) || v == forward.getRound() || kept.contains(v))
+    if (!isForward(v) || v == round || kept.contains(v))
       return true;
     Operation *op = v.getDefiningOp();
     return op && isCheap(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isAvailable(operand); });
   }
 
+  /// The operands of a forward op and of its regions, those from outside the loop too.
+  static SmallVector<Value> operandsOf(Operation *op) {
+    SmallVector<Value> operands;
+    op->walk([&](Operation *inner) { llvm::append_range(operands, inner->getOperands()); });
+    return operands;
+  }
+
+  /// Of the values that would be kept, those that `v` needs.
+  void findUsed(Value v) {
+    if (!isForward(v) || v == round || !visited.insert(v).second)
+      return;
+    if (kept.contains(v)) {
+      used.insert(v);
+      return;
+    }
+    for (Value operand : operandsOf(v.getDefiningOp()))
+      findUsed(operand);
+  }
+
   Value materialize(Value v) {
     if (!isForward(v))
       return v;
-    if (v == forward.getRound())
+    if (v == round)
       return backward.getRound();
     if (Value known = map.lookupOrNull(v))
       return known;
     OpBuilder b(&backward.getBody().front(), place);
     if (kept.contains(v)) {
-      used.insert(v);
-      // Stands for the part of the stack until the forward loop has it.
-      auto stacked = UnrealizedConversionCastOp::create(b, v.getLoc(), v.getType(), ValueRange());
-      note(stacked);
-      placeholders[v] = stacked.getResult(0);
-      map.map(v, stacked.getResult(0));
-      return stacked.getResult(0);
+      Value part = partOf(b, v.getLoc(), stackOf.lookup(v), index);
+      note(part.getDefiningOp());
+      map.map(v, part);
+      return part;
     }
     Operation *op = v.getDefiningOp();
     IRMapping operands;
-    SmallVector<Value> outside;
-    op->walk([&](Operation *inner) { llvm::append_range(outside, inner->getOperands()); });
-    for (Value operand : outside)
+    for (Value operand : operandsOf(op))
       if (isForward(operand))
         operands.map(operand, materialize(operand));
     OpBuilder after(&backward.getBody().front(), place);
@@ -148,14 +177,18 @@ private:
       clone->moveBefore(first);
   }
 
-  RepeatOp forward, backward;
+  std::string index; ///< of the forward loop, like its round
+  Value round;
+  RepeatOp backward;
   Block &body;
   const Recompute &recompute;
   llvm::DenseMap<Operation *, int64_t> numbers;
+  SmallVector<Value> sorted;
   llvm::SetVector<Value> kept, used;
+  llvm::DenseSet<Value> visited;
+  llvm::DenseMap<Value, Value> stackOf;
   SmallVector<Operation *> clones;
   Block::iterator place = backward.getBody().front().begin();
-  llvm::DenseMap<Value, Value> placeholders;
   IRMapping map;
 };
 
@@ -176,15 +209,6 @@ RepeatOp withStacked(RepeatOp op, ArrayRef<Value> stacked) {
     from.replaceAllUsesWith(to);
   op.erase();
   return fresh;
-}
-
-/// Element `round` of a stack.
-Value partOf(OpBuilder &b, Location loc, Value stack, StringRef index) {
-  Shape shape = shapeOf(stack);
-  Type element = cast<RankedTensorType>(stack.getType()).getElementType();
-  shape[0] = DimExpr(1);
-  Value part = SliceOp::create(b, loc, tensorType(shape, element), stack, 0, index, 1);
-  return ReshapeOp::create(b, loc, tensorType(ArrayRef<DimExpr>(shape).drop_front(), element), part);
 }
 
 } // namespace
@@ -287,18 +311,9 @@ void reverseRepeat(RepeatOp repeat, Gradients &outer, const llvm::DenseSet<Value
   }
 
   Residuals residuals(repeat, backward, recompute);
-  SmallVector<Value> kept = residuals.run();
-  SmallVector<Value> placeholders;
-  for (Value value : kept)
-    placeholders.push_back(residuals.placeholder(value));
-  std::string index = repeat.getIndex().str();
-  size_t before = repeat.getNumResults();
+  SmallVector<Value> kept = residuals.choose();
   RepeatOp forward = kept.empty() ? repeat : withStacked(repeat, kept);
-  for (auto [i, placeholder] : llvm::enumerate(placeholders)) {
-    OpBuilder at(placeholder.getDefiningOp());
-    placeholder.replaceAllUsesWith(partOf(at, placeholder.getLoc(), forward.getResult(before + i), index));
-    placeholder.getDefiningOp()->erase();
-  }
+  residuals.replace(forward.getResults().take_back(kept.size()));
 
   SmallVector<Value> stackedValues;
   for (auto &[key, value] : stacked)

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes. An object and a runtime with different numbers refuse each other. */
-#define WEFT_ABI_VERSION 4u
+#define WEFT_ABI_VERSION 5u
 #define WEFT_ABI_MAGIC 0x54464557u /* "WEFT", little-endian */
 #define WEFT_MAX_RANK 8
 
