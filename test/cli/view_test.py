@@ -104,7 +104,7 @@ class View(CommandTest):
         texts = self.texts(root)
         self.assertTrue({"encoded: 6 rounds", "decoded: 6 rounds", "mha, heads 8, causal", "[B, T, 512] f32", "attn + sum1", "costs at B=32, S=40, T=40"} <= set(texts))
         out, _ = self.weft("compile", MODELS / "encoder_decoder" / "encoder_decoder.json", "--entry", "forward", "--explain", "-o", "m")
-        kernels = [line.split()[0] for line in out.split("wrote")[0].splitlines() if re.match(r"  \w", line)]
+        kernels = [line.split()[0] for line in re.split("indices|wrote", out)[0].splitlines() if re.match(r"  \w", line)]
         self.assertIn(f"after fusion: {len(kernels)} kernels", texts)
         for kind in set(kernels):
             self.assertEqual(texts.count(kind), kernels.count(kind), kind)
