@@ -70,6 +70,9 @@ LogicalResult operandAxes(Operation *op, Operation *slice, int64_t axis, SmallVe
     return b.notifyMatchFailure(slice, "expected a producer with no other user");
   if (op->getNumOperands() == 0 || op->getBlock() != slice->getBlock())
     return b.notifyMatchFailure(slice, "expected a producer with operands in the same block");
+  // A parameter of a repeat has the round as its operand.
+  if (!llvm::all_of(op->getOperandTypes(), [](Type type) { return isa<RankedTensorType>(type); }))
+    return b.notifyMatchFailure(slice, "expected a producer that reads tensors");
   if (axis == typeOf(op->getResult(0)).getRank() - 1)
     return b.notifyMatchFailure(slice, "expected a slice of an axis before the last");
   for (unsigned i = 0; i < op->getNumOperands(); ++i) {

@@ -135,3 +135,26 @@ func.func @a_long_chain(%x: !x) -> !last {
   %last = weft.slice %13 {axis = 1 : i64, start = "T - 1", step = 1 : i64} : !x to !last
   return %last : !last
 }
+
+// -----
+
+!w = tensor<6x4xf32>
+!part = tensor<2x4xf32>
+!h = tensor<?x4xf32, #weft.dims<"B">>
+!y = tensor<?x2xf32, #weft.dims<"B">>
+
+// A parameter of a round has the round, which is no tensor, as its operand.
+// CHECK-LABEL: func @part_of_a_parameter_of_a_round(
+// CHECK: %[[W:.*]] = weft.parameter @"l.{i}.w"[%{{.*}}] : tensor<6x4xf32>
+// CHECK-NEXT: weft.slice %[[W]]
+func.func @part_of_a_parameter_of_a_round(%h: !h) -> !h {
+  %z = weft.repeat 3 "i"(%h) : (!h) -> !h {
+  ^bb0(%i: index, %x: !h):
+    %w = weft.parameter @"l.{i}.w"[%i] : !w
+    %p = weft.slice %w {axis = 0 : i64, start = "2", step = 1 : i64} : !w to !part
+    %y = weft.matmul %x, %p {transpose_b} : (!h, !part) -> !y
+    %n = weft.matmul %y, %p : (!y, !part) -> !h
+    weft.yield %n : !h
+  }
+  return %z : !h
+}
