@@ -147,6 +147,7 @@ func.func @a_long_chain(%x: !x) -> !last {
 // CHECK-LABEL: func @part_of_a_parameter_of_a_round(
 // CHECK: %[[W:.*]] = weft.parameter @"l.{i}.w"[%{{.*}}] : tensor<6x4xf32>
 // CHECK-NEXT: weft.slice %[[W]]
+weft.param @"l.{i}.w" : tensor<6x4xf32> {tensors = array<i32: 0, 1, 2>}
 func.func @part_of_a_parameter_of_a_round(%h: !h) -> !h {
   %z = weft.repeat 3 "i"(%h) : (!h) -> !h {
   ^bb0(%i: index, %x: !h):
