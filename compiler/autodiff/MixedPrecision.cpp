@@ -155,8 +155,10 @@ private:
 struct MixedPrecisionPass : impl::MixedPrecisionPassBase<MixedPrecisionPass> {
   void runOnOperation() override {
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>())
-      if (auto type = func->getAttrOfType<TypeAttr>("weft.compute"))
+      if (auto type = func->getAttrOfType<TypeAttr>("weft.compute")) {
         Rounding(func, type.getValue()).run();
+        func->removeAttr("weft.keep_f32"); // names of nodes leave no trace in objects
+      }
   }
 };
 

@@ -38,7 +38,8 @@ weft_status weft_resolve_dims(const weft_model *model, int32_t index, const int6
       out_dims[d] = fixed;
       continue;
     }
-    if (!model->mentioned[(int64_t)index * desc->dims + d]) {
+    /* No input or output shows it, but values inside may have it. */
+    if (!value && !model->mentioned[(int64_t)index * desc->dims + d]) {
       out_dims[d] = weft_lowest_dim(dim);
       continue;
     }

@@ -34,6 +34,16 @@ class Run(CommandTest):
         out, _ = self.weft("run", self.model(), "--init", "1", "--entry", "look", "--input", "ids=0,6,3,1", "--json")
         self.assertEqual(json.loads(out)["outputs"][0]["shape"], [1, 4, 3])
 
+    def test_a_dim_that_only_values_inside_have(self):
+        model = {"format": "1.0", "name": "inner", "dims": {"B": {"max": 4}, "S": {"max": 9, "hint": 5}}, "inputs": {"x": {"dtype": "f32", "shape": ["B"]}},
+                 "graph": [{"id": "ones", "op": "constant", "value": 1, "shape": ["B", "S"], "dtype": "f32"}, {"id": "count", "op": "sum", "axis": 1},
+                           {"id": "y", "op": "mul", "in": ["x", "count"]}], "outputs": {"y": "y"}}
+        (self.folder / "inner.json").write_text(json.dumps(model))
+        write_safetensors(self.folder / "x.safetensors", {"x": ("F32", [2], [1, 10])})
+        for words, size in (([], 5), (["--dim", "S=3"], 3), (["--dim", "S=9"], 9)):
+            self.weft("run", "inner.json", "--inputs", "x.safetensors", *words, "--outputs", "y.safetensors")
+            self.assertEqual(read_safetensors(self.folder / "y.safetensors")["y"], ([2], [size, 10 * size]))
+
     def test_npy_input(self):
         head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
         head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
