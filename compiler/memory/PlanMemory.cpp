@@ -177,7 +177,8 @@ private:
   /// Whether the kernel packs the right side in passing, panel by panel, rather than a launch before it: where few rows
   /// share it, a packed copy would cost as much traffic as the product, and its memory.
   bool packsItself(ContractOp contract) {
-    if (packedBefore(contract))
+    // A turned left side is packed by the kernel too, once for all panels if their depth is not cut in parts.
+    if (packedBefore(contract) || contract.getTransposeA())
       return false;
     Shape out = shapeOf(contract.getEpilogue().front().getArgument(0)), b = shapeOf(contract.getB());
     std::optional<int64_t> sums = elementCount(out).evaluate(hints), columns = out.back().evaluate(hints);

@@ -55,6 +55,11 @@ public:
       tile.rowBlock = tile.packedRowBlock;
       tile.wantedTasks = tile.packedWantedTasks;
     }
+    if (packsLhs() && !constantDepth) {
+      // Rows of lhs are packed anew for each part of the depth: fewer rows, so that the parts can be longer.
+      depthBlock *= 2;
+      tile.rowBlock = tile.rowBlock / (2 * tile.rows) * tile.rows;
+    }
     blocked = !constantDepth || spec.k.value > depthBlock;
     if (constantDepth && spec.k.value > 0) {
       // A block of lhs rows is read once per panel; half of L2 keeps it near.
