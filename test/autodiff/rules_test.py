@@ -9,6 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
+from draws import away, positive, probability  # noqa: E402
 from weft_cli import CODES, CommandTest, read_safetensors, write_safetensors  # noqa: E402
 
 CODES["F64"] = ("d", 8)
@@ -18,19 +19,6 @@ SEED = 11
 def node(op, *inputs, **attributes):
     """The nodes of a case: op on its inputs, which are named x, y, z …"""
     return [{"op": op, "in": list(inputs), **attributes}]
-
-
-def away(draw):
-    """Not near 0, where relu and its kin have kinks, nor near ±2, where clamp has."""
-    return draw.choice([-1, 1]) * draw.uniform(0.2, 1.8)
-
-
-def positive(draw):
-    return draw.uniform(0.4, 2)
-
-
-def probability(draw):
-    return draw.uniform(0.1, 0.9)
 
 
 # name: (shapes of the inputs, how they are drawn, nodes); a node without "in" reads the one before

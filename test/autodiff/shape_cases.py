@@ -2,6 +2,8 @@
 # A table of op -> cases. What is fixed are the corners; the rest is drawn, so that another seed tries other shapes.
 import math
 
+from draws import away, positive, probability
+
 LEAST = 20  # cases of an op
 
 # Without a gradient by definition: results that are no floats, or operands that are none; and what holds other nodes.
@@ -12,19 +14,6 @@ NAMES = {"reduce_sum": "sum", "reduce_mean": "mean", "reduce_max": "max", "reduc
 # Kernels of products and of what belongs to transformers exist in f32; all others are checked in f64, but a cast needs both.
 F32 = {"cast", "linear", "matmul", "einsum", "embedding", "position_embedding", "rope", "attention", "mha", "cross_entropy"}
 LOSSES = {"cross_entropy", "bce_with_logits", "mse", "l1", "huber", "kl_div"}
-
-
-def away(draw):
-    """Not near 0, where relu and its kin have corners, nor near ±2, where the clamps below have."""
-    return draw.choice([-1, 1]) * draw.uniform(0.2, 1.8)
-
-
-def positive(draw):
-    return draw.uniform(0.4, 2)
-
-
-def probability(draw):
-    return draw.uniform(0.1, 0.9)
 
 
 def below(limit):

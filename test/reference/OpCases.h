@@ -5,7 +5,15 @@
 
 #include "Ops.h"
 
+#include <limits>
+
 namespace weft::reference {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+inline Tensor reals(std::vector<int64_t> shape, std::vector<double> elements) { return Tensor(DType::f32, std::move(shape), std::move(elements)); }
+inline Tensor ints(DType dtype, std::vector<int64_t> shape, std::vector<int64_t> elements) { return Tensor(dtype, std::move(shape), std::move(elements)); }
 
 struct Case {
   const char *op;

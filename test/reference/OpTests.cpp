@@ -6,17 +6,10 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <set>
 
 namespace weft::reference {
 namespace {
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-Tensor reals(std::vector<int64_t> shape, std::vector<double> elements) { return Tensor(DType::f32, std::move(shape), std::move(elements)); }
-Tensor ints(DType dtype, std::vector<int64_t> shape, std::vector<int64_t> elements) { return Tensor(dtype, std::move(shape), std::move(elements)); }
 
 OneNode build(const Case &c) {
   std::vector<TensorType> types;
