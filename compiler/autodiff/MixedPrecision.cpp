@@ -17,8 +17,6 @@ namespace weft {
 
 namespace {
 
-bool isView(Operation *op) { return isa_and_nonnull<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
-
 /// What computes in f32 and is no pointwise op: what it reads need not be rounded first.
 bool readsSums(Operation *op) {
   return isa<SoftmaxOp, LogSoftmaxOp, CrossEntropyOp, BceWithLogitsOp, MseOp, L1Op, HuberOp, KlDivOp, ArgmaxOp>(op);

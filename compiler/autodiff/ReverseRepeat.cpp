@@ -14,9 +14,6 @@ using namespace mlir;
 namespace weft {
 namespace {
 
-bool isGenerator(Operation *op) { return isa<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp, LossScaleOp>(op); }
-bool isView(Operation *op) { return isa<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
-
 /// Bytes of an element after a cast minus those before; 0 for other ops.
 int64_t growth(Operation *op) {
   auto cast = dyn_cast<CastOp>(op);

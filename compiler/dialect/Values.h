@@ -22,6 +22,15 @@ mlir::Value transposeLast(mlir::OpBuilder &b, mlir::Location loc, mlir::Value v)
 /// A rank-0 constant of a float type.
 mlir::Value floatConstant(mlir::OpBuilder &b, mlir::Location loc, mlir::Type element, double value);
 
+/// Values without operands: every region that reads one makes its own.
+inline bool isGenerator(mlir::Operation *op) {
+  return llvm::isa_and_nonnull<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp, LossScaleOp>(op);
+}
+
+/// Ops that only re-index. On memory they are strided views and stay outside of kernels' regions; on a region's value they
+/// are arithmetic on indices, inside.
+inline bool isView(mlir::Operation *op) { return llvm::isa_and_nonnull<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
+
 } // namespace weft
 
 #endif // WEFT_DIALECT_VALUES_H

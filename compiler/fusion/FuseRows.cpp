@@ -18,13 +18,6 @@ namespace weft {
 
 namespace {
 
-/// Values without operands: every region that reads one makes its own.
-bool isGenerator(Operation *op) { return isa_and_nonnull<ConstantOp, IotaOp, PositionsOp, CausalMaskOp, SizeOp, LossScaleOp>(op); }
-
-/// Ops that only re-index. On memory they are strided views and stay outside; on a region's value they are arithmetic
-/// on indices, inside.
-bool isView(Operation *op) { return isa_and_nonnull<ReshapeOp, SliceOp, TransposeOp, ExpandOp>(op); }
-
 /// The value that a chain of views reads.
 Value baseOf(Value v) {
   while (isView(v.getDefiningOp()))
