@@ -6,9 +6,10 @@ set -euo pipefail
 llvm=22
 # What each is for: cmake, ninja, clang build the compiler; libclang-rt has the sanitizers of the tests; llvm-dev and
 # libmlir-dev are the compiler's libraries; mlir-tools has mlir-tblgen, llvm-tools has FileCheck, lit and not; g++ brings
-# the plain `cc` that links applications; the rest are the JSON reader, the command-line parser and the unit test framework.
+# the plain `cc` that links applications; lld, libzstd and zlib are for linking MLIR and LLVM into `weft`; the rest are
+# the JSON reader, the command-line parser and the unit test framework.
 packages=(cmake ninja-build ccache "clang-$llvm" "libclang-rt-$llvm-dev" "llvm-$llvm-dev" "llvm-$llvm-tools" "libmlir-$llvm-dev" "mlir-$llvm-tools"
-  nlohmann-json3-dev libcli11-dev libgtest-dev g++ python3 zlib1g-dev)
+  nlohmann-json3-dev libcli11-dev libgtest-dev g++ python3 "lld-$llvm" libzstd-dev zlib1g-dev)
 
 # Good to have, and tests that need them are skipped without: an emulator and a compiler for other CPUs.
 optional=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
