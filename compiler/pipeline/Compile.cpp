@@ -173,7 +173,7 @@ private:
     }
   }
 
-  bool enabled(StringRef pass) const { return !options.disabledPasses.count(pass.str()); }
+  bool enabled(StringRef pass) const { return options.optimize && !options.disabledPasses.count(pass.str()); }
 
   CompileResult differentiate() {
     if (llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp func) { return func->hasAttr("weft.mode"); }))
@@ -381,7 +381,10 @@ private:
         diagnostics.error(Position(), "internal error in stage emit");
         return CompileResult::internal;
       }
-      optimizeModule(*part, **made);
+      if (options.optimize)
+        optimizeModule(*part, **made);
+      else
+        (*made)->setOptLevel(llvm::CodeGenOptLevel::None);
       if (!whole) {
         whole = std::move(part);
         machine = std::move(*made);

@@ -26,6 +26,7 @@ struct CompileOptions {
   std::string embeddedWeights;                 ///< bytes of a safetensors file to put into the object; empty: none
   Limits limits;                               ///< arenaBytes and objectBytes
   std::set<std::string> disabledPasses;        ///< fusion passes to leave out (tests), by option name: "weft-fuse-attention"
+  bool optimize = true;                        ///< false (tests): no such pass at all, LLVM IR as translated, machine code of LLVM's level 0
 };
 
 /// One kernel launch of an entry, as `--explain` and `bench --per-kernel` name it.

@@ -24,20 +24,15 @@ struct Config {
 };
 
 std::vector<Config> configs(uint64_t seed, bool rotate, const CompileOptions &base) {
-  std::vector<Config> all = {{"", base}};
   if (!rotate)
-    return all;
+    return {{"", base}};
   const char *const passes[] = {"weft-fuse-attention", "weft-sink-slice", "weft-fuse-projections", "weft-fuse-rows"};
-  Config other{"", base};
-  if (size_t turn = seed % (std::size(passes) + 1); turn < std::size(passes)) {
-    other.name = std::string("without ") + passes[turn] + ": ";
-    other.options.disabledPasses.insert(passes[turn]);
-  } else {
-    other.name = "x86-64-v3: ";
-    other.options.cpus = {"x86-64-v3"};
-  }
-  all.push_back(other);
-  return all;
+  const char *const pass = passes[seed % std::size(passes)];
+  Config without{std::string("without ") + pass + ": ", base}, plain{"-O0: ", base}, older{"x86-64-v3: ", base};
+  without.options.disabledPasses.insert(pass);
+  plain.options.optimize = false;
+  older.options.cpus = {"x86-64-v3"};
+  return {{"", base}, without, plain, older};
 }
 
 void runModel(const RandomModel &model, const Config &config, uint64_t seed, bool interpretOnly, Tally &tally) {
