@@ -125,6 +125,16 @@ private:
     mlir::Type element;
   };
   std::optional<Operand> operand(SlotTable &table, mlir::Value value);
+  /// The right side of a product: panels (a packed parameter, or packed by a launch before), or what the product packs itself.
+  struct RightSide {
+    int panels = -1;
+    std::optional<Operand> source;
+    ElementType type = ElementType::F32;  ///< of the panels
+    Shape strides;                        ///< of panels or source, over the batch axes of the product
+  };
+  mlir::FailureOr<RightSide> rightSide(ContractOp op, SlotTable &table, Launches &before, std::string &error);
+  /// Packs `b` of shape [batch…, k, n] into panels in `buffer`; fills right.strides, over the batch axes of `b`.
+  mlir::FailureOr<Launch> packRight(ContractOp op, const Operand &b, Shape shape, SlotTable &table, int buffer, RightSide &right, std::string &error);
   /// [B, T, heads · size], with features next to each other.
   std::optional<HeadOperand> headOperand(SlotTable &table, mlir::Value value, int64_t size);
   /// A mask or bias over (b, h, i, j), aligned from the right; none without a value.

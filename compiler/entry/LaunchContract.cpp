@@ -52,7 +52,129 @@ void join(size_t i, Shape &shape, ArrayRef<Shape *> operands) {
   shape.erase(shape.begin() + i);
 }
 
+/// Joins every pair of neighbours among the first `count` axes that can be one.
+void joinAll(size_t count, Shape &shape, ArrayRef<Shape *> operands) {
+  for (size_t i = 0; i + 1 < count;)
+    if (canJoin(i, shape, operands)) {
+      join(i, shape, operands);
+      --count;
+    } else {
+      ++i;
+    }
+}
+
+/// The last two axes change places.
+void transpose(Shape &shape) { std::swap(shape[shape.size() - 1], shape[shape.size() - 2]); }
+
+MatrixOperand matrixOperand(SlotTable &table, int pointer, Type element, ArrayRef<DimExpr> rows, const DimExpr &column) {
+  MatrixOperand m{pointer, elementType(element), table.size(rows.back()), table.size(column), {}};
+  for (const DimExpr &stride : rows.drop_back())
+    m.batch.push_back(table.size(stride));
+  return m;
+}
+
+std::string keyOf(const PackSpec &spec) {
+  std::string key = "pack" + std::to_string(int(spec.panelType)) + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
+  for (const Size &size : spec.batch)
+    key += weft::keyOf(size);
+  return key;
+}
+
+std::string keyOf(const ContractionSpec &spec, ArrayRef<MatrixOperand> inputs, Block &epilogue) {
+  std::string key = "contract" + keyOf(spec.lhs) + weft::keyOf(spec.m) + weft::keyOf(spec.n) + weft::keyOf(spec.k) + std::to_string(spec.rhs) + "," +
+                    std::to_string(int(spec.rhsType));
+  for (const Size &size : llvm::concat<const Size>(spec.batch, spec.rhsBatch))
+    key += weft::keyOf(size);
+  if (spec.rhsSource)
+    key += "source" + keyOf(*spec.rhsSource);
+  for (const MatrixOperand &m : inputs)
+    key += keyOf(m);
+  for (const MatrixOperand &m : spec.results)
+    key += keyOf(m);
+  // In an epilogue a value is a scalar, a vector along n, or as large as the sums: sizes are in the operands' strides.
+  return key + structuralKey(epilogue, [](Type type) {
+    auto tensor = cast<RankedTensorType>(type);
+    std::string text;
+    llvm::raw_string_ostream(text) << tensor.getElementType() << (tensor.getRank() > 1 ? "m" : tensor.getRank() == 1 ? "v" : "s");
+    return text;
+  });
+}
+
 }  // namespace
+
+FailureOr<Launch> LaunchBuilder::packRight(ContractOp op, const Operand &b, Shape shape, SlotTable &table, int buffer, RightSide &right, std::string &error) {
+  const DimExpr k = shape[shape.size() - 2], n = shape.back(), each = packedElements(k, n, plan.panel);
+  const DimExpr bytes = elementCount(shape) * DimExpr(8);
+  Shape batch(shape.begin(), shape.end() - 2), source(b.strides.begin(), b.strides.end() - 2), panels(batch.size(), each);
+  for (size_t i = batch.size(); i-- > 1;)
+    panels[i - 1] = panels[i] * batch[i];
+  right.strides = panels;
+  joinAll(batch.size(), batch, {&source, &panels});
+  if (batch.size() > 3) {
+    error = "a product has more than three batch axes that can't be joined";
+    return failure();
+  }
+  PackSpec spec;
+  spec.k = table.size(k);
+  spec.n = table.size(n);
+  for (const DimExpr &size : batch)
+    spec.batch.push_back(table.size(size));
+  source.push_back(b.strides[b.strides.size() - 2]);
+  spec.source = matrixOperand(table, b.pointer, b.element, source, b.strides.back());
+  spec.panels = bufferPointer(table, buffer);
+  spec.panelType = right.type;
+  spec.matrixStride = table.size(each);
+  Launch launch;
+  launch.kernel = {keyOf(spec), "pack", [spec, &target = target](ModuleOp module, StringRef name) { return emitPack(module, name, spec, target); }};
+  launch.slots = table.slots;
+  launch.bytes = bytes;
+  launch.kind = "pack";
+  launch.op = op;
+  launch.before = packedBefore(op);
+  return launch;
+}
+
+FailureOr<LaunchBuilder::RightSide> LaunchBuilder::rightSide(ContractOp op, SlotTable &table, Launches &before, std::string &error) {
+  Shape out = shapeOf(op.getEpilogue().front().getArgument(0)), shape = shapeOf(op.getB());
+  Shape outBatch(out.begin(), out.end() - 2);
+  RightSide right;
+  if (std::optional<SmallVector<ParameterPart>> packed = parameterMatrix(op.getB(), op.getTransposeB())) {
+    right.type = panelType(views.panels());
+    int number = views.add(WEFT_VIEW_PANELS, *packed, *shape[shape.size() - (op.getTransposeB() ? 1 : 2)].constant(), tileSizes(target).panel);
+    right.panels = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});
+    right.strides.assign(outBatch.size(), DimExpr(0));
+    return right;
+  }
+  right.type = elementType(packedElement(op));
+  const auto planned = plan.temps.find({op.getOperation(), Temp::packedRhs});
+  const bool packsItself = planned == plan.temps.end();
+  SlotTable packTable;
+  std::optional<Operand> b = operand(packsItself ? table : packTable, op.getB());
+  if (!b) {
+    error = "the right operand of a product has no strided form";
+    return failure();
+  }
+  if (op.getTransposeB()) {
+    transpose(b->strides);
+    transpose(shape);
+  }
+  Shape batch(shape.begin(), shape.end() - 2);
+  if (packsItself) {
+    right.source = b;
+    right.strides = alignStrides(Shape(b->strides.begin(), b->strides.end() - 2), batch, outBatch);
+    // What is half precision already is widened as it is packed, once for all rows.
+    if (elementType(b->element) == right.type)
+      right.type = ElementType::F32;
+    return right;
+  }
+  FailureOr<Launch> pack = packRight(op, *b, shape, packTable, planned->second, right, error);
+  if (failed(pack))
+    return failure();
+  before.push_back(std::move(*pack));
+  right.panels = bufferPointer(table, planned->second);
+  right.strides = alignStrides(right.strides, batch, outBatch);
+  return right;
+}
 
 FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   if (cast<RankedTensorType>(op.getA().getType()).getElementType().isF64()) {
@@ -60,29 +182,29 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     return failure();
   }
   SlotTable table;
-  Shape out = shapeOf(op.getEpilogue().front().getArgument(0));
-  Shape aShape = shapeOf(op.getA()), bShape = shapeOf(op.getB());
+  Block &block = op.getEpilogue().front();
+  if (!canEmitPointwise(block)) {
+    error = "an epilogue holds an op that contractions can't compute";
+    return failure();
+  }
+  Shape out = shapeOf(block.getArgument(0)), aShape = shapeOf(op.getA());
   std::optional<Operand> a = operand(table, op.getA());
   if (!a) {
     error = "the left operand of a product has no strided form";
     return failure();
   }
   if (op.getTransposeA()) {
-    std::swap(a->strides[a->strides.size() - 1], a->strides[a->strides.size() - 2]);
-    std::swap(aShape[aShape.size() - 1], aShape[aShape.size() - 2]);
+    transpose(a->strides);
+    transpose(aShape);
   }
-  std::optional<SmallVector<ParameterPart>> packed = parameterMatrix(op.getB(), op.getTransposeB());
-  DimExpr k = aShape.back(), n = out.back();
-  int64_t panel = tileSizes(target).panel;
-  Launches launches;
+  const DimExpr k = aShape.back(), n = out.back();
 
   // Axes of the product: [lead…, m]; n and k are apart. Strides of each operand over them.
   Shape axes(out.begin(), out.end() - 1);
   auto overAxes = [&](const Shape &strides, const Shape &shape) {
     return alignStrides(Shape(strides.begin(), strides.end() - 1), Shape(shape.begin(), shape.end() - 1), axes);
   };
-  Shape aStrides = overAxes(a->strides, aShape);
-  DimExpr aColumn = a->strides.back();
+  Shape aStrides = overAxes(a->strides, aShape), outStrides = overAxes(contiguousStrides(out), out);
 
   struct Extra {
     Operand operand;
@@ -102,93 +224,21 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
     else
       extras.push_back({*extra, overAxes(extra->strides, shape), extra->strides.back()});
   }
-  Shape outStrides = overAxes(contiguousStrides(out), out);
 
-  // The right side: a packed parameter, or what the product packs itself, or is packed before it into panels with strides.
-  Shape rhsStrides(axes.size(), DimExpr(0));
-  int rhs = -1;
-  std::optional<Operand> rhsSource;
-  ElementType rhsType = packed ? panelType(views.panels()) : elementType(packedElement(op));
-  if (packed) {
-    int number = views.add(WEFT_VIEW_PANELS, *packed, *k.constant(), panel);
-    rhs = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});
-  } else {
-    const auto planned = plan.temps.find({op.getOperation(), Temp::packedRhs});
-    const bool packsItself = planned == plan.temps.end();
-    SlotTable packTable;
-    std::optional<Operand> b = operand(packsItself ? table : packTable, op.getB());
-    if (!b) {
-      error = "the right operand of a product has no strided form";
-      return failure();
-    }
-    if (op.getTransposeB()) {
-      std::swap(b->strides[b->strides.size() - 1], b->strides[b->strides.size() - 2]);
-      std::swap(bShape[bShape.size() - 1], bShape[bShape.size() - 2]);
-    }
-    Shape batch(bShape.begin(), bShape.end() - 2), source(b->strides.begin(), b->strides.end() - 2);
-    if (packsItself) {
-      Shape aligned = alignStrides(source, batch, Shape(out.begin(), out.end() - 2));
-      std::copy(aligned.begin(), aligned.end(), rhsStrides.begin());
-      rhsSource = *b;
-      // What is half precision already is widened as it is packed, once for all rows.
-      if (elementType(b->element) == rhsType)
-        rhsType = ElementType::F32;
-    } else {
-      DimExpr each = packedElements(k, n, plan.panel);
-      Shape packedStrides(batch.size(), each);
-      for (size_t i = batch.size(); i-- > 1;)
-        packedStrides[i - 1] = packedStrides[i] * batch[i];
-      Shape aligned = alignStrides(packedStrides, batch, Shape(out.begin(), out.end() - 2));
-      for (size_t i = 0; i < aligned.size(); ++i)
-        rhsStrides[i] = aligned[i];
-      SmallVector<Shape *> joint{&source, &packedStrides};
-      for (size_t i = 0; i + 1 < batch.size();)
-        if (canJoin(i, batch, joint))
-          join(i, batch, joint);
-        else
-          ++i;
-      if (batch.size() > 3) {
-        error = "a product has more than three batch axes that can't be joined";
-        return failure();
-      }
-      int buffer = planned->second;
-      PackSpec spec;
-      spec.k = packTable.size(k);
-      spec.n = packTable.size(n);
-      for (const DimExpr &size : batch)
-        spec.batch.push_back(packTable.size(size));
-      spec.source = {b->pointer, elementType(b->element), packTable.size(b->strides[b->strides.size() - 2]), packTable.size(b->strides.back()), {}};
-      for (const DimExpr &stride : source)
-        spec.source.batch.push_back(packTable.size(stride));
-      spec.panels = bufferPointer(packTable, buffer);
-      spec.panelType = rhsType;
-      spec.matrixStride = packTable.size(each);
-      std::string key = "pack" + std::to_string(int(rhsType)) + keyOf(spec.source) + weft::keyOf(spec.k) + weft::keyOf(spec.n) + std::to_string(spec.panels) + weft::keyOf(spec.matrixStride);
-      for (const Size &size : spec.batch)
-        key += weft::keyOf(size);
-      Launch pack;
-      pack.kernel = {key, "pack", [spec, &target = target](ModuleOp module, StringRef name) { return emitPack(module, name, spec, target); }};
-      pack.slots = packTable.slots;
-      pack.bytes = elementCount(bShape) * DimExpr(8);
-      pack.kind = "pack";
-      pack.op = op;
-      pack.before = packedBefore(op);
-      launches.push_back(std::move(pack));
-      rhs = bufferPointer(table, buffer);
-    }
-  }
+  Launches launches;
+  FailureOr<RightSide> right = rightSide(op, table, launches, error);
+  if (failed(right))
+    return failure();
+  Shape rightStrides = right->strides;
+  rightStrides.push_back(DimExpr(0));
 
   // Rows of one product, as many as all operands step over evenly; the rest are batch axes.
-  SmallVector<Shape *> all{&aStrides, &outStrides, &rhsStrides};
+  SmallVector<Shape *> all{&aStrides, &outStrides, &rightStrides};
   for (Extra &extra : extras)
     all.push_back(&extra.strides);
-  while (axes.size() > 1 && canJoin(axes.size() - 2, axes, all) && rhsStrides[axes.size() - 2] == DimExpr(0))
+  while (axes.size() > 1 && canJoin(axes.size() - 2, axes, all) && rightStrides[axes.size() - 2] == DimExpr(0))
     join(axes.size() - 2, axes, all);
-  for (size_t i = 0; i + 2 < axes.size();)
-    if (canJoin(i, axes, all))
-      join(i, axes, all);
-    else
-      ++i;
+  joinAll(axes.size() - 1, axes, all);
   if (axes.size() > 4) {
     error = "a product has more than three batch axes that can't be joined";
     return failure();
@@ -198,38 +248,26 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
   spec.m = Size::dynamic(table.sizeSlot(axes.back()));
   spec.n = table.size(n);
   spec.k = table.size(k);
-  auto matrix = [&](const Operand &operand, const Shape &strides, const DimExpr &column) {
-    MatrixOperand m{operand.pointer, elementType(operand.element), table.size(strides.back()), table.size(column), {}};
-    for (size_t i = 0; i + 1 < strides.size(); ++i)
-      m.batch.push_back(table.size(strides[i]));
-    return m;
-  };
-  for (size_t i = 0; i + 1 < axes.size(); ++i) {
-    spec.batch.push_back(table.size(axes[i]));
-    spec.rhsBatch.push_back(table.size(rhsStrides[i]));
-  }
-  spec.lhs = matrix(*a, aStrides, aColumn);
-  spec.rhs = rhs;
-  spec.rhsType = rhsType;
-  if (rhsSource) {
-    const size_t rank = rhsSource->strides.size();
-    spec.rhsSource = MatrixOperand{rhsSource->pointer, elementType(rhsSource->element), table.size(rhsSource->strides[rank - 2]),
-                                   table.size(rhsSource->strides[rank - 1]), spec.rhsBatch};
-    spec.rhsBatch.clear();
+  for (const DimExpr &size : llvm::drop_end(axes))
+    spec.batch.push_back(table.size(size));
+  spec.lhs = matrixOperand(table, a->pointer, a->element, aStrides, a->strides.back());
+  spec.rhs = right->panels;
+  spec.rhsType = right->type;
+  if (right->source) {
+    rightStrides.back() = right->source->strides[right->source->strides.size() - 2];
+    spec.rhsSource = matrixOperand(table, right->source->pointer, right->source->element, rightStrides, right->source->strides.back());
+  } else {
+    for (const DimExpr &stride : llvm::drop_end(rightStrides))
+      spec.rhsBatch.push_back(table.size(stride));
   }
   SmallVector<MatrixOperand> inputs, results;
-  for (Extra &extra : extras)
-    inputs.push_back(matrix(extra.operand, extra.strides, extra.column));
-  for (Value result : op.getResults())
-    results.push_back(matrix({pointer(table, result, DimExpr(0), elementBytes(cast<RankedTensorType>(result.getType()).getElementType())), {},
-                              cast<RankedTensorType>(result.getType()).getElementType()},
-                             outStrides, DimExpr(1)));
-  spec.results = results;
-  Block &block = op.getEpilogue().front();
-  if (!canEmitPointwise(block)) {
-    error = "an epilogue holds an op that contractions can't compute";
-    return failure();
+  for (const Extra &extra : extras)
+    inputs.push_back(matrixOperand(table, extra.operand.pointer, extra.operand.element, extra.strides, extra.column));
+  for (Value result : op.getResults()) {
+    Type element = cast<RankedTensorType>(result.getType()).getElementType();
+    results.push_back(matrixOperand(table, pointer(table, result, DimExpr(0), elementBytes(element)), element, outStrides, DimExpr(1)));
   }
+  spec.results = results;
   spec.epilogue.heavy = isHeavy(block);
   spec.epilogue.emit = [inputs, results, &block](KernelBuilder &kb, const EpiloguePoint &point) {
     SmallVector<Value> values = emitPointwise(kb, block, [&](BlockArgument argument) -> Value {
@@ -239,24 +277,8 @@ FailureOr<Launches> LaunchBuilder::contract(ContractOp op, std::string &error) {
       storeOperand(kb, point, value, result);
   };
 
-  std::string key = "contract" + keyOf(spec.lhs) + weft::keyOf(spec.m) + weft::keyOf(spec.n) + weft::keyOf(spec.k) + std::to_string(rhs) + "," +
-                    std::to_string(int(spec.rhsType));
-  for (const Size &size : llvm::concat<const Size>(spec.batch, spec.rhsBatch))
-    key += weft::keyOf(size);
-  if (spec.rhsSource)
-    key += "source" + keyOf(*spec.rhsSource);
-  for (const MatrixOperand &m : llvm::concat<MatrixOperand>(inputs, results))
-    key += keyOf(m);
-  // In an epilogue a value is a scalar, a vector along n, or as large as the sums: sizes are in the operands' strides.
-  key += structuralKey(block, [](Type type) {
-    auto tensor = cast<RankedTensorType>(type);
-    std::string text;
-    llvm::raw_string_ostream(text) << tensor.getElementType() << (tensor.getRank() > 1 ? "m" : tensor.getRank() == 1 ? "v" : "s");
-    return text;
-  });
-
   Launch launch;
-  launch.kernel = {key, "contract", [spec, &target = target](ModuleOp module, StringRef name) { return emitContraction(module, name, spec, target); }};
+  launch.kernel = {keyOf(spec, inputs, block), "contract", [spec, &target = target](ModuleOp module, StringRef name) { return emitContraction(module, name, spec, target); }};
   launch.slots = table.slots;
   launch.flops = elementCount(out) * k * DimExpr(2);
   launch.bytes = (elementCount(aShape) + k * n + elementCount(out)) * DimExpr(4);
