@@ -62,3 +62,15 @@ rm -r "$linked"
 for size in 4096 8192 16384; do
   line "attention T=$size, memory" arena_bytes,peak_rss_bytes,median_ms "$kernels/attention.json" --dim B=1,T=$size --threads 2 --iterations 1
 done
+# Whole processes, from start to exit.
+python3 - "$weft" "$root/test/import/decoder.json" <<'PY'
+import statistics, subprocess, sys, time
+weft, model = sys.argv[1:]
+for label, words in ("weft check, 12 layers", ["check", model, "-q"]), ("weft --version", ["--version"]):
+    times = []
+    for _ in range(41):
+        start = time.perf_counter()
+        subprocess.run([weft, *words], stdout=subprocess.DEVNULL, check=True)
+        times.append(1000 * (time.perf_counter() - start))
+    print("%-44s" % label, " median_ms %.3g  min_ms %.3g" % (statistics.median(times), min(times)))
+PY
