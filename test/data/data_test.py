@@ -160,6 +160,8 @@ class Data(unittest.TestCase):
         self.write("vocab.bpe", "a\n")
         words = ("gpt2_tokens.py", "in.txt", "--encoder", "encoder.json", "--merges", "vocab.bpe", "-o", "out")
         self.assertIn("expected two pieces in rule 1", self.run_script(*words, code=1))
+        self.write("vocab.bpe", "a" * 10 ** 6)
+        self.assertLess(len(self.run_script(*words, code=1)), 200)
         self.write("vocab.bpe", "a b\n")
         self.assertIn("expected a number for the piece 'x'", self.run_script(*words, code=1))
         self.write("encoder.json", "[1]")
@@ -207,6 +209,9 @@ class Data(unittest.TestCase):
         for sample, (mean,) in zip(got["x"], got["target"]):
             self.assertAlmostEqual(sum(map(sum, sample)) / 100, mean, places=6)
 
+    def test_tasks_too_large(self):
+        self.assertIn("expected at most 100,000,000 numbers", self.run_script("tasks.py", "first", "--samples", 10 ** 14, "-o", "out", code=2))
+
     def test_tasks_depend_on_their_seed_alone(self):
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
             self.run_script("tasks.py", "batch", "--seed", seed, "-o", name)
@@ -242,6 +247,15 @@ class Data(unittest.TestCase):
         self.write("words", "cat\nis\non\nthe\nmat\n")
         self.assertIn("BLEU 100.00", self.output("bleu.py", "true", self.write("out", "3 0 1 2 3 4\n"), "--vocabulary", "words"))
         self.assertIn("expected a translation for each", self.run_script("bleu.py", "true", self.write("out", "a\nb\n"), code=1))
+
+    def test_a_hint_names_options_that_the_script_has(self):
+        bad = self.write("bad", b"caf\xe9\tthe\n")
+        self.assertIn("--encoding", self.run_script("characters.py", bad, "-o", "out", code=1))
+        for script in ("series.py", "conll.py", "pairs.py"):
+            self.assertNotIn("--encoding", self.run_script(script, bad, "-o", "out", code=1))
+
+    def test_a_folder_that_is_not_there_is_named_with_the_file(self):
+        self.assertEqual(self.run_script("tasks.py", "first", "-o", "none/out", code=3), "tasks.py: error: none/out.safetensors: No such file or directory\n")
 
     def test_help_and_usage(self):
         for path in SCRIPTS.glob("*.py"):

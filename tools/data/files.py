@@ -57,13 +57,14 @@ def positive(text):
     return value
 
 
-def read_text(path, encoding="utf-8-sig"):
+def read_text(path, encoding=None):
+    """`encoding`: what the user may choose; without a choice UTF-8."""
     data = pathlib.Path(path).read_bytes()
     try:
-        return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="").read()
+        return io.TextIOWrapper(io.BytesIO(data), encoding=encoding or "utf-8-sig", newline="").read()
     except UnicodeDecodeError as error:
         line = data[:error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: expected {error.encoding} but got the byte 0x{data[error.start]:02x}", "--encoding names another one")
+        raise DataError(f"{path}:{line}: expected {error.encoding} but got the byte 0x{data[error.start]:02x}", "--encoding names another one" if encoding else None)
     except LookupError:
         raise DataError(f"expected an encoding that Python knows but got '{encoding}'", code=2)
 
@@ -71,7 +72,10 @@ def read_text(path, encoding="utf-8-sig"):
 def write_whole(path, parts):
     """Bytes to a file that appears whole or not at all."""
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name + ".", suffix=".tmp", dir=path.parent)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=path.name + ".", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", code=3)
     try:
         with os.fdopen(handle, "wb") as file:
             for part in parts:

@@ -51,7 +51,7 @@ class Encoder:
         rules = [line.split() for line in read_text(merges).split("\n") if line and not line.startswith("#version")]
         for number, rule in enumerate(rules):
             if len(rule) != 2:
-                raise DataError(f"{merges}: expected two pieces in rule {number + 1} but got '{' '.join(rule)}'")
+                raise DataError(f"{merges}: expected two pieces in rule {number + 1} but got '{' '.join(rule)[:40]}'")
         self.ranks = {tuple(rule): rank for rank, rule in enumerate(rules)}
         self.letters, self.known = byte_letters(), {}
 

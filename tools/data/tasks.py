@@ -53,12 +53,15 @@ def mean(draw, options):
     return {"x": ((options.samples, options.length, options.features), values), "target": ((options.samples, 1), means)}
 
 
+LARGEST = 100_000_000
 TASKS = {task.__name__: task for task in (first, rule, batch, copy, mean)}
 
 
 def run(options):
     if options.vocabulary < options.classes:
         raise DataError(f"expected at least as many tokens as classes but got {options.vocabulary} and {options.classes}", code=2)
+    if options.samples * options.length * (options.features if options.task == "mean" else 1) > LARGEST:
+        raise DataError(f"expected at most {LARGEST:,} numbers but {options.samples:,} samples have more", code=2)
     write_tensors(options.output + ".safetensors", TASKS[options.task](random.Random(options.seed), options))
 
 
