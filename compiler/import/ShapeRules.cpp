@@ -261,9 +261,9 @@ bool shapeEinsum(OpCall &c) {
       return c.failAt("equation", "axis '" + std::string(1, output[i]) + "' of the result is in no operand");
     shape.push_back(sizes[output[i]]);
   }
-  std::string text;
-  for (const std::string &term : terms)
-    text += (text.empty() ? "" : ",") + term;
+  std::string text = terms.front(); // a scalar's term is empty
+  for (size_t i = 1; i < terms.size(); ++i)
+    text += "," + terms[i];
   c.attrs["equation"] = text + "->" + output;
   return c.give(c.type(0), shape);
 }

@@ -39,6 +39,9 @@ void addDenseCases(std::vector<Case> &t) {
   einsum("a:[B,T] b:[T,S]", "ij,jk->ki");
   einsum("a:[B,T,6] b:[6]", "btd,d->bt");
   einsum("a:[T] b:[S]", "i,j->ij");
+  einsum("a:[] b:[T,S]", ",ij->ji");
+  einsum("a:[T] b:[]", "i,->i");
+  einsum("a:[] b:[]", ",->");
   einsum("a:[B,T,5]", "btd->bd");
   einsum("a:[B,T,5]", "btd->tbd");
   einsum("a:[B,T,5] b:[B,T,5]", "btd,btd->bt");
