@@ -10,6 +10,16 @@
 
 namespace weft {
 
+/// The smallest and the largest number of an integer type.
+static std::pair<int64_t, int64_t> numbersOf(DType dtype) {
+  switch (dtype) {
+  case DType::i8: return {INT8_MIN, INT8_MAX};
+  case DType::u8: return {0, UINT8_MAX};
+  case DType::i32: return {INT32_MIN, INT32_MAX};
+  default: return {INT64_MIN, INT64_MAX};
+  }
+}
+
 std::optional<ModelDesc> readModel(SourceText source, const ReadOptions &options, Diagnostics &diagnostics) {
   auto text = std::make_shared<const SourceText>(std::move(source));
   diagnostics.setFile(text->file);
@@ -222,9 +232,11 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         good = error(*shape, "shape: expected a list but got " + shape->describe());
       for (const JsonValue *item : itemsOf(shape)) {
         DimExpr size;
-        auto low = readSize(*item, frame, size) ? lowestValue(size, ranges) : std::nullopt;
+        bool readable = readSize(*item, frame, size);
+        auto low = readable ? lowestValue(size, ranges) : std::nullopt;
         if (!low)
-          good = false;
+          good = readable && error(*item, "size " + quote(size.str()) + " does not fit 64 bits at the largest dims",
+                                   "lower the max of its dims");
         else if (size.constant() ? *low < 1 : *low < 0)
           good = error(*item, "expected a size of at least 1 but got " + size.str(),
                        size.constant() == -1 ? "a size known at run time is a name from 'dims'" : "");
@@ -246,6 +258,9 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
           if (input.low > input.high)
             error(*range,
                   "range: lowest " + std::to_string(input.low) + " is above highest " + std::to_string(input.high));
+          else if (auto [least, most] = numbersOf(input.type.dtype); input.low < least || input.high > most)
+            error(*range, "range: expected numbers of dtype " + std::string(dtypeName(input.type.dtype)) + ", " +
+                              std::to_string(least) + ".." + std::to_string(most));
         }
       }
       if (const JsonValue *optional = value.find("optional")) {
