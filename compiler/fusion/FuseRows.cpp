@@ -150,7 +150,7 @@ private:
       auto it = groupOf.find(baseOf(operand.get()).getDefiningOp());
       if (it == groupOf.end() || it->second == own)
         continue;
-      if ((readsOnce(operand) || isCheap(operand.get())) && !makesCycle(it->second, own) &&
+      if ((readsOnce(operand) || isCheap(operand.get())) && !makesCycle(it->second, own, op) &&
           isOneKernel(it->second, own))
         merge(it->second, own);
     }
@@ -166,7 +166,8 @@ private:
     }
   }
 
-  bool makesCycle(size_t a, size_t b) {
+  /// Ops behind `newest` are in no group yet: no way leads back from them.
+  bool makesCycle(size_t a, size_t b, Operation *newest) {
     llvm::SmallPtrSet<Operation *, 32> seen;
     SmallVector<Operation *> work;
     auto inside = [&](Operation *op) {
@@ -182,7 +183,7 @@ private:
       Operation *op = work.pop_back_val();
       if (inside(op))
         return true;
-      if (!seen.insert(op).second)
+      if (newest->isBeforeInBlock(op) || !seen.insert(op).second)
         continue;
       auto it = groupOf.find(op);
       if (it == groupOf.end()) {

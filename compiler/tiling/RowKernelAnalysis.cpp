@@ -17,6 +17,9 @@ using namespace mlir;
 namespace weft {
 namespace {
 
+/// Ops of one kernel. The time to choose and to compile a kernel grows faster than its ops; those of models have fewer than 20.
+constexpr int64_t kMostOps = 64;
+
 constexpr int kUnit = -1, kComputed = -2, kInternal = 1000;
 using AxisMap = std::vector<int>;
 
@@ -381,8 +384,13 @@ LogicalResult canEmitRowKernel(FusedOp op, std::string &why) {
       return failure();
     }
   auto counted = llvm::make_filter_range(body.without_terminator(), [](Operation &o) { return !isa<ConstantOp>(o); });
-  if (std::distance(counted.begin(), counted.end()) <= 1)
+  auto ops = std::distance(counted.begin(), counted.end());
+  if (ops <= 1)
     return success();
+  if (ops > kMostOps) {
+    why = "it has more than " + std::to_string(kMostOps) + " ops";
+    return failure();
+  }
   RowPlan plan = planRows(op);
   if (plan.segments.size() > 1) {
     why = "its results have different rows";

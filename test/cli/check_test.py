@@ -113,6 +113,12 @@ class Check(CommandTest):
         self.assertEqual(self.weft("check", self.model(), "-q"), ("", ""))
         self.assertEqual(self.files(), ["small.json"])
 
+    def test_long_chains_take_time_in_proportion(self):
+        for op, reads in (("tanh", 1), ("add", 2)):
+            graph = [{"id": f"n{i}", "op": op, "in": [f"n{i - 1}" if i else "x"] * reads} for i in range(3000)]
+            self.model(graph=graph, inputs={"x": {"dtype": "f32", "shape": ["B", 3]}}, outputs={"y": "n2999"}, entries={}, config={})
+            self.weft("check", "small.json", "-q")
+
 
 if __name__ == "__main__":
     unittest.main()
