@@ -58,7 +58,8 @@ TEST(Hints, WordsOfOtherFrameworksNameOurs) {
   const std::vector<std::pair<std::string, std::string>> ops = {
       {"view", "reshape"},   {"permute", "transpose"}, {"cat", "concat"},     {"bmm", "matmul"},
       {"arange", "iota"},    {"Swish", "silu"},        {"clip", "clamp"},     {"scaled_dot_product_attention", "attention"},
-      {"MultiheadAttention", "mha"}, {"nll_loss", "cross_entropy"}, {"ReduceMean", "mean"}, {"loop", "repeat"}};
+      {"MultiheadAttention", "mha"}, {"nll_loss", "cross_entropy"}, {"ReduceMean", "mean"}, {"loop", "repeat"},
+      {"avg_pool", "mean_pool"},     {"CrossEntropyLoss", "cross_entropy"}, {"ce_loss", "cross_entropy"}, {"norm", "layer_norm"}};
   for (const auto &[typed, meant] : ops)
     EXPECT_EQ(didYouMean(typed, opNames()).find("did you mean '" + meant + "'"), 0u) << typed;
   auto hint = [](const std::string &node) {
