@@ -199,7 +199,7 @@ private:
   void opening() {
     line("/* Opens the model: checks the ABI version and the CPU. No weights yet: weft_model_load or weft_model_init follows.");
     line(" * `options` may be NULL. Release the model with weft_model_close. */");
-    line("static inline weft_status " + p + "_open(const weft_model_options *options, weft_model **out_model) {");
+    line("WEFT_FUNCTION weft_status " + p + "_open(const weft_model_options *options, weft_model **out_model) {");
     line("  (void)*(const volatile char *)&" + identitySymbol(p, input.hash) + ";");
     line("  return weft_model_open(&" + descriptorSymbol(p) + ", options, out_model);");
     line("}");
@@ -207,7 +207,7 @@ private:
     arena();
     line("/* Makes a session for calls of at most these sizes; all memory that its calls need is allocated here.");
     line(" * `options` may be NULL: default memory and threads. One session is used by one thread at a time. */");
-    line("static inline weft_status " + p + "_session(weft_model *model, const " + p + "_dims *max_dims, const weft_session_options *options,");
+    line("WEFT_FUNCTION weft_status " + p + "_session(weft_model *model, const " + p + "_dims *max_dims, const weft_session_options *options,");
     line("    weft_session **out_session) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("max_dims->", {}) + ";");
     out += unusedDims("max_dims");
@@ -226,7 +226,7 @@ private:
     }
     line("/* Bytes of the arena for calls of at most these sizes (the largest entry's), by the compiled formula; -1: a size is out");
     line(" * of its range, or no code of the object runs on this CPU. weft_session_bytes adds threads' scratch and caches. */");
-    line("static inline int64_t " + p + "_arena_bytes(const " + p + "_dims *dims) {");
+    line("WEFT_FUNCTION int64_t " + p + "_arena_bytes(const " + p + "_dims *dims) {");
     line("  const weft_model_desc *desc = &" + descriptorSymbol(p) + ";");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("dims->", {}) + ";");
     line("  int64_t plan[" + std::to_string(buffers + 2) + "], most = 0;");
@@ -329,7 +329,7 @@ private:
     line("} " + name + "_args;");
     line();
     line("/* Runs '" + commentText(entry.name) + "'. No allocation, no lock. On failure the session stays usable; weft_session_error has the text." + keptText(entry) + " */");
-    line("static inline weft_status " + name + "(weft_session *session, const " + name + "_args *args) {");
+    line("WEFT_FUNCTION weft_status " + name + "(weft_session *session, const " + name + "_args *args) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("args->dims.", entry.fixedDims) + ";");
     fieldList("const void *const ", "inputs", inputs);
     fieldList("void *const ", "outputs", outputs);
@@ -351,7 +351,7 @@ private:
     const std::string name = entryName(entry.name), descriptor = "&" + descriptorSymbol(p);
     line("/* Makes a trainer for batches of at most these sizes; all memory that its steps need is allocated here. `options` may");
     line(" * be NULL. One trainer a model; see weft/train.h. */");
-    line("static inline weft_status " + p + "_trainer(weft_model *model, const " + p + "_dims *max_dims, const weft_trainer_options *options,");
+    line("WEFT_FUNCTION weft_status " + p + "_trainer(weft_model *model, const " + p + "_dims *max_dims, const weft_trainer_options *options,");
     line("    weft_trainer **out_trainer) {");
     line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("max_dims->", {}) + ";");
     out += unusedDims("max_dims");
@@ -364,7 +364,7 @@ private:
     line();
     auto call = [&](const char *doc, const std::string &function, const char *runtime, const char *result, const char *variable) {
       line(std::string("/* ") + doc + " */");
-      line("static inline weft_status " + function + "(weft_trainer *trainer, const " + name + "_args *args, " + result + " *" + variable + ") {");
+      line("WEFT_FUNCTION weft_status " + function + "(weft_trainer *trainer, const " + name + "_args *args, " + result + " *" + variable + ") {");
       line("  const int64_t sizes[" + sizeCount() + "] = " + sizeList("args->dims.", entry.fixedDims) + ";");
       fieldList("const void *const ", "inputs", inputs);
       line("  weft_status status = weft_trainer_expect(trainer, " + descriptor + ");");
@@ -383,7 +383,7 @@ private:
     const std::string name = entryName(generate.name);
     line("/* Continues `count` prompts token by token: '" + commentText(generate.prefill) + "' for the prompts, then steps of '" + commentText(generate.step) + "'.");
     line(" * `options` NULL: what the model states (" + commentText(generate.kind) + ", at most " + std::to_string(generate.maxNewTokens) + " new tokens). See weft_session_generate. */");
-    line("static inline weft_status " + name + "(weft_session *session, const weft_generate_options *options, weft_sequence *sequences, int64_t count) {");
+    line("WEFT_FUNCTION weft_status " + name + "(weft_session *session, const weft_generate_options *options, weft_sequence *sequences, int64_t count) {");
     line("  weft_status status = weft_session_expect(session, &" + descriptorSymbol(p) + ");");
     line("  return status != WEFT_OK ? status : weft_session_generate(session, " + std::to_string(index) + ", options, sequences, count);");
     line("}");

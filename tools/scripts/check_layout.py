@@ -31,7 +31,7 @@ COMMENT = {".h": ("//", "/*"), ".cpp": ("//", "/*"), ".c": ("//", "/*"), ".td": 
 
 
 def project_files():
-    for top in ("compiler", "runtime", "tools", "test", "models", "cmake"):
+    for top in ("compiler", "runtime", "tools", "test", "models", "examples", "cmake"):
         for path in sorted((ROOT / top).rglob("*")):
             if path.is_file() and (path.suffix in SOURCES or path.name == "CMakeLists.txt"):
                 yield path

@@ -11,8 +11,8 @@ llvm=22
 packages=(cmake ninja-build ccache "clang-$llvm" "libclang-rt-$llvm-dev" "llvm-$llvm-dev" "llvm-$llvm-tools" "libmlir-$llvm-dev" "mlir-$llvm-tools"
   nlohmann-json3-dev libcli11-dev libgtest-dev g++ python3 "lld-$llvm" libzstd-dev zlib1g-dev)
 
-# Good to have, and tests that need them are skipped without: an emulator and a compiler for other CPUs.
-optional=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+# Good to have, and tests that need them are skipped without: an emulator and a compiler for other CPUs, pkg-config.
+optional=(pkg-config qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

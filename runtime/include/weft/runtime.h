@@ -33,8 +33,17 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 #define WEFT_RUNTIME_VERSION "0.1.0"
+
+/* What the functions of generated headers begin with. A library that gives them as symbols, to programs in other languages,
+ * compiles the header once with -DWEFT_FUNCTION=extern. */
+#ifndef WEFT_FUNCTION
+#define WEFT_FUNCTION static inline
+#endif
 
 typedef struct weft_model weft_model;
 typedef struct weft_session weft_session;
@@ -293,6 +302,9 @@ weft_status weft_session_generate(weft_session *session, int32_t generate, const
 /* Philox4x32-10: four random words that depend on key and counter alone. */
 void weft_philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

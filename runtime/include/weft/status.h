@@ -9,6 +9,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 /* The result of a call. 0 is success; every other value is an error whose text the handle holds. A call that failed
  * leaves its handle usable, and what it did not promise to change unchanged. */
@@ -52,6 +55,9 @@ typedef struct weft_allocator {
 /* A table of the file operations the runtime uses; tests replace it (runtime/src/fileops.h). NULL: the system's. */
 typedef struct weft_file_ops weft_file_ops;
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

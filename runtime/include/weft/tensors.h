@@ -10,6 +10,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 typedef struct weft_tensor_file weft_tensor_file;
 
@@ -107,6 +110,9 @@ const char *weft_dtype_name(int32_t dtype);
  * overlap; `from` need not be aligned. WEFT_ERR_UNSUPPORTED: no such conversion. */
 weft_status weft_convert(void *to, int32_t to_dtype, const void *from, int32_t from_dtype, int64_t elements);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -25,6 +25,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 struct weft_model;
 typedef struct weft_trainer weft_trainer;
@@ -168,6 +171,9 @@ weft_status weft_trainer_load(weft_trainer *trainer, const char *folder, char *n
  * epoch and count alone, computed without memory. -1: index outside, or count not in 1..2^62. */
 int64_t weft_shuffle(uint64_t seed, uint64_t epoch, int64_t count, int64_t index);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
