@@ -13,7 +13,7 @@ from weft_cli import INCLUDE, MODELS, RUNTIME, WEFT, CommandTest
 ROOT = MODELS.parent
 DOCS = ROOT / "docs"
 ROOMS = ("compiler", "runtime", "test")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *sorted(MODELS.glob("**/README.md")),
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *sorted(MODELS.glob("**/README.md")), ROOT / "examples" / "README.md",
          *sorted(page for room in ROOMS for page in (ROOT / room).glob("**/README.md"))]
 GENERATED = {"passes.md", "dialect.md", "ops.md"}
 
@@ -76,6 +76,34 @@ class Docs(CommandTest):
                             helps[command] = self.weft(*(command if not command[0].startswith("-") else []), "--help")[0]
                         for option in (w.split("=")[0] for w in words[1:] if w.startswith("--")):
                             self.assertIn(option, helps[command], f"{page}: {line}")
+
+    def test_commands_of_pages_run(self):
+        """As they stand, on fewer samples and iterations. What builds Weft or runs its tests is run by building and testing."""
+        others = re.compile(r"^(cmake |/usr/lib/llvm-22/bin/lit |python3 tools/scripts/|build(-dev)?/test/)")
+        for folder in ("models", "tools", "test"):
+            (self.folder / folder).symlink_to(ROOT / folder)
+        for build in ("build", "build-dev"):
+            (self.folder / build).symlink_to(os.environ["WEFT_BUILD"])
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin" / "weft").symlink_to(WEFT)
+        (self.folder / "gpt2.json").symlink_to(MODELS / "gpt2" / "gpt2.json")
+        (self.folder / "MODEL.json").symlink_to(MODELS / "encoder_block" / "encoder_block.json")
+        self.weft("compile", "gpt2.json", "-o", "gpt2", "-q")
+        env, run = {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}, 0
+        for page in ("adding-an-op", "adding-a-pass", "passes", "performance", "runtime-abi", "training"):
+            for line in "".join(blocks(DOCS / f"{page}.md", "sh")).replace("\\\n", " ").splitlines():
+                program = (line.split() or [""])[0]
+                if not line or others.match(line) or "/" in program and not (self.folder / program).exists():
+                    continue
+                line = re.sub(r"--samples \d{3,}", "--samples 640", re.sub(r"--epochs \d+", "--epochs 1", line.split(" #")[0]))
+                if line.startswith("weft bench"):
+                    line += " --iterations 1" + (" --init 0" if "--init" not in line else "")
+                if "gpt2" in line and "bench" in line:
+                    line = re.sub(r"--set layers=\d+", "", line) + " --set layers=1"
+                done = subprocess.run(["bash", "-c", line], cwd=self.folder, env=env, capture_output=True, text=True, timeout=300)
+                self.assertEqual(done.returncode, 0, f"{page}.md: {line}\n{done.stdout[-500:]}{done.stderr[-1500:]}")
+                run += 1
+        self.assertGreaterEqual(run, 16)
 
     def test_example_diffs_are_what_the_sources_say(self):
         for page in (DOCS / "adding-an-op.md", DOCS / "adding-a-pass.md"):
