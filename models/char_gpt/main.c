@@ -22,14 +22,15 @@ typedef struct corpus {
 static int read_corpus(const char *path, corpus *out) {
   FILE *file = fopen(path, "rb");
   long bytes = -1;
+  if (!file)
+    return perror(path), 0;
   char *text = NULL;
   memset(out, 0, sizeof(*out));
-  if (file && fseek(file, 0, SEEK_END) == 0 && (bytes = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
+  if (fseek(file, 0, SEEK_END) == 0 && (bytes = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
     text = malloc((size_t)bytes);
   if (!text || fread(text, 1, (size_t)bytes, file) != (size_t)bytes)
     bytes = -1;
-  if (file)
-    fclose(file);
+  fclose(file);
   for (long i = 0; i < bytes; i++)
     out->number[(unsigned char)text[i]] = 1;
   for (int byte = 0; byte < 256; byte++)
@@ -42,7 +43,9 @@ static int read_corpus(const char *path, corpus *out) {
     out->tokens[i] = out->number[(unsigned char)text[i]];
   out->count = bytes;
   free(text);
-  return out->tokens != NULL && bytes > WINDOW + 1;
+  if (out->tokens && bytes > WINDOW + 1 && out->characters <= CHARACTERS)
+    return 1;
+  return fprintf(stderr, "%s: expected a text of at least %d and at most %d different characters\n", path, WINDOW + 2, CHARACTERS), 0;
 }
 
 static double seconds(void) {
@@ -120,8 +123,8 @@ int main(int argc, char **argv) {
   int done = 0;
   if (argc < 2)
     return fprintf(stderr, "usage: %s TEXT [STEPS [WEIGHTS.safetensors]]\n", argv[0]), 2;
-  if (!read_corpus(argv[1], &text) || text.characters > CHARACTERS)
-    return fprintf(stderr, "%s: expected a text of at least %d and at most %d different characters\n", argv[1], WINDOW + 2, CHARACTERS), 3;
+  if (!read_corpus(argv[1], &text))
+    return 3;
   if (char_gpt_open(&options, &model) != WEFT_OK || weft_model_init(model, 1) != WEFT_OK)
     fprintf(stderr, "%s\n", weft_model_error(model));
   else if (train(model, &text, argc > 2 ? strtoll(argv[2], NULL, 10) : 600) && generate(model, &text)) {
