@@ -196,7 +196,8 @@ static weft_status apply(weft_trainer *trainer, bool *updated) {
   }
   const double clip = trainer->clip_grad_norm / (norm + 1e-6);
   if (trainer->clip_grad_norm > 0 && clip < 1) scale *= clip;
-  const double lr = weft_learning_rate(&trainer->schedule, trainer->optimizer.lr, trainer->metrics.step);
+  /* The schedule goes on with updates that were left out, so that it ends with the training; the moments' counter does not. */
+  const double lr = weft_learning_rate(&trainer->schedule, trainer->optimizer.lr, trainer->metrics.step + trainer->metrics.skipped);
   update(trainer, gradients, lr, scale);
   trainer->metrics.loss = loss;
   trainer->metrics.grad_norm = norm;

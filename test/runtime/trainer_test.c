@@ -217,6 +217,18 @@ static void what_is_not_finite_stops_or_is_skipped(void) {
   }
 }
 
+static void the_schedule_goes_on_with_updates_that_are_left_out(void) {
+  const float bad[] = {1, NAN, 2};
+  set_training((weft_optimizer_desc){WEFT_SGD, 0, 1, 0, 0, 0, 0, 0}, (weft_schedule_desc){WEFT_SCHEDULE_LINEAR, 0, 4, 0, 0, 0, 0, 0, 0}, 0, 1);
+  weft_trainer_options options = {.nonfinite = WEFT_NONFINITE_SKIP};
+  weft_trainer *trainer = make(&options);
+  weft_metrics metrics;
+  CHECK_EQUAL(one(trainer, bad, &metrics), WEFT_OK);
+  CHECK_EQUAL(one(trainer, x4[0], &metrics), WEFT_OK);
+  CHECK(metrics.step == 1 && metrics.skipped == 1 && fabs(metrics.lr - .75) < 1e-9);
+  finish(trainer);
+}
+
 static weft_status poison(void *user, weft_trainer *trainer) {
   float *gradient;
   (void)user;
@@ -493,6 +505,7 @@ int main(void) {
   batches_without_weight_change_nothing();
   accumulate_and_apply_ask_for_each_other();
   what_is_not_finite_stops_or_is_skipped();
+  the_schedule_goes_on_with_updates_that_are_left_out();
   the_first_that_is_not_finite_is_named();
   the_callback_sees_and_replaces_gradients();
   numbers_change_between_steps();

@@ -135,7 +135,7 @@ weft_status weft_trainer_set(weft_trainer *trainer, const char *name, double val
 /* What such a number is now. */
 weft_status weft_trainer_get(const weft_trainer *trainer, const char *name, double *out_value);
 
-/* The learning rate that step `step` (from 0) has by the schedule. */
+/* The learning rate that update `step` (from 0) has by the schedule. Updates that are left out count. */
 double weft_trainer_learning_rate(const weft_trainer *trainer, uint64_t step);
 
 typedef enum weft_role { WEFT_ROLE_PARAMETER = 0, WEFT_ROLE_GRADIENT = 1, WEFT_ROLE_M = 2, WEFT_ROLE_V = 3 } weft_role;
