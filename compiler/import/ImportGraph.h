@@ -20,6 +20,9 @@ namespace weft {
 mlir::OwningOpRef<mlir::ModuleOp> importGraph(const ModelDesc &model, const std::vector<std::string> &entries,
                                               mlir::MLIRContext &context, Diagnostics &diagnostics);
 
+/// The site of a node's random numbers, by its path: another place in the file leaves the numbers as they are.
+uint32_t randomSite(llvm::StringRef path);
+
 }  // namespace weft
 
 #endif  // WEFT_IMPORT_IMPORTGRAPH_H

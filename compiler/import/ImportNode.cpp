@@ -162,13 +162,15 @@ Value EntryImporter::numbers(Location loc, ArrayRef<double> values, RankedTensor
   return ConstantOp::create(b, loc, cast<TypedAttr>(Attribute(DenseElementsAttr::get(type, elements))));
 }
 
+uint32_t randomSite(llvm::StringRef path) { return uint32_t(llvm::xxh3_64bits(path)); }
+
 std::pair<IntegerAttr, StringAttr> EntryImporter::dropoutSite(const Node &node) {
-  if (!trains())
+  if (!drops())
     return {};
   DimExpr round(0);
   for (auto &[index, value] : rounds)
     round = round * DimExpr(int64_t(cast<RepeatOp>(value.getParentBlock()->getParentOp()).getCount())) + DimExpr::dim(index);
-  return {b.getI64IntegerAttr(int64_t(uint32_t(llvm::xxh3_64bits(node.path)))),
+  return {b.getI64IntegerAttr(randomSite(node.path)),
           rounds.empty() ? StringAttr() : b.getStringAttr(round.str())};
 }
 

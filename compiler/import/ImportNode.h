@@ -70,8 +70,8 @@ private:
 
   DimExpr fixed(const DimExpr &expr) const;
   Shape shape(const std::vector<DimExpr> &shape) const;
-  bool trains() const { return entry.mode == EntryDesc::Mode::train; }
-  /// The site of a node's random numbers, a hash of its path, and the round of the repeats around it; null in entries that don't train.
+  bool drops() const { return entry.mode == EntryDesc::Mode::train || entry.dropout; }
+  /// The site of a node's random numbers, and the round of the repeats around it; null in entries without dropout.
   std::pair<mlir::IntegerAttr, mlir::StringAttr> dropoutSite(const Node &node);
   /// The state that the attribute names if this entry binds it, else null.
   mlir::FlatSymbolRefAttr boundState(const NodeCall &c, const char *attribute) const;

@@ -48,7 +48,7 @@ Values EntryImporter::pointwise(const NodeCall &c) {
   if (op == "cast")
     return {CastOp::create(b, loc, c.out, x)};
   if (op == "dropout")
-    return {trains() ? Value(DropoutOp::create(b, loc, x.getType(), x, APFloat(c.attrs.real("p")), dropoutSite(c.node).first, dropoutSite(c.node).second)) : x};
+    return {drops() ? Value(DropoutOp::create(b, loc, x.getType(), x, APFloat(c.attrs.real("p")), dropoutSite(c.node).first, dropoutSite(c.node).second)) : x};
   if (op == "swiglu")
     return {SwigluOp::create(b, loc, x, c.in[1])};
   if (op == "geglu")

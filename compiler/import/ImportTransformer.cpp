@@ -69,8 +69,8 @@ namespace {
 
 /// What attention and mha say alike.
 struct ScoreAttrs {
-  ScoreAttrs(const NodeCall &c, OpBuilder &b, FlatSymbolRefAttr cache, bool trains, int64_t headSize)
-      : heads(c.attrs.integer("heads", 1)), scale(c.attrs.real("scale", 1.0 / std::sqrt(double(headSize)))), dropout(trains ? c.attrs.real("dropout") : 0),
+  ScoreAttrs(const NodeCall &c, OpBuilder &b, FlatSymbolRefAttr cache, bool drops, int64_t headSize)
+      : heads(c.attrs.integer("heads", 1)), scale(c.attrs.real("scale", 1.0 / std::sqrt(double(headSize)))), dropout(drops ? c.attrs.real("dropout") : 0),
         causal(c.attrs.flag("causal")), cache(cache) {
     if (c.attrs.has("window"))
       window = b.getI64IntegerAttr(c.attrs.integer("window"));
@@ -105,7 +105,7 @@ Values EntryImporter::attention(const NodeCall &c) {
   Value q = c.in[0], k = c.in[1], v = c.in[2];
   Shape qs = shapeOf(q), ks = shapeOf(k), vs = shapeOf(v);
   int64_t heads = c.attrs.integer("heads", 1), kvHeads = c.attrs.integer("kv_heads", heads);
-  ScoreAttrs s(c, b, boundState(c, "cache_state"), trains(), *qs[2].constant() / heads);
+  ScoreAttrs s(c, b, boundState(c, "cache_state"), drops(), *qs[2].constant() / heads);
   Type y = tensorType({qs[0], qs[1], DimExpr(*vs[2].constant() / kvHeads * heads)}, c.element());
   SmallVector<Type> map;
   if (Type type = s.mapType(qs, ks, c.element()))
@@ -123,7 +123,7 @@ Values EntryImporter::mha(const NodeCall &c) {
   Type f = cast<RankedTensorType>(q.getType()).getElementType();
   Value inWeight = parameter(c.node, "in_proj_weight", f), inBias = parameter(c.node, "in_proj_bias", f);
   Value outWeight = parameter(c.node, "out_proj.weight", f), outBias = parameter(c.node, "out_proj.bias", f);
-  ScoreAttrs s(c, b, boundState(c, "cache_state"), trains(), *qs[2].constant() / c.attrs.integer("heads", 1));
+  ScoreAttrs s(c, b, boundState(c, "cache_state"), drops(), *qs[2].constant() / c.attrs.integer("heads", 1));
   auto [site, round] = dropoutSite(c.node);
   auto op = MhaOp::create(b, c.loc, q.getType(), s.mapType(qs, ks, f), q, k, v, inWeight, inBias, outWeight, outBias, c.operand(4),
                           c.operand(5), c.operand(6), s.heads, s.scale, s.causal, s.window, s.softcap, s.dropout, s.cache, s.layer, s.weights, site, round);

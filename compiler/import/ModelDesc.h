@@ -145,6 +145,7 @@ struct EntryDesc {
   std::map<std::string, int64_t> fixedDims;
   bool lastTokenOnly = false;
   std::vector<std::string> gradients;       ///< mode grad: globs
+  bool dropout = false;                     ///< mode grad: as in the first step of a training with seed 0; stands in no file
   Position pos;
 };
 

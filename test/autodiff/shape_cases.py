@@ -338,6 +338,7 @@ def attention(draw):
             node["causal"], keys = True, queries
             node.update([{}, {"window": 2}][i % 2])
         node.update([{}, {"softcap": 3}, {"scale": 0.3}, {}][i % 4])
+        node.update([{}, {"dropout": 0.3}][i // 4 % 2])
         inputs = [([batch, queries, groups * share * head], away), ([batch, keys, groups * head], away), ([batch, keys, groups * values], away)]
         extras = []
         if i % 5 == 1:
@@ -360,7 +361,7 @@ def mha(draw):
     for i in range(LEAST):
         heads, head, batch, queries, keys = draw.choice([1, 2, 3]), draw.choice([1, 2, 3]), draw.choice([1, 2]), draw.choice([1, 2, 5]), draw.choice([1, 3])
         width = heads * head
-        node = {"op": "mha", "in": "x", "heads": heads, "bias": i % 4 != 3}
+        node = {"op": "mha", "in": "x", "heads": heads, "bias": i % 4 != 3, "dropout": [0, 0.4][i // 2 % 2]}
         if i % 2:
             cases.append(Case([([batch, queries, width], away)], {**node, "causal": i % 3 == 0}))
         else:

@@ -95,7 +95,7 @@ def check(program, op, cases, file, folder):
     model, tensors = model_of(op, cases)
     (folder / f"{file}.json").write_text(json.dumps(model))
     write_safetensors(folder / f"{file}.safetensors", tensors)
-    done = subprocess.run([program, "grad", f"{file}.json", "--entry", "slope", "--init", "1", "--inputs", f"{file}.safetensors", "--check", "1", "--threads", "1",
+    done = subprocess.run([program, "grad", f"{file}.json", "--entry", "slope", "--init", "1", "--inputs", f"{file}.safetensors", "--dropout", "--check", "1", "--threads", "1",
                            "--json"], cwd=folder, capture_output=True, text=True, timeout=300)
     if done.returncode not in (0, 1) or "\"check\"" not in done.stdout:
         return [f"exit code {done.returncode}\n{done.stdout}{done.stderr}"], 0

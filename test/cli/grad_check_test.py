@@ -68,6 +68,18 @@ class GradCheck(CommandTest):
         self.assertEqual((left["node"], left["partly"]), ("loss", True))
         self.assertNotEqual(found["tensors"][0]["central_difference"], other["tensors"][0]["central_difference"])
 
+    def test_gradients_under_dropout_agree_with_the_reference(self):
+        model = json.loads(json.dumps(MODEL))
+        model["blocks"]["layer"]["nodes"].insert(2, {"id": "drop", "op": "dropout", "in": "act", "p": 0.3})
+        attn = next(node for node in model["graph"] if node["id"] == "attn")
+        attn["dropout"] = 0.4
+        (self.folder / "m.json").write_text(json.dumps(model))
+        dry, wet = (json.loads(self.check("--json", "--nodes", *words))["check"] for words in ((), ("--dropout",)))
+        self.assertTrue(dry["agrees"] and wet["agrees"])
+        self.assertEqual({tensor["result"] for tensor in wet["tensors"]}, {"ok"})
+        self.assertEqual(wet["wrong_rules"], [])
+        self.assertTrue(all(a["gradient"] != b["gradient"] for a, b in zip(dry["tensors"], wet["tensors"])))
+
     def test_a_wrong_rule_is_named_with_its_node(self):
         out = self.check(program="WEFT_PLANTED", code=1)
         line = next(i for i, each in enumerate((self.folder / "m.json").read_text().splitlines(), 1) if '"id": "act"' in each) - 1  # the node's brace

@@ -208,6 +208,42 @@ TEST(Derivatives, TangentsThatDoNotFitAreAnError) {
   EXPECT_EQ(runReference(mse.model, mse.options).error, "input 'x0': expected 8 tangents but got 9");
 }
 
+// The known answer of Philox for counter and key 0 is 6627e8d5 e169c58d bc57ac4c 9b00dbd8: at p = 0.7 two of four elements stay.
+Dropout first(uint32_t site) {
+  return {[site](const std::string &) { return site; }};
+}
+
+TEST(Derivatives, DropoutDropsByThePlaceOfAnElement) {
+  Tensor x = f64({4}, {1, 2, 3, 4});
+  x.tangents.assign(4 * kLanes, 1);
+  OneNode one("dropout", {{"p", 0.7}}, {x}, {}, {{DType::f64, sizes(x.shape)}});
+  one.options.dropout = first(0);
+  RunResult run = runReference(one.model, one.options);
+  ASSERT_TRUE(run.ok()) << run.error;
+  const double scale = 1 / (1 - 0.7);
+  EXPECT_EQ(run.outputs.at("y0").reals, (std::vector<double>{0, 2 * scale, 3 * scale, 0}));
+  for (int64_t i = 0; i < 4; ++i)
+    EXPECT_EQ(run.outputs.at("y0").tangents.at(i * kLanes), i == 1 || i == 2 ? scale : 0);
+  one.options.dropout = first(1);
+  EXPECT_NE(runReference(one.model, one.options).outputs.at("y0").reals, run.outputs.at("y0").reals);
+}
+
+// Scores of 0: each of four keys gets a quarter; v is the unit matrix. The map is that before dropout.
+TEST(Derivatives, AttentionDropsProbabilities) {
+  std::vector<double> unit(16, 0.0);
+  for (int i = 0; i < 4; ++i)
+    unit[5 * i] = 1;
+  OneNode one("attention", {{"heads", int64_t(1)}, {"dropout", 0.7}, {"return_weights", std::string("per_head")}},
+              {f64({1, 1, 4}, std::vector<double>(4, 0.0)), f64({1, 4, 4}, std::vector<double>(16, 0.0)), f64({1, 4, 4}, unit)}, {},
+              {{DType::f64, {1, 1, 4}}, {DType::f64, {1, 1, 1, 4}}});
+  one.options.dropout = first(0);
+  RunResult run = runReference(one.model, one.options);
+  ASSERT_TRUE(run.ok()) << run.error;
+  const double kept = 0.25 * (1 / (1 - 0.7));
+  EXPECT_EQ(run.outputs.at("y0").reals, (std::vector<double>{0, kept, kept, 0}));
+  EXPECT_EQ(run.outputs.at("y1").reals, std::vector<double>(4, 0.25));
+}
+
 // Rows of padding move nothing, the same rows read as others do.
 TEST(Derivatives, OfAPaddingRowAreZero) {
   Tensor table = f64({2, 1}, {5, 7});

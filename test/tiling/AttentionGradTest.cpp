@@ -82,7 +82,7 @@ const Config configs[] = {
 constexpr size_t fillConfig = 4;
 constexpr double scale = 0.37;
 constexpr int64_t site = 77;
-const Random seeds = {0x1234567890abcdefull, 11, 5};
+const reference::RandomFields seeds = {0x1234567890abcdefull, 11, 5};
 
 bool has(const Config &c, char axis) { return std::strchr(c.bias, axis) != nullptr; }
 
@@ -187,7 +187,7 @@ Results reference(const Call &d) {
           p[j] = d.visible(b, h, i, j) ? x : -INFINITY;
           maximum = std::max(maximum, p[j]);
           uint64_t element = (((b + seeds.firstSample) * c.heads + h) * d.tq + i) * d.tk + j;
-          keep[j] = !c.dropout ? 1 : kept(seeds, site, 2, c.dropout, element) ? 1 / (1 - c.dropout) : 0;
+          keep[j] = !c.dropout ? 1 : reference::kept(seeds, site, 2, c.dropout, element) ? 1 / (1 - c.dropout) : 0;
         }
         if (maximum == -INFINITY)
           continue;

@@ -15,9 +15,9 @@ namespace {
 void knownAnswers() {
   using Words = std::array<uint32_t, 4>;
   const uint32_t all = 0xffffffff;
-  check(philox({0, 0, 0, 0}, 0, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}, "philox of zeros");
-  check(philox({all, all, all, all}, all, all) == Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}, "philox of ones");
-  check(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0xa4093822, 0x299f31d0) ==
+  check(reference::philox({0, 0, 0, 0}, 0, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}, "philox of zeros");
+  check(reference::philox({all, all, all, all}, all, all) == Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}, "philox of ones");
+  check(reference::philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0xa4093822, 0x299f31d0) ==
             Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1},
         "philox of pi");
 }
@@ -72,7 +72,7 @@ void masks(const TargetInfo &target, double p) {
   for (const Way &way : list)
     emit(jit, way.name, p, way.count, way.step, way.keep);
   compileOrDie(jit);
-  const Random random{0xa4093822299f31d0, 0x500000007, 0};
+  const reference::RandomFields random{0xa4093822299f31d0, 0x500000007, 0};
   for (const Way &way : list)
     for (int64_t first : {int64_t(0), int64_t(4), int64_t(1), int64_t(62), int64_t(4095), (int64_t(1) << 34) - 8, (int64_t(1) << 34) - 5, int64_t(1) << 40}) {
       if (way.aligned && first % 4)
@@ -84,7 +84,7 @@ void masks(const TargetInfo &target, double p) {
       jit.get(way.name).run(args.data());
       int64_t wrong = 0;
       for (int64_t i = 0; i < total; ++i)
-        wrong += out[i] != kept(random, kSite, kRound, p, uint64_t(first + way.step * i));
+        wrong += out[i] != reference::kept(random, kSite, kRound, p, uint64_t(first + way.step * i));
       check(wrong == 0, "lanes " + std::to_string(target.lanes) + " p " + std::to_string(p) + " " + way.name + " from " +
                             std::to_string(first) + ": " + std::to_string(wrong) + " of " + std::to_string(total) + " wrong");
       check(out[total] == 0x5a, way.name + ": wrote past the end");

@@ -241,7 +241,7 @@ void weft::test::runCase(const RowCase &test, const TargetInfo &target) {
     int64_t fault[4] = {};
     std::vector<int64_t> lengths{3, 0, 7, 11};
     args.set(spec.fault, fault);
-    const Random random{0x0123456789abcdef, 41, 3};
+    const reference::RandomFields random{0x0123456789abcdef, 41, 3};
     args.set(spec.random, &random);
     args.set(lengthsSlot, lengths.data());
     for (const auto &[name, size] : dims)

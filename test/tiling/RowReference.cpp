@@ -156,7 +156,7 @@ double binary(Operation *op, double x, double y) {
 
 class Evaluator {
 public:
-  Evaluator(const Dims &dims, const std::vector<int64_t> &lengths, const Random &random) : dims(dims), lengths(lengths), random(random) {}
+  Evaluator(const Dims &dims, const std::vector<int64_t> &lengths, const reference::RandomFields &random) : dims(dims), lengths(lengths), random(random) {}
 
   llvm::DenseMap<Value, Array> values;
 
@@ -188,7 +188,7 @@ private:
     int64_t round = op.getRound() ? *DimExpr::parse(op.getRound()->str())->evaluate(dims) : 0;
     int64_t element = shape.empty() || !shape[0] ? 0 : random.firstSample * (Array::count(shape) / shape[0]);
     double p = op.getP().convertToDouble();
-    return make(shape, [&](const Index &i) { return kept(random, int64_t(*op.getSite()), round, p, uint64_t(element++)) ? x.at(i) / (1 - p) : 0; });
+    return make(shape, [&](const Index &i) { return reference::kept(random, int64_t(*op.getSite()), round, p, uint64_t(element++)) ? x.at(i) / (1 - p) : 0; });
   }
 
   /// Elements of x along `axes` through the point of the result.
@@ -410,14 +410,14 @@ private:
 
   const Dims &dims;
   const std::vector<int64_t> &lengths;
-  const Random &random;
+  const reference::RandomFields &random;
   Index shape;
 };
 
 } // namespace
 
 std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths,
-                            const Random &random) {
+                            const reference::RandomFields &random) {
   Block &body = op.getBody().front();
   Evaluator evaluator(dims, lengths, random);
   for (BlockArgument argument : body.getArguments())

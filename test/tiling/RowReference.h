@@ -32,7 +32,7 @@ std::vector<int64_t> sizesOf(mlir::Type type, const Dims &dims);
 
 /// What the region of `op` yields. `lengths` are those of every state.
 std::vector<Array> evaluate(FusedOp op, const std::vector<Array> &operands, const Dims &dims, const std::vector<int64_t> &lengths,
-                            const Random &random = {});
+                            const reference::RandomFields &random = {});
 
 } // namespace weft::test
 

@@ -58,7 +58,7 @@ template <class T> Heads<T> append(Call &c, KvCache &cache, const StateDesc &sta
   return all;
 }
 
-// s = q·kᵀ · scale; s = softcap · tanh(s / softcap); s += bias; masked keys -inf; p = softmax(s); y = p · v.
+// s = q·kᵀ · scale; s = softcap · tanh(s / softcap); s += bias; masked keys -inf; p = softmax(s); y = dropout(p) · v.
 // A row with every key masked: p = 0.
 template <class T>
 Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor &values, const TensorRef &keyMask, const TensorRef &mask, const TensorRef &bias) {
@@ -71,6 +71,7 @@ Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor 
   T scale = static_cast<T>(c.real("scale", 1 / std::sqrt(static_cast<double>(q.dh))));
   bool capped = c.given("softcap");
   T cap = static_cast<T>(c.real("softcap", 1));
+  const Call::Kept kept = c.dropout(c.real("dropout", 0));
 
   // Absolute position of query i is first[b] + i; keys below filled[b] exist.
   std::vector<int64_t> first(q.batch, 0), filled(q.batch, k.length);
@@ -130,7 +131,9 @@ Results attend(Call &c, const Tensor &queries, const Tensor &keys, const Tensor 
         }
         for (int64_t j = 0; j < k.length; ++j) {
           p[j] = sum == 0 ? T(0) : T(p[j] / sum);
-          store(map, ((b * heads + h) * q.length + i) * k.length + j, p[j]);
+          const int64_t element = ((b * heads + h) * q.length + i) * k.length + j;
+          store(map, element, p[j]);
+          p[j] = kept(element) ? T(p[j] * static_cast<T>(kept.scale)) : T(0);
         }
         for (int64_t d = 0; d < v.dh; ++d) {
           T r = 0;

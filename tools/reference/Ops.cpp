@@ -60,6 +60,18 @@ const Tensor &Call::param(const char *role) const {
   fail("the node has no parameter '", role, "'");
 }
 
+Call::Kept Call::dropout(double p) const {
+  if (!run.dropout || p == 0)
+    return {0, 1, 0, 0};
+  // Repeats count in the order of their indices' names.
+  std::vector<Round> rounds = run.rounds;
+  std::sort(rounds.begin(), rounds.end(), [](const Round &a, const Round &b) { return a.index < b.index; });
+  int64_t number = 0;
+  for (const Round &round : rounds)
+    number = number * round.count + round.round;
+  return {p, 1 / (1 - p), run.dropout->site(node.path), number};
+}
+
 bool Call::flag(const char *name, bool otherwise) const {
   auto found = node.attrs.find(name);
   if (found == node.attrs.end())

@@ -4,6 +4,7 @@
 #define WEFT_REFERENCE_OPS_H
 
 #include "Dual.h"
+#include "Philox.h"
 #include "Reference.h"
 
 #include <algorithm>
@@ -50,6 +51,7 @@ struct Run {
   std::map<std::string, int64_t> appended;///< tokens of this call by state
   std::vector<int64_t> valid;
   Arithmetic arithmetic;
+  std::optional<Dropout> dropout;
 };
 
 /// One execution of one node.
@@ -76,6 +78,14 @@ struct Call {
   DType dtype(const char *name, DType otherwise) const;
   /// The float dtype of a result that comes from no float operand: as the description declares it.
   DType floatType() const;
+
+  /// What becomes of this node's elements, by their number: kept ones are multiplied by `scale`, all others are 0.
+  struct Kept {
+    double p, scale;
+    int64_t site, round;
+    bool operator()(int64_t element) const { return p == 0 || kept({}, site, round, p, static_cast<uint64_t>(element)); }
+  };
+  Kept dropout(double p) const;
 
   /// The bound cache of that state, or null.
   KvCache *cache(const std::string &state) const;

@@ -146,7 +146,15 @@ template <class T> Results cast(Call &c) {
   return {y};
 }
 
-template <class T> Results identity(Call &c) { return {needReal(c.operand(0))}; }
+// x / (1 - p) where the step's random numbers keep it, else 0
+template <class T> Results dropout(Call &c) {
+  const Tensor &x = needReal(c.operand(0));
+  const Call::Kept kept = c.dropout(c.real("p"));
+  Tensor y = make(x.dtype, x.shape);
+  for (int64_t i = 0; i < y.count(); ++i)
+    store(y, i, kept(i) ? T(load<T>(x, i) * static_cast<T>(kept.scale)) : T(0));
+  return {y};
+}
 
 // Elements of a and b at every index of their common shape.
 template <class Fn> void zip(const Tensor &a, const Tensor &b, const Shape &shape, Fn fn) {
@@ -343,7 +351,7 @@ void addPointwiseOps(OpTable &table) {
     add("elu", elu<T>);
     add("clamp", clamp<T>);
     add("cast", cast<T>);
-    add("dropout", identity<T>);
+    add("dropout", dropout<T>);
     add("add", variadic<T, Arith::add>);
     add("mul", variadic<T, Arith::mul>);
     add("sub", binary<T, Arith::sub>);

@@ -7,6 +7,7 @@
 
 #include "import/ModelDesc.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,11 @@ KvCache emptyCache(const StateDesc &state, int64_t batch);
 /// its distance from f64 is the size of error that an honest f32 implementation has.
 enum class Arithmetic : uint8_t { f64, f32 };
 
+/// The random numbers of dropout: those of the first step of a training with seed 0.
+struct Dropout {
+  std::function<uint32_t(const std::string &path)> site;  ///< of a node, as the compiler numbers it
+};
+
 /// Inputs and parameters with tangents move along kLanes directions (Dual.h); results have their derivatives as tangents then.
 struct RunOptions {
   std::string entry;                       ///< name of an infer, train or grad entry; empty: all outputs, nothing bound
@@ -38,6 +44,7 @@ struct RunOptions {
   std::vector<int64_t> valid;              ///< real tokens of each sequence in this call; empty: all
   std::optional<bool> lastTokenOnly;       ///< in place of the entry's own
   bool loss = false;                       ///< also run train.nodes; result "loss". Implied by train and grad entries
+  std::optional<Dropout> dropout;          ///< none: it is the identity
   bool keepAll = false;                    ///< RunResult::values
   Arithmetic arithmetic = Arithmetic::f64;
 };

@@ -332,7 +332,7 @@ Tensor lastToken(const Run &run, const Tensor &x) {
 }
 
 void runChecked(const ModelDesc &model, const RunOptions &options, RunResult &result, std::string &here) {
-  Run run{model, {}, {}, {}, {}, {}, options.valid, options.arithmetic};
+  Run run{model, {}, {}, {}, {}, {}, options.valid, options.arithmetic, options.dropout};
   Plan p = plan(model, options.entry, options.loss);
   std::vector<const InputDesc *> inputs = inputsOf(model, p);
   bindDims(run, p, inputs, options);

@@ -3,6 +3,8 @@
 
 #include "ReferenceValues.h"
 
+#include "import/ImportGraph.h"
+
 #include <algorithm>
 
 namespace weft {
@@ -34,6 +36,8 @@ int checkGradients(const CommonOptions &options, Runner &runner, const std::stri
   reference::RunOptions at;
   at.entry = entry;
   at.dims = entrySizes(model, entry, sizes);
+  if (own->dropout)
+    at.dropout = reference::Dropout{[](const std::string &path) { return randomSite(path); }};
   for (const HostTensor &tensor : inputs)
     if (!tensor.bytes.empty() || !tensor.shape.empty())
       at.inputs[tensor.name] = toReference(tensor);

@@ -183,7 +183,7 @@ private:
 
 class NodeCheck::Collector {
 public:
-  Collector(const ModelDesc &model, bool bindsStates, NodeCheck &out) : model(model), bindsStates(bindsStates), out(out) {}
+  Collector(const ModelDesc &model, const EntryDesc &entry, NodeCheck &out) : model(model), entry(entry), out(out) {}
 
   void collect(const Graph &graph, const std::vector<Node> &nodes, std::vector<Source> &sources, const std::string &outer,
                const std::string &prefix, const Sizes &sizes) {
@@ -238,11 +238,12 @@ private:
     }
     if (narrow.model.train->loss == kNoValue || made->wanted.empty() || !known.insert(key).second)
       return; // nothing to differentiate, or done already
-    if ((bindsStates && node.attrs.count("cache_state")) || node.attrs.count("offset_state"))
+    if ((!entry.states.empty() && node.attrs.count("cache_state")) || node.attrs.count("offset_state"))
       return out.unchecked.push_back({node.path, "it reads a state"});
     made->path = node.path;
     made->op = node.op;
     made->pos = node.pos;
+    narrow.model.entries.front().dropout = entry.dropout;
     made->narrow = std::move(narrow.model);
     made->wide = std::move(NodeModel(model, graph, node, sizes).model);
     widen(made->wide);
@@ -250,7 +251,7 @@ private:
   }
 
   const ModelDesc &model;
-  const bool bindsStates;
+  const EntryDesc &entry;
   NodeCheck &out;
   std::set<std::string> known;
 };
@@ -260,7 +261,7 @@ NodeCheck::NodeCheck(const ModelDesc &model, const EntryDesc &entry, const Sizes
   for (const std::vector<InputDesc> *inputs : {&model.inputs, &model.train->inputs})
     for (const InputDesc &input : *inputs)
       sources[size_t(input.value)] = {true, input.name};
-  Collector collector(model, !entry.states.empty(), *this);
+  Collector collector(model, entry, *this);
   collector.collect(model.graph, model.graph.nodes, sources, "", "", sizes);
   collector.collect(model.graph, model.train->nodes, sources, "", "", sizes);
 }
@@ -285,6 +286,7 @@ bool NodeCheck::Case::tensorsAt(uint64_t seed, const reference::RunOptions &give
   };
   at = {};
   at.entry = kEntry;
+  at.dropout = given.dropout;
   for (size_t i = 0; i < operands.size(); ++i) {
     const InputDesc &input = narrow.inputs[i];
     const Source &source = operands[i];

@@ -18,7 +18,7 @@ struct RunOptions : CommonOptions {
   std::string outputs, entry, weights, compare;
   std::optional<uint64_t> init;
   double rtol = 1e-4, atol = -1;
-  bool differentiates = false, bisect = false, checkNodes = false;
+  bool differentiates = false, dropout = false, bisect = false, checkNodes = false;
   int check = 0; ///< directions
 };
 
@@ -163,6 +163,8 @@ int run(RunOptions options) {
     return code;
   if (int code = options.differentiates ? chooseGradients(runner.model, options.entry) : chooseEntry(runner.model, options.entry))
     return code;
+  if (options.dropout)
+    std::find_if(runner.model.entries.begin(), runner.model.entries.end(), [&](const EntryDesc &e) { return e.name == options.entry; })->dropout = true;
   Sizes sizes;
   if (int code = parseSizes(options.dims, runner.model, sizes))
     return code;
@@ -288,6 +290,7 @@ void addGrad(CLI::App &root, Action &action) {
   CLI::App *command = root.add_subcommand("grad", "the loss, and its gradient by every parameter as grad.NAME");
   addCallOptions(command, options);
   command->add_option("--entry", options->entry, "entry of mode 'grad' (default: the gradients of all parameters)");
+  command->add_flag("--dropout", options->dropout, "drop out as the first step of a training with seed 0 does (default: nothing)");
   command->add_option("--check", options->check, "N: compare with f64 differences along N random directions; exit 1 with the rule that is wrong")
       ->check(CLI::Range(1, 1000000));
   command->add_flag("--nodes", options->checkNodes, "with --check: check the rule of every node, even when all tensors agree")->needs("--check");
