@@ -179,7 +179,15 @@ class Train(CommandTest):
             self.assertIn(text, self.train("--steps", 9, "--resume", "s", *words, code=1)[1])
         self.assertIn("expected data ", self.train("--steps", 9, "--resume", "s", data="other.safetensors", code=1)[1])
         self.assertIn("chain", self.train("--steps", 9, "--resume", "s", model="chain.json", data=self.data("st", {"stream": ("I32", [99], [1] * 99)}), code=1)[1])
-        self.train("--steps", 9, "--resume", "none", code=1)
+
+    def test_resume_of_no_folder_of_checkpoints(self):
+        self.assertIn("can't open the folder 'none': No such file or directory", self.train("--steps", 3, "--resume", "none", code=3)[1])
+        self.assertFalse((self.folder / "none").exists())
+        (self.folder / "empty").mkdir()
+        self.assertIn("there is no checkpoint", self.train("--steps", 3, "--resume", "empty", code=1)[1])
+        self.train("--steps", 2, "--save", "s")
+        _, err = self.train("--steps", 3, "--resume", "s/step-0000000002", code=3)
+        self.assertIn("'s/step-0000000002' is one checkpoint\n  hint: --resume takes the folder that it lies in", err)
 
     def test_a_folder_with_checkpoints_is_not_mixed(self):
         self.train("-q", "--steps", 5, "--save", "s")
@@ -319,9 +327,21 @@ class Train(CommandTest):
         (self.folder / "boom.json").write_text(json.dumps(model))
         return "boom.json"
 
+    def squared(self):
+        model = {**MODEL, "train": {"nodes": [{"id": "square", "op": "mul", "in": ["logits", "logits"]}, {"id": "loss", "op": "mean"}], "loss": "loss",
+                                    "optimizer": {"kind": "sgd", "lr": 0}}}
+        (self.folder / "squared.json").write_text(json.dumps(model))
+        return "squared.json"
+
     def test_numbers_that_are_not_finite_stop_training(self):
         _, err = self.train("--steps", 50, model=self.explosive(), code=1)
         self.assertIn("--on-nonfinite skip leaves such updates out", err)
+
+    def test_the_batch_that_is_not_finite_is_named(self):
+        huge = points(40, 1)
+        huge["x"][2][23 * 6] = 3e38
+        _, err = self.train("--steps", 5, "--batch", 10, "--no-shuffle", "--init", 1, data=self.data("huge", huge), model=self.squared(), code=1)
+        self.assertIn("step 2: the loss is inf\n  hint: the batch was samples 20..29; --on-nonfinite", err)
 
     def test_numbers_that_are_not_finite_are_skipped(self):
         got = self.result("--steps", 50, "--on-nonfinite", "skip", model=self.explosive())

@@ -125,6 +125,9 @@ private:
       return code;
     if (int code = chooseTraining())
       return code;
+    if (!options.resume.empty())
+      if (int code = TrainFolder::find(options.resume))
+        return code;
     if (!saveFolder.empty()) {
       if (int code = folder.lock(saveFolder))
         return code;
@@ -297,13 +300,13 @@ private:
     return kOk;
   }
 
-  /// Which samples the batch held that a step refused.
-  std::string batchHint() const {
+  /// Which samples the batch held that a step refused; `number`: of the batch.
+  std::string batchHint(uint64_t number) const {
     if (data.hasWholeBatches())
-      return "the batch was " + quote(options.batches[size_t(metrics.batches % uint64_t(data.count()))]);
+      return "the batch was " + quote(options.batches[size_t(number % uint64_t(data.count()))]);
     if (order.shuffle || data.isStream())
       return "";
-    const int64_t first = int64_t(metrics.batches % uint64_t(order.perEpoch)) * order.batch;
+    const int64_t first = int64_t(number % uint64_t(order.perEpoch)) * order.batch;
     return "the batch was samples " + std::to_string(first) + ".." + std::to_string(first + order.batch - 1);
   }
 
@@ -316,9 +319,11 @@ private:
     TrainFeed feed(data, order, metrics.batches, end);
     while (metrics.batches < end && !caughtInterrupt() && !report.logFailed()) {
       const Batch &batch = feed.next();
-      if (weft_status status = weft_trainer_step(trainer, batch.dims.data(), batch.pointers.data(), &metrics))
-        return failTrainer(status, status == WEFT_ERR_NUMERIC ? (batchHint().empty() ? "--on-nonfinite skip leaves such updates out" : batchHint() + "; --on-nonfinite skip leaves such updates out")
-                                                              : batchHint());
+      const uint64_t number = metrics.batches; // a step counts the batch also if the update fails
+      if (weft_status status = weft_trainer_step(trainer, batch.dims.data(), batch.pointers.data(), &metrics)) {
+        const std::string hint = batchHint(number);
+        return failTrainer(status, status == WEFT_ERR_NUMERIC ? hint + (hint.empty() ? "" : "; ") + "--on-nonfinite skip leaves such updates out" : hint);
+      }
       if (metrics.batches % uint64_t(accumulate) != 0)
         continue;
       const uint64_t attempt = metrics.batches / uint64_t(accumulate);

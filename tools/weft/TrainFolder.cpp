@@ -30,6 +30,16 @@ int TrainFolder::lock(const std::string &folder) {
   return kOk;
 }
 
+int TrainFolder::find(const std::string &folder) {
+  DIR *list = opendir(folder.c_str());
+  if (!list)
+    return fail(kFile, "can't open the folder " + quote(folder) + ": " + std::strerror(errno));
+  closedir(list);
+  if (access((folder + "/trainer.safetensors").c_str(), F_OK) == 0)
+    return fail(kFile, quote(folder) + " is one checkpoint", "--resume takes the folder that it lies in");
+  return kOk;
+}
+
 bool TrainFolder::hasCheckpoints(const std::string &folder) {
   DIR *list = opendir(folder.c_str());
   if (!list)

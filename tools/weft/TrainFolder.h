@@ -15,6 +15,8 @@ public:
 
   /// Makes the folder if its parent exists, and keeps other trainings out until the process ends. kOk or kFile.
   int lock(const std::string &folder);
+  /// That there is a folder to go on from. kOk or kFile.
+  static int find(const std::string &folder);
   /// Whether there is a checkpoint, whole or not.
   static bool hasCheckpoints(const std::string &folder);
 
