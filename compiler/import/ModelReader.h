@@ -129,6 +129,9 @@ public:
   void readTrain();
   void readOptimizer(const JsonValue &json, OptimizerDesc &optimizer);
   void readSchedule(const JsonValue &json, ScheduleDesc &schedule);
+  std::vector<std::string> parameterNames() const;
+  /// Warns of each glob of `json` that matches none of `names`, which are names of a `what`.
+  void warnOfIdle(const JsonValue &json, const char *key, const std::vector<std::string> &globs, const std::vector<std::string> &names, const char *what);
   void readEntries();
   void readEntry(const JsonMember &member);
   void addEvaluation(const EntryDesc &train);

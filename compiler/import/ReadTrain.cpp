@@ -1,6 +1,7 @@
 // The `train` section: extra inputs, loss nodes, optimizer, schedule and the options of a training step.
 // Its nodes continue the graph: they see every value of it.
 #include "import/ModelReader.h"
+#include "import/TrainGroups.h"
 
 #include <algorithm>
 
@@ -64,20 +65,20 @@ void ModelReader::readTrain() {
   if (const JsonValue *accumulate = json->find("accumulate");
       accumulate && readWhole(*accumulate, config, train.accumulate) && train.accumulate < 1)
     error(*accumulate, "accumulate: expected at least 1 but got " + std::to_string(train.accumulate));
-  if (const JsonValue *freeze = json->find("freeze"); freeze && readGlobs(*freeze, train.freeze))
-    for (size_t i = 0; i < train.freeze.size(); ++i)
-      if (std::none_of(model.tensors.begin(), model.tensors.end(),
-                       [&](const ParamTensor &t) { return matchGlob(train.freeze[i], t.name); }) &&
-          !diagnostics.hasErrors())
-        diagnostics.warning((freeze->isArray() ? *freeze->items[i] : *freeze).position(),
-                            "freeze " + quote(train.freeze[i]) + " matches no parameter");
+  if (const JsonValue *freeze = json->find("freeze"); freeze && readGlobs(*freeze, train.freeze)) {
+    warnOfIdle(*freeze, "freeze", train.freeze, parameterNames(), "parameter");
+    if (trainableTensors(model).empty() && !model.tensors.empty() && !diagnostics.hasErrors())
+      diagnostics.warning(freeze->position(), "freeze leaves no parameter to train");
+  }
   if (const JsonValue *recompute = json->find("recompute")) {
     if (recompute->isArray()) {
       train.recompute = "globs";
-      readGlobs(*recompute, train.recomputeGlobs);
+      if (readGlobs(*recompute, train.recomputeGlobs))
+        warnOfIdle(*recompute, "recompute", train.recomputeGlobs, allNodes(model), "node");
     } else if (recompute->isString() && recompute->text.find('*') != std::string::npos) {
       train.recompute = "globs";
       train.recomputeGlobs = {recompute->text};
+      warnOfIdle(*recompute, "recompute", train.recomputeGlobs, allNodes(model), "node");
     } else {
       readWord(*recompute, {"none", "block"}, train.recompute);
     }
@@ -91,6 +92,20 @@ void ModelReader::readTrain() {
               "loss_scale is for precision.compute 'f16', but it is " + quote(dtypeName(model.precision.compute)));
     }
   }
+}
+
+std::vector<std::string> ModelReader::parameterNames() const {
+  std::vector<std::string> names;
+  for (const ParamTensor &tensor : model.tensors)
+    names.push_back(tensor.name);
+  return names;
+}
+
+void ModelReader::warnOfIdle(const JsonValue &json, const char *key, const std::vector<std::string> &globs, const std::vector<std::string> &names,
+                             const char *what) {
+  for (size_t i = 0; i < globs.size() && !diagnostics.hasErrors(); ++i)
+    if (std::none_of(names.begin(), names.end(), [&](const std::string &name) { return matchGlob(globs[i], name); }))
+      diagnostics.warning((json.isArray() ? *json.items[i] : json).position(), std::string(key) + " " + quote(globs[i]) + " matches no " + what);
 }
 
 void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer) {
@@ -134,8 +149,8 @@ void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer)
     checkKeys(*noDecay, {"rank_below"}, "no_decay");
     if (const JsonValue *rank = require(*noDecay, "rank_below", "no_decay"))
       readWhole(*rank, config, optimizer.noDecayRankBelow);
-  } else if (noDecay) {
-    readGlobs(*noDecay, optimizer.noDecay);
+  } else if (noDecay && readGlobs(*noDecay, optimizer.noDecay)) {
+    warnOfIdle(*noDecay, "no_decay", optimizer.noDecay, parameterNames(), "parameter");
   }
 }
 

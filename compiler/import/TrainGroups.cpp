@@ -46,6 +46,12 @@ bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor) {
   return int64_t(tensor.shape.size()) >= optimizer.noDecayRankBelow && !matchesAny(optimizer.noDecay, tensor.name);
 }
 
+std::vector<std::string> allNodes(const ModelDesc &model) {
+  std::vector<std::string> paths;
+  collect(model.graph.nodes, [](const Node &) { return true; }, paths);
+  return paths;
+}
+
 std::vector<std::string> recomputedNodes(const ModelDesc &model) {
   std::vector<std::string> paths;
   collect(model.graph.nodes, [&](const Node &node) { return matchesAny(model.train->recomputeGlobs, node.path); }, paths);

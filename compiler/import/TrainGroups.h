@@ -14,6 +14,8 @@ std::vector<int32_t> differentiatedTensors(const ModelDesc &model, const EntryDe
 bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor);
 /// Paths of the nodes that `keep_f32` names, by their op.
 std::vector<std::string> nodesKeptF32(const ModelDesc &model);
+/// Paths of all nodes that `recompute` can name: those of the graph, also in blocks.
+std::vector<std::string> allNodes(const ModelDesc &model);
 /// Paths of the nodes that a glob of `recompute` names.
 std::vector<std::string> recomputedNodes(const ModelDesc &model);
 
