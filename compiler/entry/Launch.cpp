@@ -16,6 +16,36 @@ int SlotTable::add(const Slot &slot) {
   return slots.size() - 1;
 }
 
+/// The name of the input if that is all an op's indices are computed from; empty: they come from several, or from none.
+static std::string indexOrigin(Operation *op) {
+  std::string name;
+  SmallVector<Value> pending{op->getOperand(isa<EmbeddingOp>(op) ? 0 : 1)};
+  llvm::SmallPtrSet<Value, 8> seen;
+  while (!pending.empty()) {
+    Value value = pending.pop_back_val();
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    if (!seen.insert(value).second || !type || !type.getElementType().isInteger() || type.getElementType().isInteger(1))
+      continue;
+    auto argument = dyn_cast<BlockArgument>(value);
+    if (!argument) {
+      llvm::append_range(pending, value.getDefiningOp()->getOperands());
+      continue;
+    }
+    Operation *parent = argument.getOwner()->getParentOp();
+    if (auto entry = dyn_cast<func::FuncOp>(parent)) {
+      StringRef input = cast<StringAttr>(entry.getArgAttr(argument.getArgNumber(), "weft.name")).getValue();
+      if (!name.empty() && name != input)
+        return {};
+      name = input.str();
+    } else if (!isa<RepeatOp>(parent)) {
+      pending.push_back(parent->getOperand(argument.getArgNumber()));
+    } else {
+      return {};
+    }
+  }
+  return name;
+}
+
 /// In words that stay when nodes are renamed: objects are the same then.
 static std::string tableOf(Operation *op, size_t number) {
   Value table = op->getOperand(isa<EmbeddingOp>(op) ? 1 : 0);
@@ -28,6 +58,8 @@ static std::string tableOf(Operation *op, size_t number) {
   auto input = dyn_cast<BlockArgument>(table);
   if (auto entry = input ? dyn_cast<func::FuncOp>(input.getOwner()->getParentOp()) : func::FuncOp())
     return "input '" + cast<StringAttr>(entry.getArgAttr(input.getArgNumber(), "weft.name")).getValue().str() + "'";
+  if (std::string origin = indexOrigin(op); !origin.empty())
+    return "the operand that input '" + origin + "' indexes";
   return "the operand of " + op->getName().stripDialect().str() + " " + std::to_string(number);
 }
 

@@ -125,6 +125,13 @@ class Grad(GradTest):
         self.assertIn("node 'loss': no gradient rule for the class weights of 'weft.cross_entropy', which the gradient of 'w' needs", err)
         self.assertNotIn("bug in weft", err)
 
+    def test_a_label_out_of_range_is_named_by_its_input(self):
+        model = json.loads(json.dumps(MODEL))
+        del model["train"]["inputs"]["y"]["range"]
+        self.write(model, {"x": ("F32", [2, 6], [0.5] * 12), "y": ("I32", [2], [0, 7])})
+        _, err = self.weft("grad", "m.json", "--init", "1", "--inputs", "in.safetensors", code=1)
+        self.assertIn("an index into the operand that input 'y' indexes is 7, expected 0..4", err)
+
     def test_a_model_without_a_loss(self):
         _, err = self.weft("grad", self.model(), "--init", "1", code=1)
         self.assertIn("expected a model with a 'train' section, which has the loss", err)
@@ -204,6 +211,16 @@ class GradOfMaps(GradTest):
             return step({name: (shape, [v + length / there["grad_norm"] * g for v, g in zip(values, gradient[name])]) for name, (shape, values) in weights.items()})["loss"]
 
         self.assertAlmostEqual((beside(2e-3) - beside(-2e-3)) / 4e-3, there["grad_norm"], delta=2e-3 * there["grad_norm"])
+
+    def test_dropout_is_that_of_the_first_step(self):
+        self.write_maps({case: MAPS[case] for case in ("plain", "softcap_mean", "groups_mean")}, drop=0.3, optimizer={"kind": "sgd", "lr": 1})
+        weights, gradients = read_safetensors(self.folder / "w.safetensors"), self.grad("w.safetensors", "--dropout")
+        self.assertNotEqual(gradients["loss"], self.grad()["loss"])
+        self.weft("train", "m.json", "--batches", "in.safetensors", "--steps", "1", "--weights", "w.safetensors", "--log", "l.jsonl", "--export", "out.safetensors", "-q")
+        self.assertAlmostEqual(json.loads((self.folder / "l.jsonl").read_text())["loss"], gradients["loss"][0], delta=1e-5 * abs(gradients["loss"][0]))
+        for name, (_, after) in read_safetensors(self.folder / "out.safetensors").items():
+            for before, now, gradient in zip(weights[name][1], after, gradients["grad." + name]):
+                self.assertAlmostEqual(before - now, gradient, delta=1e-5, msg=name)
 
     def test_layers_that_repeat_keep_their_maps(self):
         block = {"in": ["h", "sum"], "nodes": [{"id": "n", "op": "layer_norm", "in": "h"}, {"id": "k", "op": "linear", "features": 6},
