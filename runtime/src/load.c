@@ -4,6 +4,7 @@
 #include "memory.h"
 #include "pack.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A list of origins, one for each parameter, all of them NONE. NULL, with a text: no memory. */
@@ -68,6 +69,12 @@ static const char *same_shape(const weft_tensor_file *file, const weft_model_des
   return found;
 }
 
+static int32_t missing_after(const weft_model_desc *desc, const weft_tensor_file *file, int32_t p) {
+  int32_t count = 0;
+  while (++p < desc->params) count += !desc->param[p].may_be_missing && weft_tensor_file_find(file, desc->param[p].file_name) < 0;
+  return count;
+}
+
 static weft_status check_match(weft_model *model, const weft_tensor_file *file, int32_t p, int64_t index) {
   const weft_param_desc *param = &model->desc->param[p];
   const weft_quoted name = weft_quote(param->file_name);
@@ -75,8 +82,11 @@ static weft_status check_match(weft_model *model, const weft_tensor_file *file, 
     const unused_names names = {file, model->desc};
     const char *near = weft_closest(param->file_name, unused_at, &names, weft_tensor_file_count(file));
     if (!near) near = same_shape(file, model->desc, param);
-    return near ? weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing; did you mean '%s'?", name.text, weft_quote(near).text)
-                : weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing", name.text);
+    const int32_t more = missing_after(model->desc, file, p);
+    char also[48] = "";
+    if (more) snprintf(also, sizeof also, ", as %s %d more of %d", more == 1 ? "is" : "are", more, model->desc->params);
+    return near ? weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing%s; did you mean '%s'?", name.text, also, weft_quote(near).text)
+                : weft_fail(&model->error, WEFT_ERR_MISSING, "tensor '%s': is missing%s", name.text, also);
   }
   const weft_tensor_info *info = weft_tensor_file_at(file, index);
   int64_t shape[WEFT_MAX_RANK];

@@ -58,6 +58,7 @@ static bool change(int number, weft_status *status, const char **text) {
   CHANGE((tensors[0].rank = 1, tensors[0].shape[0] = 66), WEFT_ERR_FORMAT, "expected shape [11, 6] but got [66]")
   CHANGE(tensors[2].name = "file.bais", WEFT_ERR_MISSING, "tensor 'file.bias': is missing; did you mean 'file.bais'?")
   CHANGE(tensors[2] = ((weft_tensor){"zzz", WEFT_F32, 1, {12}, data}), WEFT_ERR_MISSING, "tensor 'file.bias': is missing")
+  CHANGE((tensors[0].name = "zzz", tensors[2].name = "yyy"), WEFT_ERR_MISSING, "as is 1 more of")
   return false;
 }
 
