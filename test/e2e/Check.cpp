@@ -3,6 +3,7 @@
 #include "Check.h"
 
 #include "import/EntryInputs.h"
+#include "import/ReadModel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -27,6 +28,17 @@ void forgetPadding(Tensor &got, const Tensor &expected, const std::vector<int64_
 }
 
 }  // namespace
+
+std::optional<ModelDesc> readCase(const std::string &text, Tally &tally) {
+  Diagnostics diagnostics;
+  SourceText source;
+  source.file = "case.json";
+  source.text = text;
+  std::optional<ModelDesc> desc = readModel(std::move(source), {}, diagnostics);
+  if (!desc)
+    tally.failures.push_back("read: " + diagnostics.str() + text);
+  return desc;
+}
 
 Bound defaultBound() {
   Bound bound;

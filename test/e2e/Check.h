@@ -19,6 +19,9 @@ struct Tally {
 /// The bound of reliability: 8 times the error of naive f32 and 4 ulps, and what flushing denormals may cost.
 reference::Bound defaultBound();
 
+/// The model that a text is; a text that is none is a failure.
+std::optional<ModelDesc> readCase(const std::string &text, Tally &tally);
+
 struct CallSpec {
   std::string entry;
   Tensors inputs;

@@ -353,5 +353,7 @@ int main(int argc, char **argv) {
   }
   if (args.command == "metamorphic")
     std::printf("count: metamorphic models of each kind = %lld\n", static_cast<long long>(args.count));
+  if (args.command == "random" && args.rotate)
+    std::printf("count: valid random models, each compiled four ways = %lld\n", static_cast<long long>(args.count));
   return runAll(jobs, args);
 }

@@ -16,17 +16,6 @@ using namespace reference;
 
 namespace {
 
-std::optional<ModelDesc> read(const std::string &text, Tally &tally) {
-  Diagnostics diagnostics;
-  SourceText source;
-  source.file = "metamorphic.json";
-  source.text = text;
-  std::optional<ModelDesc> desc = readModel(std::move(source), {}, diagnostics);
-  if (!desc)
-    tally.failures.push_back("read: " + diagnostics.str() + text);
-  return desc;
-}
-
 /// One model with one session.
 class Subject {
 public:
@@ -121,7 +110,7 @@ void renameAll(RandomModel &model, const ModelDesc &desc) {
 
 /// Object and header; empty after a failure.
 std::string compiled(const std::string &text, Tally &tally) {
-  std::optional<ModelDesc> desc = read(text, tally);
+  std::optional<ModelDesc> desc = readCase(text, tally);
   CompiledModel result;
   Diagnostics diagnostics;
   if (desc && compileModel(*desc, {}, result, diagnostics) != CompileResult::ok)
@@ -226,7 +215,7 @@ bool looksAtPadding(Subject &subject, const Tensor &x, int64_t more, bool masked
 
 bool runSpellings(uint64_t seed, Tally &tally) {
   RandomModel model = randomModel(seed);
-  std::optional<ModelDesc> desc = read(model.text(), tally);
+  std::optional<ModelDesc> desc = readCase(model.text(), tally);
   if (!desc) {
     tally.failures.clear();
     return false;
@@ -249,7 +238,7 @@ void runInvariances(uint64_t seed, Tally &tally) {
   const std::string where = ", seed " + std::to_string(seed);
   for (bool causal : {false, true}) {
     Encoder encoder(random, causal, !causal);
-    std::optional<ModelDesc> desc = read(encoder.text(), tally);
+    std::optional<ModelDesc> desc = readCase(encoder.text(), tally);
     if (!desc)
       return;
     Subject subject(*desc, randomParameters(*desc, seed), most, tally);
@@ -278,7 +267,7 @@ void runInvariances(uint64_t seed, Tally &tally) {
 
 void runPlanted(Tally &tally) {
   Random random(1);
-  std::optional<ModelDesc> desc = read(Encoder(random, false, false).text(), tally);
+  std::optional<ModelDesc> desc = readCase(Encoder(random, false, false).text(), tally);
   if (!desc)
     return;
   Subject subject(*desc, randomParameters(*desc, 1), {{"B", 8}, {"T", 64}}, tally);

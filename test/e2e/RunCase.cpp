@@ -14,17 +14,6 @@ using namespace reference;
 
 namespace {
 
-std::optional<ModelDesc> read(const std::string &text, Tally &tally) {
-  Diagnostics diagnostics;
-  SourceText source;
-  source.file = "case.json";
-  source.text = text;
-  std::optional<ModelDesc> desc = readModel(std::move(source), {}, diagnostics);
-  if (!desc)
-    tally.failures.push_back("read: " + diagnostics.str() + text);
-  return desc;
-}
-
 std::string sizesText(const Sizes &sizes) {
   std::string text;
   for (const auto &[name, size] : sizes)
@@ -94,7 +83,7 @@ Tensors randomInputs(const ModelDesc &desc, const std::string &entry, const Size
 }
 
 void runCase(const Case &c, const Settings &settings, Tally &tally) {
-  std::optional<ModelDesc> desc = read(modelText(c), tally);
+  std::optional<ModelDesc> desc = readCase(modelText(c), tally);
   if (!desc)
     return;
   Tensors parameters = randomParameters(*desc, settings.seed);
@@ -128,7 +117,7 @@ void runCase(const Case &c, const Settings &settings, Tally &tally) {
 }
 
 void runModelCase(const ModelCase &c, const Settings &settings, Tally &tally) {
-  std::optional<ModelDesc> desc = read(c.text, tally);
+  std::optional<ModelDesc> desc = readCase(c.text, tally);
   if (!desc)
     return;
   Tensors parameters = randomParameters(*desc, settings.seed);

@@ -10,8 +10,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <set>
 
 namespace weft {
@@ -76,6 +78,18 @@ static int readLimit(const std::string &text, Limits &limits) {
   if (problem != std::errc() || end != value.data() + value.size() || !limits.set(name, number))
     return fail(kUsage, "limit " + quote(name) + ": expected 1.." + std::to_string(Limits::most(name)) + " but got " + quote(value));
   return kOk;
+}
+
+int readFile(const std::string &path, std::string &bytes) {
+  std::FILE *stream = std::fopen(path.c_str(), "rb");
+  if (!stream)
+    return fail(kFile, "can't read " + quote(path) + ": " + std::strerror(errno));
+  char part[1 << 16];
+  for (size_t got; (got = std::fread(part, 1, sizeof(part), stream)) > 0;)
+    bytes.append(part, got);
+  const int error = std::ferror(stream) ? errno : 0;
+  std::fclose(stream);
+  return error ? fail(kFile, "can't read " + quote(path) + ": " + std::strerror(error)) : int(kOk);
 }
 
 Limits limitsOf(const CommonOptions &options) {

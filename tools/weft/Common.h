@@ -46,6 +46,9 @@ void note(const CommonOptions &options, const std::string &text);
 /// A result on standard output.
 void print(const std::string &text);
 
+/// All bytes of a file; errors are printed. kOk or kFile.
+int readFile(const std::string &path, std::string &bytes);
+
 /// What `--limit` says, over the defaults. Texts that are wrong are reported when the model is read.
 Limits limitsOf(const CommonOptions &options);
 /// Reads and checks the model; errors are printed. kOk or an exit code.

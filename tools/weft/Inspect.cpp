@@ -173,18 +173,9 @@ void printJson(const weft_model_desc &desc) {
 }
 
 int inspect(const InspectOptions &options) {
-  std::FILE *stream = std::fopen(options.object.c_str(), "rb");
-  if (!stream)
-    return fail(kFile, "can't read " + quote(options.object) + ": " + std::strerror(errno));
   std::string bytes;
-  char part[1 << 16];
-  size_t got;
-  while ((got = std::fread(part, 1, sizeof(part), stream)) > 0)
-    bytes.append(part, got);
-  bool broken = std::ferror(stream);
-  std::fclose(stream);
-  if (broken)
-    return fail(kFile, "can't read " + quote(options.object));
+  if (int code = readFile(options.object, bytes))
+    return code;
   std::string failure, symbol = findDescriptor(bytes, failure);
   if (symbol.empty())
     return fail(kInvalid, quote(options.object) + ": expected an object made by weft: " + escapeText(failure));

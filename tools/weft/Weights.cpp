@@ -57,16 +57,7 @@ int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, co
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && uint64_t(info.st_size) > limit)
     return fail(kLimit, "weights of " + std::to_string(info.st_size) + " bytes in an object, the limit is " + std::to_string(limit), "--limit objectBytes=N raises it");
-  std::FILE *stream = std::fopen(path.c_str(), "rb");
-  if (!stream)
-    return fail(kFile, "can't read " + quote(path) + ": " + std::strerror(errno));
-  char part[1 << 16];
-  size_t got;
-  while ((got = std::fread(part, 1, sizeof(part), stream)) > 0)
-    bytes.append(part, got);
-  bool broken = std::ferror(stream);
-  std::fclose(stream);
-  return broken ? fail(kFile, "can't read " + quote(path)) : int(kOk);
+  return readFile(path, bytes);
 }
 
 static int reportFile(const std::string &path, weft_status status, const char *text) {
