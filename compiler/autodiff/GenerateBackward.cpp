@@ -22,7 +22,7 @@ namespace {
 
 class Backward {
 public:
-  explicit Backward(func::FuncOp func) : func(func), module(func->getParentOfType<ModuleOp>()), isTrain(mode() == "train") {
+  explicit Backward(func::FuncOp func) : func(func), module(func->getParentOfType<ModuleOp>()), symbols(module), isTrain(mode() == "train") {
     if (auto wanted = func->getAttrOfType<DenseI32ArrayAttr>("weft.gradient_tensors"))
       for (auto [tensor, name] : llvm::zip(wanted.asArrayRef(), func->getAttrOfType<ArrayAttr>("weft.gradient_names")))
         names[tensor] = cast<StringAttr>(name).getValue().str();
@@ -64,7 +64,7 @@ public:
 private:
   StringRef mode() { return func->getAttrOfType<StringAttr>("weft.mode").getValue(); }
 
-  ParamOp paramOf(StringAttr symbol) { return module.lookupSymbol<ParamOp>(symbol); }
+  ParamOp paramOf(StringAttr symbol) { return symbols.lookup<ParamOp>(symbol); }
 
   bool isWanted(Value v) {
     if (auto argument = dyn_cast<BlockArgument>(v))
@@ -280,6 +280,7 @@ private:
 
   func::FuncOp func;
   ModuleOp module;
+  SymbolTable symbols;
   bool isTrain, isBroken = false;
   Recompute recompute;
   int groupOf(int32_t tensor) const {

@@ -133,7 +133,7 @@ std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, V
       int64_t count = *elementCount(shapeOf(view->root)).constant();
       SmallVector<ParameterPart> whole{{view->root, 0, count, 0, 1}};
       int number = views.add(WEFT_VIEW_PLAIN, whole, 1, 0);
-      Slot slot{Slot::Kind::view, number, view->offset * DimExpr(elementBytes(element)), {}, llvm::to_vector(roundIndices(whole)), 0};
+      Slot slot{Slot::Kind::view, number, view->offset * DimExpr(elementBytes(element)), {}, llvm::to_vector(views.roundIndices(whole)), 0};
       return Operand{table.add(slot), view->strides, element};
     }
     if (plan.bufferOf.count(view->root))
@@ -141,7 +141,7 @@ std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, V
   }
   if (std::optional<SmallVector<ParameterPart>> pieces = parameterPieces(value)) {
     int number = views.add(WEFT_VIEW_PLAIN, *pieces, 1, 0);
-    return Operand{table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*pieces)), 0}),
+    return Operand{table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(views.roundIndices(*pieces)), 0}),
                    contiguousStrides(shapeOf(value)), element};
   }
   return std::nullopt;

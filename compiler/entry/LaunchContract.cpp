@@ -141,7 +141,7 @@ FailureOr<LaunchBuilder::RightSide> LaunchBuilder::rightSide(ContractOp op, Slot
   if (std::optional<SmallVector<ParameterPart>> packed = parameterMatrix(op.getB(), op.getTransposeB())) {
     right.type = panelType(views.panels());
     int number = views.add(WEFT_VIEW_PANELS, *packed, *shape[shape.size() - (op.getTransposeB() ? 1 : 2)].constant(), tileSizes(target).panel);
-    right.panels = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(roundIndices(*packed)), 0});
+    right.panels = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(views.roundIndices(*packed)), 0});
     right.strides.assign(outBatch.size(), DimExpr(0));
     return right;
   }

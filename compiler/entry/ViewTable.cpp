@@ -6,12 +6,16 @@ using namespace mlir;
 
 namespace weft {
 
-static ParamOp paramOf(Value parameter) {
+// Looking a symbol up goes through all symbols before it.
+ParamOp ViewTable::paramOf(Value parameter) {
   auto op = parameter.getDefiningOp<ParameterOp>();
-  return SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, op.getParamAttr());
+  ParamOp &found = params[op.getParamAttr().getAttr()];
+  if (!found)
+    found = SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, op.getParamAttr());
+  return found;
 }
 
-ValueRange roundIndices(ArrayRef<ParameterPart> parts) {
+ValueRange ViewTable::roundIndices(ArrayRef<ParameterPart> parts) {
   for (const ParameterPart &part : parts)
     if (paramOf(part.parameter).getTensors().size() > 1)
       return part.parameter.getDefiningOp<ParameterOp>().getIndices();

@@ -31,17 +31,19 @@ public:
 
   /// The number of the first round's view. `k` is 1 for plain views, which keep the type of their parameters' values.
   int add(weft_view_kind kind, llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr);
+  /// The repeat indices that choose the round of a view with these parts (those of the parameter that has several tensors).
+  mlir::ValueRange roundIndices(llvm::ArrayRef<ParameterPart> parts);
   weft_dtype panels() const { return panelType; }
   const std::vector<Entry> &entries() const { return views; }
 
 private:
+  ParamOp paramOf(mlir::Value parameter);
+
   weft_dtype panelType;
+  llvm::DenseMap<mlir::Attribute, ParamOp> params;  ///< by symbol
   std::vector<Entry> views;
   std::map<std::string, int> known;
 };
-
-/// The repeat indices that choose the round of a view with these parts (those of the parameter that has several tensors).
-mlir::ValueRange roundIndices(llvm::ArrayRef<ParameterPart> parts);
 
 }  // namespace weft
 

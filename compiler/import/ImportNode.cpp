@@ -106,16 +106,17 @@ Value EntryImporter::parameter(const Node &node, StringRef role, Type valueType)
   std::string symbol = use->name;
   SmallVector<int32_t> tensors(use->tensors.begin(), use->tensors.end());
   for (int copy = 2;; ++copy) {
-    auto existing = module.lookupSymbol<ParamOp>(symbol);
+    auto existing = symbols.lookup<ParamOp>(symbol);
     if (!existing) {
+      if (!lastSymbol)
+        for (Operation &op : *module.getBody())
+          if (isa<DimOp, StateOp, ParamOp>(op))
+            lastSymbol = &op;
       OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-      Operation *after = nullptr;
-      for (Operation &op : *module.getBody())
-        if (isa<DimOp, StateOp, ParamOp>(op))
-          after = &op;
-      if (after)
-        top.setInsertionPointAfter(after);
-      ParamOp::create(top, location(first.pos, use->name), symbol, type, tensors);
+      if (lastSymbol)
+        top.setInsertionPointAfter(lastSymbol);
+      lastSymbol = ParamOp::create(top, location(first.pos, use->name), symbol, type, tensors);
+      symbols.insert(lastSymbol);
       break;
     }
     if (existing.getTensors() == ArrayRef<int32_t>(tensors) && existing.getType() == type)

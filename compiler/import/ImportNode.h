@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/SymbolTable.h"
 
 namespace weft {
 
@@ -33,7 +34,7 @@ struct NodeCall {
 class EntryImporter {
 public:
   EntryImporter(const ModelDesc &model, const EntryDesc &entry, mlir::ModuleOp module, mlir::OpBuilder &builder)
-      : b(builder), model(model), entry(entry), module(module) {}
+      : b(builder), model(model), entry(entry), module(module), symbols(module) {}
 
   mlir::Location location(const Node &node) const;
   mlir::Location location(const Position &pos, llvm::StringRef name) const;
@@ -81,6 +82,8 @@ private:
   const ModelDesc &model;
   const EntryDesc &entry;
   mlir::ModuleOp module;
+  mlir::SymbolTable symbols;                  ///< of the module; looking up in the module itself goes through all of them
+  mlir::Operation *lastSymbol = nullptr;      ///< dim, state or parameter after which the next parameter stands
   std::map<std::string, mlir::Value> rounds;  ///< repeat index name → index value in scope
 };
 
