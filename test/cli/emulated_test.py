@@ -74,7 +74,7 @@ class Emulated(CommandTest):
         self.weft("init", path, *[word for text in sets for word in ("--set", text)], "--seed", "1", "--save", "w.safetensors")
         self.run_here(REFERENCE, path, "--inputs", inputs, "--weights", "w.safetensors", "--outputs", "expected.safetensors", *[word for text in sets for word in ("--set", text)])
         # What the object is for, the CPU, and the variant that runs or the instructions that are missing.
-        for cpu, machine, expect in (("x86-64-v4", "Haswell", "avx512f"), ("x86-64-v3", "Nehalem", "avx2"), ("x86-64-v4,x86-64-v3", "Haswell", "x86-64-v3"),
+        for cpu, machine, expect in (("x86-64-v4", "Haswell", "avx512f"), ("x86-64-v3", "Nehalem", "avx2"), ("x86-64-v4,x86-64-v3", "Haswell", "x86-64-v3"), ("x86-64,x86-64-v3,x86-64-v4", "Haswell", "x86-64-v3"),
                                      ("x86-64-v4,x86-64-v3,x86-64", "Nehalem", "x86-64"), ("x86-64-v3", "Haswell", "x86-64-v3")):
             self.program("cc", path, sets, cpu, runtime)
             refused = expect.startswith("avx")

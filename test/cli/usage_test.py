@@ -52,6 +52,9 @@ class Usage(CommandTest):
     def test_option_without_value_or_twice(self):
         self.wrong("check", self.model(), "--seed", expect="--seed")
         self.wrong("check", self.model(), "--seed", "1", "--seed", "2", expect="--seed")
+        for seed in ("-1", "18446744073709551616", "1.5", ""):
+            self.wrong("check", self.model(), "--seed", seed, expect="--seed: expected 0..18446744073709551615 but got")
+        self.wrong("run", self.model(), "--init", "-1", expect="--init: expected 0..18446744073709551615 but got -1")
         self.wrong("check", self.model(), "--threads", "0", expect="--threads")
         self.wrong("check", self.model(), "--threads", "many", expect="--threads")
 

@@ -144,6 +144,7 @@ class View(CommandTest):
 
     def test_a_kind_is_needed(self):
         self.assertIn("the kinds are 'attention', 'graph', 'memory' or 'log'", self.weft("view", code=2)[1])
+        self.assertIn("did you mean 'graph'?", self.weft("view", "grph", "m.json", code=2)[1])
         self.assertIn("'weft view graph --help'", self.weft("view", "graph", code=2)[1])
         self.assertIn("did you mean '--node'?", self.weft("view", "attention", "m.json", "--nod", "x", code=2)[1])
 

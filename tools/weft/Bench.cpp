@@ -396,7 +396,7 @@ void addBench(CLI::App &root, Action &action) {
   command->add_option("--iterations", options->iterations, "timed calls (default: about one second's)")->check(CLI::Range(int64_t(1), int64_t(100000000)));
   command->add_option("--cached", options->cached, "positions in the caches before each call (default 0)")->check(notNegative());
   command->add_option("--weights", options->weights, "weights file (default: the model's if it is there, else random)");
-  command->add_option("--init", options->init, "SEED: random weights");
+  command->add_option("--init", options->init, "SEED: random weights")->check(checkSeed);
   addRepeated(*command, "--inputs", options->inputFiles, "safetensors file with inputs (default: random)");
   command->add_option("--outputs", options->outputs, "file for the last result");
   command->add_flag("--per-kernel", options->perKernel, "also the time of each kernel");

@@ -8,12 +8,15 @@
 #include "import/ReadModel.h"
 #include "target/cpu/CpuTargets.h"
 
+#include "llvm/ADT/bit.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <set>
 
 namespace weft {
@@ -23,12 +26,19 @@ void addCommonOptions(CLI::App &command, CommonOptions &options) {
   addRepeated(command, "--set", options.sets, "KEY=VALUE: replace a config value (repeatable)");
   addRepeated(command, "--limit", options.limits, "NAME=N: change a limit on files, memory or the object (repeatable)");
   command.add_option("--threads", options.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 4096));
-  command.add_option("--seed", options.seed, "seed of random numbers (default 0)");
-  command.add_option("--cpu", options.cpu, "host, or names as clang's -march, best first (default host)");
+  command.add_option("--seed", options.seed, "seed of random numbers (default 0)")->check(checkSeed);
+  command.add_option("--cpu", options.cpu, "host, or names as clang's -march, one variant each (default host)");
   command.add_option("--target", options.target, "cpu (default)");
   command.add_flag("--json", options.json, "print one JSON object");
   command.add_flag("-q,--quiet", options.quiet, "print errors only");
   command.add_flag("-v,--verbose", options.verbose, "print more about what is done");
+}
+
+std::string checkSeed(const std::string &text) {
+  uint64_t seed = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  bool good = error == std::errc() && end == text.data() + text.size();
+  return good ? "" : "expected 0..18446744073709551615 but got " + text;
 }
 
 CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vector<std::string> &values, const std::string &text) {
@@ -136,9 +146,15 @@ int compileOrFail(const CommonOptions &common, const ModelDesc &model, CompileOp
   options.cpus = splitList(common.cpu);
   if (options.cpus.empty())
     return fail(kUsage, "expected a CPU but got " + quote(common.cpu));
-  for (const std::string &name : options.cpus)
-    if (llvm::Expected<CpuTarget> cpu = cpuTarget(name); !cpu)
+  std::map<std::string, int> instructions;
+  for (const std::string &name : options.cpus) {
+    llvm::Expected<CpuTarget> cpu = cpuTarget(name);
+    if (!cpu)
       return fail(kUnsupported, escapeText(llvm::toString(cpu.takeError())), "names are those of clang's -march and -mcpu");
+    instructions[name] = llvm::popcount(cpu->required);
+  }
+  // The first that runs is taken: one that runs wherever the next does would hide it.
+  std::stable_sort(options.cpus.begin(), options.cpus.end(), [&](const std::string &a, const std::string &b) { return instructions[a] > instructions[b]; });
   options.limits = limitsOf(common);
   Diagnostics diagnostics;
   diagnostics.setFile(model.file);

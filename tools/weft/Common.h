@@ -36,6 +36,8 @@ using Sizes = std::map<std::string, int64_t>;
 
 /// The positional MODEL.json and the options of every command.
 void addCommonOptions(CLI::App &command, CommonOptions &options);
+/// For ->check(): a number of 64 bits. CLI11 reads "-1" as the largest one.
+std::string checkSeed(const std::string &text);
 /// A repeatable option that takes one value each time.
 CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vector<std::string> &values, const std::string &text);
 

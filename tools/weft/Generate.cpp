@@ -283,7 +283,7 @@ void addGenerate(CLI::App &root, Action &action) {
   addRepeated(*command, "--input", options->inputs, "NAME=FILE.npy, or NAME=1,2,3 for a row of integers");
   command->add_option("--tokenizer", options->tokenizer, "llama2.c's tokenizer file, or a vocabulary: a piece a line");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
-  command->add_option("--init", options->init, "SEED: random weights");
+  command->add_option("--init", options->init, "SEED: random weights")->check(checkSeed);
   command->add_option("--max-new", options->maxNew, "new tokens at most")->check(CLI::Range(int64_t(1), int64_t(1) << 24));
   command->add_option("--temperature", options->temperature, "0: always the most probable token")->check(notNegative());
   command->add_option("--top-k", options->topK, "choose among the k most probable tokens")->check(CLI::PositiveNumber);

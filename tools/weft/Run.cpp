@@ -278,7 +278,7 @@ static void addCallOptions(CLI::App *command, const std::shared_ptr<RunOptions> 
   addRepeated(*command, "--dim", options->dims, "B=8: sizes that no input shows (default: the hints)");
   command->add_option("--outputs", options->outputs, "safetensors or .npy file to write (default: print a summary)");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
-  command->add_option("--init", options->init, "SEED: random weights");
+  command->add_option("--init", options->init, "SEED: random weights")->check(checkSeed);
   command->add_option("--compare", options->compare, "safetensors file with expected outputs; exit 1 if they differ");
   command->add_option("--rtol", options->rtol, "allowed relative difference (default 1e-4)")->check(notNegative());
   command->add_option("--atol", options->atol, "allowed absolute difference (default 1e-5 of the largest value)")->check(notNegative());

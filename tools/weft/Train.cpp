@@ -434,7 +434,7 @@ void addTrain(CLI::App &root, Action &action) {
   command->add_option("--eval", options->eval, "data set for loss and accuracy");
   command->add_option("--eval-every", options->evalEvery, "updates between evaluations (default: an epoch)")->check(atLeast(1));
   command->add_option("--weights", options->weights, "start from this safetensors file");
-  command->add_option("--init", options->init, "SEED: start from random weights (default: --seed)");
+  command->add_option("--init", options->init, "SEED: start from random weights (default: --seed)")->check(checkSeed);
   command->add_option("--save", options->save, "folder for checkpoints");
   command->add_option("--save-every", options->saveEvery, "updates between checkpoints (default: at the end)")->check(atLeast(1));
   command->add_option("--keep", options->keep, "newest checkpoints to keep, 0: all (default 3)")->check(notNegative());

@@ -308,7 +308,7 @@ void addViewAttention(CLI::App &view_, Action &action) {
   command->add_option("--entry", options->entry, "entry whose sizes hold (default: forward)");
   addRepeated(*command, "--dim", options->dims, "B=8: sizes that no input shows (default: the hints)");
   command->add_option("--weights", options->weights, "weights file instead of the model's");
-  command->add_option("--init", options->init, "SEED: random weights");
+  command->add_option("--init", options->init, "SEED: random weights")->check(checkSeed);
   command->add_option("--sequence", options->sequence, "which sequence of the batch (default 0)")->check(notNegative());
   command->add_option("--length", options->length, "show only the first tokens (default: all)")->check(CLI::Range(int64_t(1), int64_t(1) << 30));
   command->add_option("--tokens", options->labels.tokens, "a,b,c: labels of the tokens");

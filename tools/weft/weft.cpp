@@ -55,6 +55,13 @@ std::vector<std::string> optionNames(const CLI::App &command) {
   return names;
 }
 
+std::vector<std::string> commandNames(const CLI::App &command) {
+  std::vector<std::string> names;
+  for (const CLI::App *one : command.get_subcommands({}))
+    names.push_back(one->get_name());
+  return names;
+}
+
 /// The command that was chosen, or the kind of it: "view attention".
 const CLI::App &chosenCommand(const CLI::App &root) {
   const CLI::App *command = &root;
@@ -78,6 +85,8 @@ int usageError(const CLI::App &root, const CLI::ParseError &error) {
     text = !name.empty() && name[0] == '-' && name.size() > 1 ? "unknown option " + quote(name) : "unexpected argument " + quote(word);
     if (!name.empty() && name[0] == '-')
       hint = didYouMean(name, optionNames(*command));
+    else
+      hint = didYouMean(word, commandNames(*command));
   } else if (auto *missing = dynamic_cast<const CLI::RequiredError *>(&error)) {
     text = missing->what();
     size_t is = text.find(" is required");
@@ -93,9 +102,7 @@ int unknownCommand(const CLI::App &root, const std::string &word) {
   for (const char *later : kLaterCommands)
     if (word == later)
       return fail(kUnsupported, "command " + quote(word) + " is not in this version of weft");
-  std::vector<std::string> names;
-  for (const CLI::App *command : root.get_subcommands({}))
-    names.push_back(command->get_name());
+  std::vector<std::string> names = commandNames(root);
   std::string hint = didYouMean(word, names);
   return fail(kUsage, "expected a command but got " + quote(word), hint.empty() ? "the commands are " + listWords(names) : hint);
 }
