@@ -173,10 +173,14 @@ void ModelReader::readEntry(const JsonMember &member) {
         std::vector<std::string> known;
         for (const ParamTensor &tensor : model.tensors)
           known.push_back(tensor.name);
-        for (const std::vector<InputDesc> *inputs : {&model.inputs, &model.train->inputs})
-          for (const InputDesc &input : *inputs)
+        auto addFloats = [&](const std::vector<InputDesc> &inputs) {
+          for (const InputDesc &input : inputs)
             if (isKnown(input.type) && isFloat(input.type.dtype))
               known.push_back(input.name);
+        };
+        addFloats(model.inputs);
+        if (model.train)
+          addFloats(model.train->inputs);
         if (!diagnostics.hasErrors() &&
             std::none_of(known.begin(), known.end(), [&](const std::string &name) { return matchGlob(glob, name); }))
           error(itemOf(*gradients, i), "gradient " + quote(glob) + " matches no parameter and no float input",

@@ -64,6 +64,7 @@ TEST(Entries, Mistakes) {
   EXPECT_ERROR(entries(R"("f": {"outputs": []})"), "entry 'f' has no outputs");
   EXPECT_ERROR(entries(R"("f": {"mode": "training"})"), "unknown word 'training'");
   EXPECT_ERROR(entries(R"("f": {"mode": "train"})"), "mode 'train' needs a 'train' section");
+  EXPECT_ERROR(entries(R"("f": {"mode": "grad", "gradients": ["y.*"]})"), "mode 'grad' needs a 'train' section");
   EXPECT_ERROR(entries(R"("f": {"state": "kw"})"), "no state 'kw' (did you mean 'kv'?)");
   EXPECT_ERROR(entries(R"("f": {"dims": {"U": 1}})"), "no dim 'U'");
   EXPECT_ERROR(entries(R"("f": {"dims": {"T": 33}})"), "dim 'T' cannot be 33, its range is 1..32");
