@@ -128,7 +128,7 @@ const char *weft_closest(const char *name, const char *(*at)(const void *context
   for (int64_t i = 0; i < count; ++i) {
     const char *word = at(context, i);
     size_t word_length = strlen(word);
-    if (word_length > MAX_WORD) continue;
+    if (!word_length || word_length > MAX_WORD) continue;
     /* A prefix ("model.", "transformer.") is the usual difference between two exports of one model. */
     if (word_length > length && word[word_length - length - 1] == '.' && !strcmp(word + word_length - length, name)) return word;
     if (length > word_length && name[length - word_length - 1] == '.' && !strcmp(name + length - word_length, word)) return word;

@@ -36,7 +36,7 @@ weft_shape_text weft_format_shape(const int64_t *shape, int32_t rank);
 /* Sends one formatted line to a log function, if there is one. */
 __attribute__((format(printf, 4, 5))) void weft_log(weft_log_fn log, void *user, weft_log_level level, const char *format, ...);
 
-/* Names the candidate closest to `name` if it is close enough to be a slip, else NULL. `at(context, i)` gives them. */
+/* Names the candidate closest to `name` if it is close enough to be a slip, else NULL. `at(context, i)` gives them; "" is none. */
 const char *weft_closest(const char *name, const char *(*at)(const void *context, int64_t index), const void *context,
                          int64_t count);
 

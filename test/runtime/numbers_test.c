@@ -168,6 +168,9 @@ static void near_names_are_found(void) {
   CHECK(!weft_closest("transformerXbias", word_at, words, 4));
   CHECK(!weft_closest("embedding", word_at, words, 4));
   CHECK(!weft_closest(long_word, word_at, words, 4));
+  const char *const none[] = {""};
+  CHECK(!weft_closest("w", word_at, none, 1));
+  CHECK(!weft_closest("w.", word_at, none, 1));
   CHECK(!weft_closest("needle", far_away, "needle", 5000)); /* a hint is not worth more time */
 }
 
