@@ -243,7 +243,7 @@ int64_t weft_model_weights_bytes(const weft_model *model) { return weft_model_is
 
 #define FIND(FUNCTION, COUNT, ARRAY)                                       \
   int32_t FUNCTION(const weft_model *model, const char *name) {            \
-    if (!weft_model_is_open(model) || !name) return -1;                               \
+    if (!weft_model_is_open(model) || !name) return -1;                    \
     for (int32_t i = 0; i < model->desc->COUNT; ++i)                       \
       if (!strcmp(model->desc->ARRAY[i].name, name)) return i;             \
     return -1;                                                             \

@@ -153,7 +153,7 @@ weft_status weft_resolve_limits(const weft_tensor_limits *given, weft_tensor_lim
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     if (rows[i].value < 0 || rows[i].value > rows[i].most)
-      return weft_fail(error, WEFT_ERR_ARGUMENT, "limit %s: expected at most %lld but got %lld", rows[i].name, (long long)rows[i].most, (long long)rows[i].value);
+      return weft_fail(error, WEFT_ERR_ARGUMENT, "limit %s: expected 0..%lld but got %lld", rows[i].name, (long long)rows[i].most, (long long)rows[i].value);
     *rows[i].place = rows[i].value ? rows[i].value : rows[i].normal;
   }
   return WEFT_OK;

@@ -161,10 +161,10 @@ static void limits_that_make_no_sense_are_refused(void) {
   static const struct {
     weft_tensor_limits limits;
     const char *text;
-  } cases[] = {{{.header_bytes = -1}, "limit header_bytes: expected at most 9223372036854775807 but got -1"},
-               {{.tensors = (int64_t)1 << 31}, "limit tensors: expected at most 2147483647 but got 2147483648"},
+  } cases[] = {{{.header_bytes = -1}, "limit header_bytes: expected 0..9223372036854775807 but got -1"},
+               {{.tensors = (int64_t)1 << 31}, "limit tensors: expected 0..2147483647 but got 2147483648"},
                {{.name_bytes = INT64_MIN}, "limit name_bytes: "},
-               {{.elements = ((int64_t)1 << 56) + 1}, "limit elements: expected at most 72057594037927936 but got 72057594037927937"},
+               {{.elements = ((int64_t)1 << 56) + 1}, "limit elements: expected 0..72057594037927936 but got 72057594037927937"},
                {{.metadata = -5}, "limit metadata: "},
                {{.shards = (int64_t)1 << 31}, "limit shards: "}};
   const float data = 1;

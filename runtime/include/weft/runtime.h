@@ -198,11 +198,11 @@ int64_t weft_session_threads(const weft_session *session);
 
 /* Computes an entry. Generated headers wrap this call in typed ones.
  * `dims`: one number per dim of the model. A dim that the entry fixes or does not use may be 0; one that neither inputs
- * nor outputs show but values inside have is then as small as it may be. `inputs`, `outputs`: pointers in the entry's order, row-major, aligned to their element type; NULL for an optional input left out, and
- * for tensors without elements. Outputs may not overlap anything else.
- * Integer inputs are checked against their ranges, bool inputs for being 0 or 1, before anything is computed.
- * Results do not depend on the number of threads. Denormal numbers are flushed to zero during the call; the caller's
- * floating-point state is restored.
+ * nor outputs show but values inside have is then as small as it may be. `inputs`, `outputs`: pointers in the entry's
+ * order, row-major, aligned to their element type; NULL for an optional input left out, and for tensors without
+ * elements. Outputs may not overlap anything else. Integer inputs are checked against their ranges, bool inputs for
+ * being 0 or 1, before anything is computed. Results do not depend on the number of threads. Denormal numbers are
+ * flushed to zero during the call; the caller's floating-point state is restored.
  * A step that recalls what a prefill keeps (weft_entry_desc.recalls) takes it from the last call of such a prefill: a dim
  * that only kept values have may be 0 and is what it was there, other sizes of those dims are WEFT_ERR_DIM, and so are more
  * sequences than that call had. Without such a call: WEFT_ERR_MISSING.
