@@ -221,7 +221,7 @@ private:
 }  // namespace
 
 std::string addProbes(ModelDesc &model, const std::string &entry, const std::vector<std::string> &probes, std::vector<ProbedValue> &values,
-                      ProbeFailure &failure) {
+                      ProbeFailure &failure, bool maps) {
   auto named = [&](const std::string &name) {
     return std::find_if(model.entries.begin(), model.entries.end(), [&](const EntryDesc &e) { return e.name == name; });
   };
@@ -241,7 +241,7 @@ std::string addProbes(ModelDesc &model, const std::string &entry, const std::vec
       return {};
     const Position pos = model.graph.nodes[node].pos;
     const bool attends = model.graph.nodes[node].op == "attention" || model.graph.nodes[node].op == "mha";
-    std::vector<ValueId> results = prober.valuesOf(node);
+    std::vector<ValueId> results = maps ? prober.valuesOf(node) : model.graph.nodes[node].results;
     for (size_t i = 0; i < results.size(); ++i) {
       std::string output = "probe." + path + (i == 0 ? "" : attends ? ".weights" : "#" + std::to_string(i));
       probe.outputs.push_back(output);

@@ -21,9 +21,10 @@ struct ProbedValue {
 /// Adds an entry that computes all results of the nodes named by `probes`: paths with the round of each repeat, "enc[3].attn",
 /// and of attention also its map [B, heads, Tq, Tk]. Sizes are fixed as `entry` fixes them; states are not bound, so that
 /// values are those of a call with empty caches. The rounds before a probed one stay a loop; the round itself is written
-/// out. Returns the new entry's name, or an empty text with the reason in `failure`.
+/// out. Returns the new entry's name, or an empty text with the reason in `failure`. Without `maps` attention gives its
+/// results alone.
 std::string addProbes(ModelDesc &model, const std::string &entry, const std::vector<std::string> &probes, std::vector<ProbedValue> &values,
-                      ProbeFailure &failure);
+                      ProbeFailure &failure, bool maps = true);
 
 }  // namespace weft
 

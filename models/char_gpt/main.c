@@ -121,13 +121,17 @@ int main(int argc, char **argv) {
   weft_model *model = NULL;
   const weft_model_options options = {.keep_parameters = 1};
   int done = 0;
-  if (argc < 2)
+  char *end = "";
+  const long long steps = argc > 2 ? strtoll(argv[2], &end, 10) : 600;
+  if (argc < 2 || argc > 4)
     return fprintf(stderr, "usage: %s TEXT [STEPS [WEIGHTS.safetensors]]\n", argv[0]), 2;
+  if (*end || steps < 0 || (argc > 2 && end == argv[2]))
+    return fprintf(stderr, "expected a number of steps but got '%s'\n", argv[2]), 2;
   if (!read_corpus(argv[1], &text))
     return 3;
   if (char_gpt_open(&options, &model) != WEFT_OK || weft_model_init(model, 1) != WEFT_OK)
     fprintf(stderr, "%s\n", weft_model_error(model));
-  else if (train(model, &text, argc > 2 ? strtoll(argv[2], NULL, 10) : 600) && generate(model, &text)) {
+  else if (train(model, &text, steps) && generate(model, &text)) {
     done = argc < 4 || weft_model_save(model, argv[3]) == WEFT_OK;
     if (!done)
       fprintf(stderr, "%s\n", weft_model_error(model));

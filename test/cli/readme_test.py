@@ -51,6 +51,9 @@ class Readme(CommandTest):
         self.assertLessEqual(set(done.stdout), set((folder / "shakespeare.txt").read_text()) | {"?"})
         # The weights that it saved are the model's: the command line goes on with them.
         self.weft("generate", folder / "char_gpt.json", "--weights", "w.safetensors", "--tokens", "1,2", "--max-new", "5")
+        for word in ("klingon", "3x", "-1", ""):
+            done = subprocess.run(["./char_gpt_app", str(folder / "shakespeare.txt"), word], cwd=self.folder, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (2, f"expected a number of steps but got '{word}'\n"))
 
 
 if __name__ == "__main__":

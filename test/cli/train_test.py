@@ -341,7 +341,76 @@ class Train(CommandTest):
         huge = points(40, 1)
         huge["x"][2][23 * 6] = 3e38
         _, err = self.train("--steps", 5, "--batch", 10, "--no-shuffle", "--init", 1, data=self.data("huge", huge), model=self.squared(), code=1)
-        self.assertIn("step 2: the loss is inf\n  hint: the batch was samples 20..29; --on-nonfinite", err)
+        self.assertRegex(err, r"step 2: the loss is inf; the first value that is not finite is that of node 'square' \(squared.json:1:\d+\): \[\d, \d\] is inf \(computed without dropout\)\n"
+                              r"  hint: the batch was samples 20..29; --on-nonfinite")
+
+    def deep(self, train=None, start=0.1):
+        """Rounds that square their value: small ones stay small, and a value of 1e3 overflows in the fourth round."""
+        body = [{"id": "up", "op": "linear", "in": "x", "features": 6, "bias": False}, {"id": "sq", "op": "mul", "in": ["x", "x"]}, {"id": "out", "op": "add", "in": ["up", "sq"]}]
+        model = {**MODEL, "blocks": {"layer": {"in": ["x"], "nodes": body, "out": "out"}},
+                 "graph": [{"id": "h", "op": "repeat", "in": {"x": "x"}, "carry": ["x"], "count": 6, "index": "i", "scope": "h.{i}", "block": "layer"}, {"id": "logits", "op": "linear", "features": 3}],
+                 "init": {"default": {"constant": 0.01}},
+                 "train": {"inputs": {}, "nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}, **(train or {})}}
+        (self.folder / "deep.json").write_text(json.dumps(model, indent=1))
+        line = (self.folder / "deep.json").read_text().splitlines().index('     "id": "sq",')
+        x = [start] * 240
+        x[27 * 6 + 4] = 1e3
+        return line, self.data("deep", {"x": ("F32", [40, 6], x)})
+
+    def test_the_round_of_a_repeat_that_is_not_finite_is_named(self):
+        line, data = self.deep()
+        _, err = self.train("--steps", 8, "--batch", 5, "--no-shuffle", model="deep.json", data=data, code=1)
+        self.assertIn(f"step 5: the loss is inf; the first value that is not finite is that of node 'h[3].sq' (deep.json:{line}:5): [2, 4] is inf\n"
+                      "  hint: the batch was samples 25..29; --on-nonfinite", err)
+
+    def test_the_batch_of_an_update_that_is_not_finite_is_named(self):
+        _, data = self.deep({"accumulate": 4})
+        _, err = self.train("--steps", 2, "--batch", 5, "--no-shuffle", model="deep.json", data=data, code=1)
+        self.assertIn("step 1: the loss is inf; the first value that is not finite is that of node 'h[3].sq'", err)
+        self.assertIn("hint: the batch was samples 25..29", err)
+
+    def test_the_first_update_that_is_skipped_is_explained(self):
+        _, data = self.deep()
+        out, err = self.train("--steps", 8, "--batch", 5, "--no-shuffle", "--on-nonfinite", "skip", model="deep.json", data=data)
+        self.assertEqual(err.count("warning: step 5: the update is left out, as its loss or gradient is not finite; the first value that is not finite is that of node 'h[3].sq'"), 1)
+        self.assertRegex(err, r"step 5/8  not finite, left out  .*skipped 1")
+        self.assertRegex(out, r"^pick: 7 steps, 1 skipped, loss [\d.]+, ")
+
+    def test_a_parameter_that_is_not_finite_is_named(self):
+        _, data = self.deep()
+        self.weft("init", "deep.json", "--seed", 1, "--save", "w.safetensors")
+        weights = read_safetensors(self.folder / "w.safetensors")
+        weights["h.4.up.weight"][1][8] = float("nan")
+        write_safetensors(self.folder / "w.safetensors", {name: ("F32", *tensor) for name, tensor in weights.items()})
+        _, err = self.train("--steps", 1, "--weights", "w.safetensors", model="deep.json", data=data, code=1)
+        self.assertRegex(err, r"the loss is nan; parameter 'h.4.up.weight', which node 'h\[4\].up' \(deep.json:\d+:5\) reads, is not finite: \[1, 2\] is nan")
+
+    def test_a_gradient_that_is_not_finite_is_named_where_the_backward_pass_comes_to_it(self):
+        # sqrt has a slope of infinity at 0, which is what the biases give it; after it all is finite.
+        graph = [{"id": "before", "op": "linear", "in": "x", "features": 4}, {"id": "zero", "op": "mul", "in": "before", "value": 0}, {"id": "root", "op": "sqrt"},
+                 {"id": "logits", "op": "linear", "features": 3}]
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}}
+        (self.folder / "root.json").write_text(json.dumps({**MODEL, "graph": graph, "train": train}))
+        _, err = self.train("--steps", 1, model="root.json", code=1)
+        self.assertRegex(err, r"the gradient of before\.\w+\[0.*\] is nan; every value of the forward pass is finite; "
+                              r"the backward pass comes to a gradient that is not finite at node 'before' \(root.json:1:\d+\), by its parameter 'before\.\w+'")
+
+    def test_infinities_that_a_mask_means_are_not_blamed(self):
+        graph = [{"id": "negative", "op": "less", "in": "x", "value": 0}, {"id": "masked", "op": "masked_fill", "in": {"x": "x", "mask": "negative"}, "value": "-inf"},
+                 {"id": "scaled", "op": "div", "value": 2}, {"id": "p", "op": "softmax", "axis": -1}, {"id": "logits", "op": "linear", "features": 3},
+                 {"id": "huge", "op": "mul", "value": 1e30}, {"id": "square", "op": "mul", "in": ["huge", "huge"]}]
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "square"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}}
+        (self.folder / "masked.json").write_text(json.dumps({**MODEL, "graph": graph, "outputs": {"logits": "square"}, "train": train}))
+        rows = {"x": ("F32", [8, 6], [1, -1, 2, -2, 3, -3] * 8)}
+        _, err = self.train("--steps", 1, model="masked.json", data=self.data("rows", rows), code=1)
+        self.assertIn("the first value that is not finite is that of node 'square'", err)
+
+    # ---- Nothing to tell ----
+
+    def test_a_training_with_nothing_left_has_no_loss(self):
+        self.train("-q", "--steps", 3, "--save", "s")
+        self.assertEqual(self.train("--steps", 3, "--resume", "s")[0], "pick: 3 steps, nothing was left to train\ncheckpoints in s\n")
+        self.assertIsNone(self.result("--steps", 3, "--resume", "s")["loss"])
 
     def test_numbers_that_are_not_finite_are_skipped(self):
         got = self.result("--steps", 50, "--on-nonfinite", "skip", model=self.explosive())

@@ -3,11 +3,13 @@
 #include "Bisect.h"
 #include "Commands.h"
 #include "GradCheck.h"
+#include "NonFinite.h"
 #include "OutputFiles.h"
 #include "Probe.h"
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace weft {
 
@@ -157,6 +159,24 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
   print(json.close().text() + "\n");
 }
 
+/// A warning that says from where on the loss or its gradients are not finite. kOk or an exit code.
+int warnNonFinite(const RunOptions &options, const Runner &runner, const std::vector<HostTensor> &inputs, const std::vector<int64_t> &dims, const std::vector<HostTensor> &outputs) {
+  std::set<std::string> wrong;
+  for (const HostTensor &output : outputs)
+    if (summarise(output).nonFinite && (output.name == "loss" || output.name.compare(0, 5, "grad.") == 0))
+      wrong.insert(output.name);
+  if (wrong.empty() || options.quiet)
+    return kOk;
+  std::string text;
+  if (int code = explainNonFinite(options, {options.entry, runner.handle, inputs, dims}, text))
+    return code;
+  if (text.empty())
+    text = "; every value of the forward pass is finite" + explainGradients(runner.model, [&](const std::string &name) { return wrong.count("grad." + name) == 0; });
+  note(options, std::string("weft: warning: ") + (wrong.count("loss") ? "the loss is" : "gradients are") + " not finite" + escapeText(text) +
+                    (options.dropout && hasDropout(runner.model) ? " (computed without dropout)" : ""));
+  return kOk;
+}
+
 int run(RunOptions options) {
   Runner runner;
   if (int code = runner.read(options))
@@ -199,7 +219,7 @@ int run(RunOptions options) {
   WeightsChoice weights;
   weights.file = options.weights;
   weights.initSeed = options.init;
-  if (int code = runner.open(options, weights, /*keepParameters=*/options.check > 0))
+  if (int code = runner.open(options, weights, /*keepParameters=*/options.differentiates))
     return code;
   int32_t entry = runner.entryIndex(options.entry);
   std::vector<int64_t> dims = runner.dimList(sizes);
@@ -221,6 +241,9 @@ int run(RunOptions options) {
   weft_status status = runner.call(entry, dims, inputs, outputs);
   if (status != WEFT_OK)
     return runner.failCall(status);
+  if (options.differentiates)
+    if (int code = warnNonFinite(options, runner, inputs, dims, outputs))
+      return code;
   if (!probe.empty()) {
     std::vector<HostTensor> values;
     if (int code = runProbeEntry(runner, options, probe, given, dims, values))

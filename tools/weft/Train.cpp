@@ -1,6 +1,7 @@
 // `weft train`: the generated training step over a data set, with checkpoints, evaluation and a log.
 // Everything that can be refused is refused before the first step; after it only a save or a number that is not finite fails.
 #include "Commands.h"
+#include "NonFinite.h"
 #include "OutputFiles.h"
 #include "Signals.h"
 #include "Runner.h"
@@ -76,6 +77,7 @@ private:
   uint64_t evaluatedAt = UINT64_MAX, savedAt = UINT64_MAX;
   uint64_t total = 0; ///< updates
   int64_t accumulate = 1, evalEvery = 0;
+  bool skipWarned = false;
   std::string saveFolder;
   TrainNote note;
 
@@ -310,6 +312,55 @@ private:
     return "the batch was samples " + std::to_string(first) + ".." + std::to_string(first + order.batch - 1);
   }
 
+  /// Why an update that ended with batch `last` is not finite, as text that goes on; `last` becomes the batch that it is.
+  /// The trainer has the parameters that the update began with.
+  std::string explain(uint64_t &last) {
+    note_("a loss or gradient is not finite: the batch is computed again to find where that begins");
+    const bool drops = hasDropout(runner.model);
+    std::string text;
+    for (uint64_t number = last + 1 - uint64_t(accumulate); text.empty() && number <= last; ++number) {
+      Batch batch;
+      fillBatch(data, order, number, batch);
+      const NonFiniteCall call = {options.entry, runner.handle, data.tensorsOf(batch), batch.dims};
+      if (explainNonFinite(options, call, text) != kOk)
+        return "";
+      if (!text.empty())
+        last = number;
+    }
+    std::string gradients = explainGradients(runner.model, [&](const std::string &name) {
+      float *gradient = nullptr;
+      const weft_param_desc *desc = nullptr;
+      if (weft_trainer_tensor(trainer, name.c_str(), WEFT_ROLE_GRADIENT, &gradient, &desc) != WEFT_OK)
+        return true; // frozen
+      int64_t count = 1;
+      for (int32_t axis = 0; axis < desc->rank; ++axis)
+        count *= desc->shape[axis];
+      return std::all_of(gradient, gradient + count, [](float value) { return std::isfinite(value); });
+    });
+    if (text.empty())
+      text = "; every value of the forward pass is finite" + gradients;
+    return text + (drops ? " (computed without dropout)" : "");
+  }
+
+  /// The first update that is left out says why; later ones are counted.
+  void warnSkipped(uint64_t last) {
+    skipWarned = true;
+    if (options.quiet)
+      return;
+    report.breakLine();
+    const std::string text = explain(last), batch = batchHint(last);
+    logLine(&options, WEFT_LOG_WARNING, ("step " + std::to_string(metrics.step) + ": the update is left out, as its loss or gradient is not finite" + text +
+                                         (batch.empty() ? "" : "; " + batch) + "; further ones are only counted").c_str());
+  }
+
+  int failNumeric(uint64_t last) {
+    report.breakLine();
+    const std::string said = weft_trainer_error(trainer);
+    const std::string text = said.find(": input ") == std::string::npos ? explain(last) : ""; // else it is known already
+    const std::string batch = batchHint(last);
+    return fail(kInvalid, said + text, batch + (batch.empty() ? "" : "; ") + "--on-nonfinite skip leaves such updates out");
+  }
+
   int loop() {
     const uint64_t end = total * uint64_t(accumulate);
     catchInterrupts();
@@ -319,11 +370,13 @@ private:
     TrainFeed feed(data, order, metrics.batches, end);
     while (metrics.batches < end && !caughtInterrupt() && !report.logFailed()) {
       const Batch &batch = feed.next();
+      const weft_metrics before = metrics;
       const uint64_t number = metrics.batches; // a step counts the batch also if the update fails
-      if (weft_status status = weft_trainer_step(trainer, batch.dims.data(), batch.pointers.data(), &metrics)) {
-        const std::string hint = batchHint(number);
-        return failTrainer(status, status == WEFT_ERR_NUMERIC ? hint + (hint.empty() ? "" : "; ") + "--on-nonfinite skip leaves such updates out" : hint);
-      }
+      if (weft_status status = weft_trainer_step(trainer, batch.dims.data(), batch.pointers.data(), &metrics))
+        return status == WEFT_ERR_NUMERIC ? failNumeric(number) : failTrainer(status, batchHint(number));
+      // A scale that was lowered is how f16 finds the one that fits.
+      if (!skipWarned && metrics.skipped > before.skipped && metrics.loss_scale == before.loss_scale)
+        warnSkipped(number);
       if (metrics.batches % uint64_t(accumulate) != 0)
         continue;
       const uint64_t attempt = metrics.batches / uint64_t(accumulate);
@@ -375,13 +428,14 @@ private:
 
   void printResult() {
     const double seconds = report.seconds(), rate = report.tokensPerSecond();
+    const bool hasUpdates = report.updates() > 0; // else there is no loss to tell
     if (options.json) {
       JsonWriter json;
       json.open('{').key("model").string(runner.model.name).key("steps").integer(int64_t(metrics.step)).key("batches").integer(int64_t(metrics.batches));
       json.key("samples").integer(int64_t(metrics.samples)).key("tokens").integer(int64_t(metrics.tokens)).key("skipped").integer(int64_t(metrics.skipped));
       if (metrics.loss_scale != 1)
         json.key("loss_scale").number(metrics.loss_scale);
-      json.key("loss").number(metrics.loss, 9).key("grad_norm").number(metrics.grad_norm, 9);
+      json.key("loss").number(hasUpdates ? metrics.loss : std::nan(""), 9).key("grad_norm").number(hasUpdates ? metrics.grad_norm : std::nan(""), 9);
       if (evaluation) {
         json.key("eval_loss").number(evaluation->loss, 9);
         if (evaluation->accuracy)
@@ -399,8 +453,11 @@ private:
     if (options.quiet)
       return;
     char text[200];
-    std::snprintf(text, sizeof(text), ": %s steps, loss %.5g", groupDigits(int64_t(metrics.step)).c_str(), metrics.loss);
-    std::string line = runner.model.name + text;
+    std::string line = runner.model.name + ": " + groupDigits(int64_t(metrics.step)) + " steps";
+    if (metrics.skipped)
+      line += ", " + groupDigits(int64_t(metrics.skipped)) + " skipped";
+    std::snprintf(text, sizeof(text), ", loss %.5g", metrics.loss);
+    line += hasUpdates ? text : report.batches() == 0 ? ", nothing was left to train" : ", no update was finite";
     if (evaluation) {
       std::snprintf(text, sizeof(text), ", eval loss %.5g", evaluation->loss);
       line += text;
@@ -410,7 +467,7 @@ private:
       }
     }
     std::snprintf(text, sizeof(text), ", %.3g s, ", seconds);
-    print(line + text + report.rateText(rate) + "\n");
+    print(line + (report.batches() > 0 ? text + report.rateText(rate) : "") + "\n");
     if (!saveFolder.empty())
       print("checkpoints in " + escapeText(saveFolder) + "\n");
     if (!options.exportFile.empty())

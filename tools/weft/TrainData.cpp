@@ -289,4 +289,32 @@ void DataSet::fill(Batch &batch, const std::vector<int64_t> &chosen, int64_t shi
   }
 }
 
+std::vector<HostTensor> DataSet::tensorsOf(const Batch &batch) const {
+  const weft_model_desc *desc = inputs->desc;
+  int32_t number = 0;
+  while (inputs->entry != desc->entry[number].name)
+    ++number;
+  const weft_entry_desc &entry = desc->entry[number];
+  size_t count = 1;
+  for (int32_t i = 0; i < entry.inputs; ++i)
+    count += size_t(desc->input[entry.input_index[i]].rank);
+  for (int32_t i = 0; i < entry.outputs; ++i)
+    count += size_t(entry.output[i].rank);
+  std::vector<int64_t> sizes(count), safe = batch.dims;
+  safe.resize(std::max<size_t>(1, safe.size()));
+  entry.shapes(safe.data(), sizes.data());
+  std::vector<HostTensor> tensors;
+  auto size = sizes.begin();
+  for (size_t i = 0; i < inputs->list.size(); ++i) {
+    const weft_tensor_desc &input = *inputs->list[i].desc;
+    HostTensor tensor{input.name, input.dtype, {size, size + input.rank}, batch.buffers[i]};
+    size += input.rank;
+    if (batch.pointers[i]) {
+      tensor.bytes.resize(size_t(tensor.elements()) * weft_dtype_size(tensor.dtype));
+      tensors.push_back(std::move(tensor));
+    }
+  }
+  return tensors;
+}
+
 } // namespace weft

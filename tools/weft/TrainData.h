@@ -3,6 +3,7 @@
 #ifndef WEFT_TOOLS_TRAINDATA_H
 #define WEFT_TOOLS_TRAINDATA_H
 
+#include "Data.h"
 #include "TrainFile.h"
 
 namespace weft {
@@ -60,6 +61,8 @@ public:
 
   /// Copies samples, windows (each `shift` places later), or one whole batch.
   void fill(Batch &batch, const std::vector<int64_t> &chosen, int64_t shift) const;
+  /// The inputs of a batch by name, without those left out.
+  std::vector<HostTensor> tensorsOf(const Batch &batch) const;
 
 private:
   const TrainInputs *inputs = nullptr;

@@ -39,6 +39,9 @@ std::string numberText(double value, const char *format = "%.4g") {
   return text;
 }
 
+/// Updates that are made or left out, which is what --steps counts.
+uint64_t attempts(const weft_metrics &metrics) { return metrics.step + metrics.skipped; }
+
 std::string timeText(double seconds) {
   auto whole = int64_t(std::min(seconds, 1e9) + 0.5);
   char text[40];
@@ -123,8 +126,8 @@ void TrainReport::step(const weft_metrics &metrics, double epoch, const std::opt
   if (quiet)
     return;
   const uint64_t interval = std::max<uint64_t>(1, total / 20);
-  const bool due = terminal ? now - shown >= 100 : metrics.step % interval == 0 || now - shown >= 30000;
-  if (due || metrics.step == total) {
+  const bool due = terminal ? now - shown >= 100 : attempts(metrics) % interval == 0 || now - shown >= 30000;
+  if (due || attempts(metrics) == total) {
     shown = now;
     show(metrics);
   }
@@ -134,14 +137,15 @@ void TrainReport::step(const weft_metrics &metrics, double epoch, const std::opt
 
 void TrainReport::show(const weft_metrics &metrics) {
   const double perStep = (millisecondsNow() - began) / 1000 / double(std::max<uint64_t>(1, metrics.batches - first.batches));
-  const double perUpdate = double(metrics.batches) / double(std::max<uint64_t>(1, metrics.step));
-  std::string line = "step " + groupDigits(int64_t(metrics.step)) + "/" + groupDigits(int64_t(total)) + "  loss " + numberText(metrics.loss, "%.5g") + "  norm " +
-                     numberText(metrics.grad_norm) + "  lr " + numberText(metrics.lr) + "  " + rateText(rateNow());
+  const double perUpdate = double(metrics.batches) / double(std::max<uint64_t>(1, attempts(metrics)));
+  std::string line = "step " + groupDigits(int64_t(metrics.step)) + "/" + groupDigits(int64_t(total));
+  line += metrics.updated ? "  loss " + numberText(metrics.loss, "%.5g") + "  norm " + numberText(metrics.grad_norm) + "  lr " + numberText(metrics.lr) : "  not finite, left out";
+  line += "  " + rateText(rateNow());
   if (metrics.loss_scale != 1)
     line += "  scale " + groupDigits(int64_t(metrics.loss_scale));
   if (metrics.skipped)
     line += "  skipped " + groupDigits(int64_t(metrics.skipped));
-  line += "  " + timeText(perStep * perUpdate * double(total - std::min(total, metrics.step))) + " left";
+  line += "  " + timeText(perStep * perUpdate * double(total - std::min(total, attempts(metrics)))) + " left";
   std::fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", line.c_str());
   lineOpen = terminal;
 }

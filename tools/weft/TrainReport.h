@@ -34,6 +34,9 @@ public:
   void breakLine();
   bool logFailed() const { return failed; }
 
+  /// Batches and updates since the start.
+  uint64_t batches() const { return last.batches - first.batches; }
+  uint64_t updates() const { return last.step - first.step; }
   double seconds() const;
   double tokensPerSecond() const;
   /// "41,200 tokens/s", or samples when a sample is one token.
