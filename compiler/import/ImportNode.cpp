@@ -102,12 +102,14 @@ Value EntryImporter::parameter(const Node &node, StringRef role, Type valueType)
   for (int64_t n : first.shape)
     sizes.push_back(DimExpr(n));
   RankedTensorType type = tensorType(sizes, valueType);
-  // The same text can stand for different tensors when two repeats use one scope, or be read as two types: a suffix.
+  // The same text can stand for different tensors when two repeats use one scope, be read as two types, or also name an entry,
+  // a dim or a state: a suffix.
   std::string symbol = use->name;
   SmallVector<int32_t> tensors(use->tensors.begin(), use->tensors.end());
   for (int copy = 2;; ++copy) {
-    auto existing = symbols.lookup<ParamOp>(symbol);
-    if (!existing) {
+    Operation *known = symbols.lookup(symbol);
+    auto existing = dyn_cast_or_null<ParamOp>(known);
+    if (!known && llvm::none_of(model.entries, [&](const EntryDesc &other) { return other.name == symbol; })) {
       if (!lastSymbol)
         for (Operation &op : *module.getBody())
           if (isa<DimOp, StateOp, ParamOp>(op))
@@ -119,7 +121,7 @@ Value EntryImporter::parameter(const Node &node, StringRef role, Type valueType)
       symbols.insert(lastSymbol);
       break;
     }
-    if (existing.getTensors() == ArrayRef<int32_t>(tensors) && existing.getType() == type)
+    if (existing && existing.getTensors() == ArrayRef<int32_t>(tensors) && existing.getType() == type)
       break;
     symbol = use->name + "#" + std::to_string(copy);
   }

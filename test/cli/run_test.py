@@ -104,6 +104,18 @@ class Run(CommandTest):
         _, err = self.run_small("--dim", "B=3", code=2)
         self.assertIn("dim 'B': expected 2 as in the inputs but got 3", err)
 
+    def test_parameters_may_be_called_like_an_entry_or_a_dim(self):
+        for name in ("forward", "twice", "B"):
+            model = {"format": "1.0", "name": "m", "dims": {"B": {"max": 4}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", 2]}},
+                     "graph": [{"id": "w", "op": "parameter", "shape": [2], "param": name}, {"id": "y", "op": "mul", "in": ["x", "w"]}, {"id": "z", "op": "add", "in": ["y", "y"]}],
+                     "outputs": {"y": "y", "z": "z"}, "entries": {"forward": {"outputs": ["y"]}, "twice": {"outputs": ["z"]}}}
+            (self.folder / "m.json").write_text(json.dumps(model))
+            write_safetensors(self.folder / "w.safetensors", {name: ("F32", [2], [3.0, 5.0])})
+            write_safetensors(self.folder / "x.safetensors", {"x": ("F32", [1, 2], [2.0, 1.0])})
+            for entry, expected in (("forward", [6.0, 5.0]), ("twice", [12.0, 10.0])):
+                self.weft("run", "m.json", "--entry", entry, "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs", "out.safetensors")
+                self.assertEqual(list(read_safetensors(self.folder / "out.safetensors").values())[0][1], expected)
+
     def test_weights(self):
         _, err = self.weft("run", self.model(), "--entry", "look", "--input", "ids=1,2,3,4", code=1)
         self.assertIn("--init SEED", err)
