@@ -132,7 +132,7 @@ std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, V
     if (view->root.getDefiningOp<ParameterOp>()) {
       int64_t count = *elementCount(shapeOf(view->root)).constant();
       SmallVector<ParameterPart> whole{{view->root, 0, count, 0, 1}};
-      int number = views.add(WEFT_VIEW_PLAIN, whole, 1, 0);
+      int number = views.addPlain(whole);
       Slot slot{Slot::Kind::view, number, view->offset * DimExpr(elementBytes(element)), {}, llvm::to_vector(views.roundIndices(whole)), 0};
       return Operand{table.add(slot), view->strides, element};
     }
@@ -140,7 +140,7 @@ std::optional<LaunchBuilder::Operand> LaunchBuilder::operand(SlotTable &table, V
       return Operand{pointer(table, view->root, view->offset, elementBytes(element)), view->strides, element};
   }
   if (std::optional<SmallVector<ParameterPart>> pieces = parameterPieces(value)) {
-    int number = views.add(WEFT_VIEW_PLAIN, *pieces, 1, 0);
+    int number = views.addPlain(*pieces);
     return Operand{table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(views.roundIndices(*pieces)), 0}),
                    contiguousStrides(shapeOf(value)), element};
   }

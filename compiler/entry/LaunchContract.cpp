@@ -14,6 +14,15 @@ ElementType panelType(weft_dtype type) {
   return type == WEFT_BF16 ? ElementType::BF16 : type == WEFT_F16 ? ElementType::F16 : ElementType::F32;
 }
 
+/// How the packed parameter of a product is stored: in the half precision that the product reads, else as the model says, but
+/// for products that it spares.
+weft_dtype storedAs(ContractOp op, weft_dtype model) {
+  Type element = packedElement(op);
+  if (isHalf(element))
+    return element.isBF16() ? WEFT_BF16 : WEFT_F16;
+  return op->hasAttr("weft.keep_f32") ? WEFT_F32 : model;
+}
+
 std::string keyOf(const MatrixOperand &m) {
   std::string key = "[" + std::to_string(m.pointer) + "," + std::to_string(int(m.type)) + "," + weft::keyOf(m.row) + "," + weft::keyOf(m.column);
   for (const Size &s : m.batch)
@@ -139,8 +148,9 @@ FailureOr<LaunchBuilder::RightSide> LaunchBuilder::rightSide(ContractOp op, Slot
   Shape outBatch(out.begin(), out.end() - 2);
   RightSide right;
   if (std::optional<SmallVector<ParameterPart>> packed = parameterMatrix(op.getB(), op.getTransposeB())) {
-    right.type = panelType(views.panels());
-    int number = views.add(WEFT_VIEW_PANELS, *packed, *shape[shape.size() - (op.getTransposeB() ? 1 : 2)].constant(), tileSizes(target).panel);
+    const weft_dtype stored = storedAs(op, views.panels());
+    right.type = panelType(stored);
+    int number = views.addPanels(*packed, *shape[shape.size() - (op.getTransposeB() ? 1 : 2)].constant(), tileSizes(target).panel, stored);
     right.panels = table.add({Slot::Kind::view, number, DimExpr(0), {}, llvm::to_vector(views.roundIndices(*packed)), 0});
     right.strides.assign(outBatch.size(), DimExpr(0));
     return right;

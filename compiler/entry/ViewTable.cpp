@@ -22,19 +22,23 @@ ValueRange ViewTable::roundIndices(ArrayRef<ParameterPart> parts) {
   return {};
 }
 
-int ViewTable::add(weft_view_kind kind, ArrayRef<ParameterPart> parts, int64_t k, int64_t nr) {
+int ViewTable::addPlain(ArrayRef<ParameterPart> parts) {
+  Type element = cast<RankedTensorType>(parts.front().parameter.getType()).getElementType();
+  weft_dtype dtype = element.isF64() ? WEFT_F64 : element.isBF16() ? WEFT_BF16 : element.isF16() ? WEFT_F16 : WEFT_F32;
+  return add(WEFT_VIEW_PLAIN, dtype, parts, 1, 0);
+}
+
+int ViewTable::addPanels(ArrayRef<ParameterPart> parts, int64_t k, int64_t nr, weft_dtype dtype) {
+  return add(WEFT_VIEW_PANELS, dtype, parts, k, nr);
+}
+
+int ViewTable::add(weft_view_kind kind, weft_dtype dtype, ArrayRef<ParameterPart> parts, int64_t k, int64_t nr) {
   size_t rounds = 1;
   for (const ParameterPart &part : parts)
     rounds = std::max(rounds, paramOf(part.parameter).getTensors().size());
   std::string key = std::to_string(kind) + "/" + std::to_string(nr) + "/" + std::to_string(k);
   std::vector<Entry> made;
   for (size_t round = 0; round < rounds; ++round) {
-    Type element = cast<RankedTensorType>(parts.front().parameter.getType()).getElementType();
-    weft_dtype dtype = kind == WEFT_VIEW_PANELS ? panelType
-                       : element.isF64()        ? WEFT_F64
-                       : element.isBF16()       ? WEFT_BF16
-                       : element.isF16()        ? WEFT_F16
-                                                : WEFT_F32;
     Entry entry{kind, dtype, k, 0, nr, {}};
     key += std::to_string(dtype) + ":";
     for (const ParameterPart &part : parts) {

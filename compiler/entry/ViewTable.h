@@ -26,17 +26,20 @@ public:
     std::vector<Source> sources;
   };
 
-  /// `panelType`: how packed panels are stored; kernels widen half precision as they read.
-  explicit ViewTable(weft_dtype panelType = WEFT_F32) : panelType(panelType) {}
+  /// `panelType`: how the model has packed panels stored; kernels widen half precision as they read.
+  explicit ViewTable(weft_dtype panelType) : panelType(panelType) {}
 
-  /// The number of the first round's view. `k` is 1 for plain views, which keep the type of their parameters' values.
-  int add(weft_view_kind kind, llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr);
+  /// The number of the first round's view: parts as they are, in the type of their parameters' values.
+  int addPlain(llvm::ArrayRef<ParameterPart> parts);
+  /// The same for panels of `nr` columns and `k` rows, stored as `dtype`.
+  int addPanels(llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr, weft_dtype dtype);
   /// The repeat indices that choose the round of a view with these parts (those of the parameter that has several tensors).
   mlir::ValueRange roundIndices(llvm::ArrayRef<ParameterPart> parts);
   weft_dtype panels() const { return panelType; }
   const std::vector<Entry> &entries() const { return views; }
 
 private:
+  int add(weft_view_kind kind, weft_dtype dtype, llvm::ArrayRef<ParameterPart> parts, int64_t k, int64_t nr);
   ParamOp paramOf(mlir::Value parameter);
 
   weft_dtype panelType;

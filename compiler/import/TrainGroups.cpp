@@ -60,8 +60,9 @@ std::vector<std::string> recomputedNodes(const ModelDesc &model) {
 
 std::vector<std::string> nodesKeptF32(const ModelDesc &model) {
   const std::vector<std::string> &kept = model.precision.keepF32;
+  auto isIn = [](const std::vector<std::string> &words, const std::string &word) { return std::find(words.begin(), words.end(), word) != words.end(); };
   std::vector<std::string> paths;
-  collect(model.graph.nodes, [&](const Node &node) { return std::find(kept.begin(), kept.end(), node.op) != kept.end(); }, paths);
+  collect(model.graph.nodes, [&](const Node &node) { return isIn(kept, node.op) && isIn({"linear", "matmul", "einsum", "attention", "mha"}, node.op); }, paths);
   return paths;
 }
 

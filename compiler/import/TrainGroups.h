@@ -12,7 +12,7 @@ std::vector<int32_t> trainableTensors(const ModelDesc &model);
 std::vector<int32_t> differentiatedTensors(const ModelDesc &model, const EntryDesc &entry);
 /// Whether weight decay applies: no `no_decay` glob matches and the rank is high enough.
 bool isDecayed(const OptimizerDesc &optimizer, const ParamTensor &tensor);
-/// Paths of the nodes that `keep_f32` names, by their op.
+/// Paths of the products and attentions that `keep_f32` names, by their op.
 std::vector<std::string> nodesKeptF32(const ModelDesc &model);
 /// Paths of all nodes that `recompute` can name: those of the graph, also in blocks.
 std::vector<std::string> allNodes(const ModelDesc &model);

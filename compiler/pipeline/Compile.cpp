@@ -236,7 +236,21 @@ private:
   CompileResult lower() {
     PassManager pm(&context);
     pm.addPass(createLowerToKernelsPass());
-    return runPasses(pm, "lowering");
+    CompileResult result = runPasses(pm, "lowering");
+    if (result == CompileResult::ok && model.precision.params == DType::f32)
+      markSpared();
+    return result;
+  }
+
+  /// Marks the products whose packed parameters stay f32; attention has none.
+  void markSpared() {
+    std::vector<std::string> spared = nodesKeptF32(model);
+    if (spared.empty())
+      return;
+    module->walk([&](ContractOp op) {
+      if (llvm::any_of(nodesOf(op), [&](const std::string &node) { return llvm::is_contained(spared, node); }))
+        op->setAttr("weft.keep_f32", UnitAttr::get(&context));
+    });
   }
 
   /// `reported`: what it means that a pass fails with a diagnostic of its own.
