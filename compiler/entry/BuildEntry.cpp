@@ -7,6 +7,8 @@
 
 #include "weft/abi.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+
 #include <cstddef>
 
 using namespace mlir;
@@ -19,6 +21,9 @@ namespace {
 constexpr int64_t kParallelWork = 1'000'000;
 constexpr int64_t kByteWork = 8;
 
+/// A function with more launches goes on in another: code generation takes more than proportional time for a long one.
+constexpr int kLaunchesOfFunction = 200;
+
 class EntryBuilder {
 public:
   EntryBuilder(const EntryPlan &plan, const ChosenLaunches &chosen, ModuleOp module, KernelCache &cache, ArrayRef<std::string> dims, StringRef prefix)
@@ -26,19 +31,17 @@ public:
         cache(cache), ptr(LLVM::LLVMPointerType::get(module.getContext())), i64(b.getI64Type()) {}
 
   BuiltEntry build() {
-    std::string name = prefix + "_" + entry.getName().str();
-    built = {name, name + "_plan", name + "_shapes", {}};
-    func::FuncOp run = function(name, {ptr});
-    exec = run.getArgument(0);
-    loadFields();
-    auto slots = arith::ConstantIntOp::create(b, loc, 1, 64);
-    args = LLVM::AllocaOp::create(b, loc, ptr, i64, slots, 8);
+    std::string name = prefix + "." + entry.getName().str();
+    built = {name, name + ".plan", name + ".shapes", {}};
+    begin(name);
     block(entry.getBody().front());
     func::ReturnOp::create(b, loc);
-    // One table serves all launches: it is as long as the longest needs.
+    // One table serves all launches of a function: it is as long as the longest needs.
+    size_t slots = 64;
     for (const BuiltLaunch &made : built.launches)
-      if (int64_t(made.launch.slots.size()) > slots.value())
-        slots.setValueAttr(b.getI64IntegerAttr(made.launch.slots.size()));
+      slots = std::max(slots, made.launch.slots.size());
+    for (arith::ConstantIntOp length : tableLengths)
+      length.setValueAttr(b.getI64IntegerAttr(slots));
     writePlan();
     writeShapes();
     return built;
@@ -51,6 +54,23 @@ private:
     auto func = func::FuncOp::create(b, loc, name, b.getFunctionType(arguments, {}));
     b.setInsertionPointToStart(func.addEntryBlock());
     return func;
+  }
+
+  /// Starts a function that computes (a part of) the entry.
+  void begin(StringRef name) {
+    exec = function(name, {ptr}).getArgument(0);
+    loadFields();
+    tableLengths.push_back(arith::ConstantIntOp::create(b, loc, 1, 64));
+    args = LLVM::AllocaOp::create(b, loc, ptr, i64, tableLengths.back(), 8);
+    launchesHere = 0;
+  }
+
+  /// Ends a long function with a call of the next.
+  void goOn() {
+    std::string next = built.run + ".part" + std::to_string(tableLengths.size());
+    func::CallOp::create(b, loc, next, TypeRange(), ValueRange{exec});
+    func::ReturnOp::create(b, loc);
+    begin(next);
   }
 
   // ---- small IR
@@ -75,26 +95,11 @@ private:
     Value table = field(offsetof(weft_exec, dims));
     for (auto [i, name] : llvm::enumerate(dims))
       sizes[name] = loadI64(at(table, i * 8));
-    Value arena = field(offsetof(weft_exec, arena)), offsets = field(offsetof(weft_exec, offsets));
-    Value inputs = field(offsetof(weft_exec, inputs)), outputs = field(offsetof(weft_exec, outputs));
-    Value kept = field(offsetof(weft_exec, kept));
-    for (const Buffer &buffer : plan.buffers) {
-      Value address, stride;
-      switch (buffer.place) {
-      case Buffer::Place::arena: address = atDynamic(arena, loadI64(at(offsets, buffer.index * 8))); break;
-      case Buffer::Place::input: address = loadPtr(at(inputs, buffer.index * 8)); break;
-      case Buffer::Place::output: address = loadPtr(at(outputs, buffer.index * 8)); break;
-      case Buffer::Place::parameter: break;
-      case Buffer::Place::kept: {
-        Value places = at(kept, buffer.index * int64_t(sizeof(weft_kept)));
-        address = loadPtr(at(places, offsetof(weft_kept, data)));
-        stride = loadI64(at(places, offsetof(weft_kept, round_bytes)));
-        break;
-      }
-      }
-      addresses.push_back(address);
-      roundBytes.push_back(stride);
-    }
+    arena = field(offsetof(weft_exec, arena));
+    offsets = field(offsetof(weft_exec, offsets));
+    inputs = field(offsetof(weft_exec, inputs));
+    outputs = field(offsetof(weft_exec, outputs));
+    kept = field(offsetof(weft_exec, kept));
     views = field(offsetof(weft_exec, views));
     caches = field(offsetof(weft_exec, caches));
     valid = field(offsetof(weft_exec, valid));
@@ -107,6 +112,8 @@ private:
 
   void block(Block &block) {
     for (Operation &op : block) {
+      if (launchesHere >= kLaunchesOfFunction && isa<func::FuncOp>(block.getParentOp()))
+        goOn();
       if (auto repeat = dyn_cast<RepeatOp>(op)) {
         this->repeat(repeat);
       } else if (auto chunks = dyn_cast<ChunksOp>(op)) {
@@ -115,16 +122,20 @@ private:
         loc = op.getLoc();
         for (Launch launch : chosen.at(&op)) {
           const EmittedKernel &kernel = cache.written(launch.kernel, module, prefix);
-          OpBuilder::InsertionGuard guard(b);
-          if (launch.before)
+          if (launch.before) {
+            OpBuilder::InsertionGuard guard(b);
             b.setInsertionPoint(loopOf.lookup(launch.before));
-          call(launch, kernel);
+            call(launch, kernel);
+          } else {
+            call(launch, kernel);
+          }
           if (auto chunks = dyn_cast<ChunksOp>(op.getParentOp())) {
             launch.flops = chunks.overAllChunks(launch.flops);
             launch.bytes = chunks.overAllChunks(launch.bytes);
             launch.scratch = chunks.overLargestChunk(launch.scratch);
           }
           built.launches.push_back({std::move(launch), &kernel, DimExpr(rounds)});
+          ++launchesHere;
         }
       }
     }
@@ -163,7 +174,7 @@ private:
     for (auto [from, to] : plan.closing.lookup(loop)) {
       Type element = cast<RankedTensorType>(from.getType()).getElementType();
       Value bytes = evaluate(elementCount(shapeOf(from)) * DimExpr(elementBytes(element)));
-      LLVM::MemcpyOp::create(b, loc, addresses[plan.bufferOf.lookup(to)], addresses[plan.bufferOf.lookup(from)], bytes, false);
+      LLVM::MemcpyOp::create(b, loc, addressOf(plan.bufferOf.lookup(to)), addressOf(plan.bufferOf.lookup(from)), bytes, false);
     }
   }
 
@@ -177,9 +188,20 @@ private:
     return round;
   }
 
-  Value addressOf(int buffer) {
-    ArrayRef<Value> rounds = plan.buffers[buffer].rounds;
-    return rounds.empty() ? addresses[buffer] : atDynamic(addresses[buffer], mul(roundNumber(rounds), roundBytes[buffer]));
+  /// Loaded where it is used: held in registers from the start, the addresses of thousands of buffers would all be spilled.
+  Value addressOf(int number) {
+    const Buffer &buffer = plan.buffers[number];
+    switch (buffer.place) {
+    case Buffer::Place::arena: return atDynamic(arena, loadI64(at(offsets, buffer.index * 8)));
+    case Buffer::Place::input: return loadPtr(at(inputs, buffer.index * 8));
+    case Buffer::Place::output: return loadPtr(at(outputs, buffer.index * 8));
+    case Buffer::Place::parameter: return {};
+    case Buffer::Place::kept: break;
+    }
+    Value place = at(kept, buffer.index * int64_t(sizeof(weft_kept))), data = loadPtr(at(place, offsetof(weft_kept, data)));
+    if (buffer.rounds.empty())
+      return data;
+    return atDynamic(data, mul(roundNumber(buffer.rounds), loadI64(at(place, offsetof(weft_kept, round_bytes)))));
   }
 
   Value slotValue(const Slot &slot) {
@@ -228,15 +250,38 @@ private:
     auto compare = [&](arith::CmpIPredicate p, Value x, int64_t y) { return Value(arith::CmpIOp::create(b, loc, p, x, constant(y))); };
     Value shared = arith::AndIOp::create(b, loc, compare(arith::CmpIPredicate::sgt, threads, 1), compare(arith::CmpIPredicate::sgt, tasks, 1));
     shared = arith::AndIOp::create(b, loc, shared, compare(arith::CmpIPredicate::sge, work, kParallelWork));
-    auto branch = scf::IfOp::create(b, loc, shared, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    Value function = func::ConstantOp::create(b, loc, kernel.getFunctionType(), kernel.getName());
-    Value address = UnrealizedConversionCastOp::create(b, loc, ptr, function).getResult(0);
-    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {ptr, ptr, ptr, i64});
-    LLVM::CallOp::create(b, loc, type, ValueRange{parallelFor, exec, address, args, tasks});
-    b.setInsertionPointToStart(branch.elseBlock());
-    func::CallOp::create(b, loc, kernel, ValueRange{args, constant(0), tasks, scratch});
+    auto share = [&] {
+      Value function = func::ConstantOp::create(b, loc, kernel.getFunctionType(), kernel.getName());
+      Value address = UnrealizedConversionCastOp::create(b, loc, ptr, function).getResult(0);
+      auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {ptr, ptr, ptr, i64});
+      LLVM::CallOp::create(b, loc, type, ValueRange{parallelFor, exec, address, args, tasks});
+    };
+    branch(shared, share, [&] { func::CallOp::create(b, loc, kernel, ValueRange{args, constant(0), tasks, scratch}); });
+  }
+
+  /// One of two ways. Where the entry is written at its end, as blocks: lowering an scf.if moves all ops that follow it, which for
+  /// each of a thousand launches takes a million moves.
+  void branch(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no) {
+    Block *before = b.getInsertionBlock();
+    if (!isa<func::FuncOp>(before->getParentOp()) || b.getInsertionPoint() != before->end()) {
+      auto either = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(either.thenBlock());
+      yes();
+      b.setInsertionPointToStart(either.elseBlock());
+      no();
+      return;
+    }
+    Region *body = before->getParent();
+    Block *ways[] = {b.createBlock(body), b.createBlock(body)}, *after = b.createBlock(body);
+    b.setInsertionPointToEnd(before);
+    cf::CondBranchOp::create(b, loc, condition, ways[0], ways[1]);
+    for (bool isYes : {true, false}) {
+      b.setInsertionPointToStart(ways[isYes ? 0 : 1]);
+      isYes ? yes() : no();
+      cf::BranchOp::create(b, loc, after);
+    }
+    b.setInsertionPointToStart(after);
   }
 
   // ---- closed expressions
@@ -296,8 +341,9 @@ private:
   KernelCache &cache;
   Type ptr, i64;
   BuiltEntry built;
-  Value exec, args, views, caches, valid, scratch, parallelFor, threads;
-  SmallVector<Value> addresses, roundBytes; ///< by buffer
+  Value exec, args, arena, offsets, inputs, outputs, kept, views, caches, valid, scratch, parallelFor, threads;
+  SmallVector<arith::ConstantIntOp> tableLengths; ///< of each function's table of slots
+  int launchesHere = 0;                           ///< of the function that is being written
   llvm::StringMap<Value> sizes;
   llvm::DenseMap<Value, std::pair<Value, int64_t>> roundOf;
   llvm::DenseMap<Operation *, Operation *> loopOf; ///< of a weft.chunks

@@ -18,7 +18,7 @@ struct BuiltEntry {
   std::vector<BuiltLaunch> launches;
 };
 
-/// `dims`: names in descriptor order. Writes the functions into `kernels`, named PREFIX_ENTRY[…], and the kernels that the
+/// `dims`: names in descriptor order. Writes the functions into `kernels`, named PREFIX.ENTRY[.…], which no entry's name and no kernel's can be, and the kernels that the
 /// cache does not have.
 BuiltEntry buildEntry(const EntryPlan &plan, const ChosenLaunches &chosen, mlir::ModuleOp kernels, KernelCache &cache,
                       llvm::ArrayRef<std::string> dims, llvm::StringRef prefix);

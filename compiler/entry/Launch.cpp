@@ -77,7 +77,7 @@ int KernelCache::site(Operation *op) {
 const EmittedKernel &KernelCache::written(const KernelChoice &kernel, ModuleOp module, StringRef prefix) {
   auto found = kernels.find(kernel.key);
   if (found == kernels.end()) {
-    std::string name = (prefix + "_" + kernel.family + "_" + Twine(kernels.size())).str();
+    std::string name = (prefix + "." + kernel.family + "." + Twine(kernels.size())).str();
     found = kernels.emplace(kernel.key, kernel.write(module, name)).first;
   }
   return found->second;

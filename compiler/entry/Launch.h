@@ -71,7 +71,7 @@ using Launches = std::vector<Launch>;
 /// Kernels of one variant, each written once however many launches use it.
 class KernelCache {
 public:
-  /// The body in `module`, named PREFIX_FAMILY_NUMBER; the reference stays good.
+  /// The body in `module`, named PREFIX.FAMILY.NUMBER; the reference stays good.
   const EmittedKernel &written(const KernelChoice &kernel, mlir::ModuleOp module, llvm::StringRef prefix);
   /// Numbers the ops of fused regions that use computed indices, by what these choose from (weft_site_desc).
   int site(mlir::Operation *op);

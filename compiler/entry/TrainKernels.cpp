@@ -102,7 +102,7 @@ TrainKernels buildTrainKernels(const OptimizerDesc &optimizer, ModuleOp kernels,
   SmallVector<int> scalars;
   for (int i = 0; i < WEFT_TRAIN_SCALARS; ++i)
     scalars.push_back(first + i);
-  std::string update = (prefix + "_update").str();
+  std::string update = (prefix + ".weft.update").str();
   TrainKernels names;
   if (optimizer.kind == "sgd") {
     bool momentum = optimizer.momentum != 0;
@@ -135,10 +135,10 @@ TrainKernels buildTrainKernels(const OptimizerDesc &optimizer, ModuleOp kernels,
       return SmallVector<Value>{k.sub(parameter, k.mul(s[WEFT_TRAIN_RATE], k.div(first, divisor))), first, second};
     });
   }
-  names.norm = k.emitNorm((prefix + "_norm").str(), offsetof(weft_norm_args, g) / kSlot, offsetof(weft_norm_args, squares) / kSlot,
+  names.norm = k.emitNorm((prefix + ".weft.norm").str(), offsetof(weft_norm_args, g) / kSlot, offsetof(weft_norm_args, squares) / kSlot,
                           offsetof(weft_norm_args, tasks) / kSlot);
   const int sum = offsetof(weft_add_args, sum) / kSlot;
-  names.add = k.emit((prefix + "_add").str(), {sum, int(offsetof(weft_add_args, g) / kSlot)}, {int(offsetof(weft_add_args, scale) / kSlot)}, {sum},
+  names.add = k.emit((prefix + ".weft.add").str(), {sum, int(offsetof(weft_add_args, g) / kSlot)}, {int(offsetof(weft_add_args, scale) / kSlot)}, {sum},
                      offsetof(weft_add_args, n) / kSlot, [&](ArrayRef<Value> a) { return SmallVector<Value>{k.add(a[0], k.mul(a[2], a[1]))}; });
   return names;
 }

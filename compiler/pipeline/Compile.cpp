@@ -19,6 +19,7 @@
 #include "weft/abi.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -341,7 +342,7 @@ private:
     if (CompileResult result = choose(); result != CompileResult::ok)
       return result;
     // Only now: patterns of all loaded dialects take part in every pass that makes IR canonical.
-    context.loadDialect<arith::ArithDialect, scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect, math::MathDialect>();
+    context.loadDialect<arith::ArithDialect, cf::ControlFlowDialect, scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect, math::MathDialect>();
     std::vector<std::string> dims;
     for (const DimDesc &dim : model.dims)
       dims.push_back(dim.name);
@@ -360,7 +361,7 @@ private:
         SmallVector<Type> types;
         for (auto op : module->getOps<KeptOp>())
           types.push_back(op.getType());
-        writeShapeFunction(*variant->module, prefix + "_weft_kept_shapes", types, dims, module->getLoc());
+        writeShapeFunction(*variant->module, prefix + ".weft.kept_shapes", types, dims, module->getLoc());
       }
       if (failed(verify(*variant->module))) {
         diagnostics.error(Position(), "internal error in stage tiling");
@@ -621,7 +622,7 @@ private:
     for (const KeptInfo &kept : out.kept)
       d.kept.push_back({kept.name, kept.type, kept.rounds});
     if (!out.kept.empty())
-      d.keptShapes = prefix + "_weft_kept_shapes";
+      d.keptShapes = prefix + ".weft.kept_shapes";
     for (auto [i, info] : llvm::enumerate(out.entries)) {
       DescribedEntry entry;
       entry.entry = &entryOf(plans[i].func);

@@ -2,11 +2,13 @@
 # `weft compile`: the files of one call appear together or not at all; objects are good link citizens; the header works
 # from C and C++; every wrong use has its exit code.
 import json
+import math
 import os
+import re
 import subprocess
 import unittest
 
-from weft_cli import INCLUDE, RUNTIME, STORIES, CommandTest
+from weft_cli import INCLUDE, RUNTIME, STORIES, CommandTest, read_safetensors, write_safetensors
 
 # What an object may leave undefined: documented in docs/architecture.md.
 ALLOWED = {"memcpy", "memset", "memmove"}
@@ -97,6 +99,33 @@ class Compile(CommandTest):
         self.assertIn("stories260k_weft_model", outside)
         self.assertEqual(len(outside), 2)
         self.assertTrue(all(s.startswith("stories260k_weft_") for s in outside))
+
+    def test_entries_may_be_called_like_parts_of_the_object(self):
+        names = ("forward", "forward_plan", "weft_model", "contract", "update", "weft")
+        path = self.model(entries={name: {"outputs": ["y"]} for name in names})
+        self.weft("compile", path)
+        (self.folder / "main.c").write_text(PROGRAM)
+        self.link("small.o")
+        self.assertEqual(len(self.app().split()[:4]), 4)
+
+    def test_a_long_entry_is_several_functions_and_computes_the_same(self):
+        count = 450
+        nodes = [{"id": f"n{i}", "op": "linear", "features": 3, "activation": "tanh", "param": f"p{i % 7}"} for i in range(count)]
+        nodes[0]["in"] = "x"
+        path = self.model("long.json", graph=nodes, outputs={"y": f"n{count - 1}"}, entries={"forward": {}}, inputs={"x": {"dtype": "f32", "shape": ["B", 3]}})
+        self.weft("compile", path, "-o", "long")
+        symbols = subprocess.run(["nm", "long.o"], cwd=self.folder, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(len(re.findall(r"\.forward\.part\d+$", symbols, re.M)), 2)
+        self.weft("init", path, "--seed", 3, "--save", "w.safetensors")
+        weights = read_safetensors(self.folder / "w.safetensors")
+        row = [0.5, -1.0, 2.0]
+        write_safetensors(self.folder / "x.safetensors", {"x": ("F32", [1, 3], row)})
+        self.weft("run", path, "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs", "y.safetensors")
+        for i in range(count):
+            w, b = weights[f"p{i % 7}.weight"][1], weights[f"p{i % 7}.bias"][1]
+            row = [math.tanh(b[o] + sum(w[3 * o + k] * row[k] for k in range(3))) for o in range(3)]
+        for expected, got in zip(row, read_safetensors(self.folder / "y.safetensors")["y"][1]):
+            self.assertAlmostEqual(expected, got, places=5)
 
     def test_two_models_in_one_program(self):
         self.weft("compile", self.model("a.json", name="a"))
