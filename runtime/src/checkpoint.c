@@ -274,6 +274,8 @@ static weft_status save(saving *s) {
                      (long long)trainer->added, (long long)trainer->accumulate);
   snprintf(name, sizeof name, TEMPORARY "%0*lld-%ld", DIGITS, (long long)trainer->metrics.step, (long)getpid());
   if (!s->folder || !*s->folder) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a folder's path");
+  if (s->options && s->options->keep < 0)
+    return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "keep is %lld, expected at least 0", (long long)s->options->keep);
   /* No path of a save is longer than this one. */
   if (!weft_join_path(&s->temporary, s->folder, name) || !weft_join_path(&s->path, s->temporary.text, WEFT_CHECKPOINT_TRAINER))
     return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "the folder's path is too long");

@@ -220,6 +220,7 @@ weft_status weft_model_open(const weft_model_desc *descriptor, const weft_model_
 weft_status weft_model_close(weft_model *model) {
   if (!model) return WEFT_OK;
   if (model->magic != WEFT_MODEL_MAGIC) return WEFT_ERR_ARGUMENT;
+  if (atomic_load(&model->trainers)) return weft_fail(&model->error, WEFT_ERR_BUSY, "%s: has a trainer, destroy it first", model->desc->name);
   int sessions = atomic_load(&model->sessions);
   if (sessions) return weft_fail(&model->error, WEFT_ERR_BUSY, "%s: has %d sessions, destroy them first", model->desc->name, sessions);
   model->magic = 0;
@@ -256,6 +257,7 @@ FIND(weft_model_dim, dims, dim)
 weft_status weft_begin_change(weft_model *model) {
   if (!weft_model_is(model)) return WEFT_ERR_ARGUMENT;
   if (model->opened) return model->opened;
+  if (atomic_load(&model->trainers)) return weft_fail(&model->error, WEFT_ERR_BUSY, "%s: has a trainer, which changes its weights", model->desc->name);
   if (atomic_load(&model->sessions)) return weft_fail(&model->error, WEFT_ERR_BUSY, "%s: has sessions that read its weights", model->desc->name);
   model->error.text[0] = 0;
   return WEFT_OK;

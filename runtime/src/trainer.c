@@ -247,15 +247,19 @@ static int find_number(const char *name) {
   return -1;
 }
 
+static weft_status fail_number(weft_trainer *trainer, const char *name) {
+  const char *near = name ? weft_closest(name, number_name_at, NULL, NUMBERS) : NULL;
+  return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "there is no number '%s'%s%s%s", name ? weft_quote(name).text : "", near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
+}
+
 weft_status weft_trainer_set(weft_trainer *trainer, const char *name, double value) {
   weft_status status = weft_trainer_enter(trainer);
   if (status) return status;
   int i = find_number(name);
   const bool fraction = i >= 0 && (!strcmp(name, "momentum") || !strcmp(name, "beta1") || !strcmp(name, "beta2"));
   if (i < 0) {
-    const char *near = name ? weft_closest(name, number_name_at, NULL, NUMBERS) : NULL;
-    status = weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "there is no number '%s'%s%s%s", name ? weft_quote(name).text : "", near ? "; did you mean '" : "",
-                       near ? near : "", near ? "'?" : "");
+    status = fail_number(trainer, name);
   } else if (!isfinite(value) || value < 0 || (fraction && value >= 1)) {
     status = weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "'%s' is %g, expected %s", name, value, fraction ? "0 <= value < 1" : "a finite number of at least 0");
   } else if (!strcmp(name, "momentum") && value != 0 && !trainer->m) {
@@ -269,8 +273,11 @@ weft_status weft_trainer_set(weft_trainer *trainer, const char *name, double val
 
 weft_status weft_trainer_get(const weft_trainer *trainer, const char *name, double *out_value) {
   int i = find_number(name);
-  if (!weft_trainer_is(trainer) || i < 0 || !out_value) return WEFT_ERR_ARGUMENT;
-  *out_value = *number((weft_trainer *)(uintptr_t)trainer, i);
+  if (!weft_trainer_is(trainer)) return WEFT_ERR_ARGUMENT;
+  weft_trainer *own = (weft_trainer *)(uintptr_t)trainer; /* its numbers stay; the text of the error is its too */
+  if (i < 0) return fail_number(own, name);
+  if (!out_value) return weft_fail(&own->error, WEFT_ERR_ARGUMENT, "expected a place for the number '%s'", name);
+  *out_value = *number(own, i);
   return WEFT_OK;
 }
 
@@ -302,6 +309,7 @@ static weft_status find_tensor(weft_trainer *trainer, const char *name, weft_rol
 
 weft_status weft_trainer_tensor(weft_trainer *trainer, const char *name, weft_role role, float **out_data, const weft_param_desc **out_desc) {
   /* The gradients callback calls this while a step has the trainer. */
-  if (!weft_trainer_is(trainer) || !out_data) return WEFT_ERR_ARGUMENT;
+  if (!weft_trainer_is(trainer)) return WEFT_ERR_ARGUMENT;
+  if (!out_data) return weft_fail(&trainer->error, WEFT_ERR_ARGUMENT, "expected a place for the tensor's address");
   return find_tensor(trainer, name, role, out_data, out_desc);
 }

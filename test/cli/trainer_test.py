@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # An application that trains, against the generated header: no step allocates, the plan is what is taken, results are the
-# same for any number of threads, and a batch in parts is the whole batch, dropout included.
+# same for any number of threads, and a batch in parts is the whole batch, dropout included; two trainers share gradients.
 import json
+import pathlib
+import re
 import subprocess
 import unittest
 
@@ -108,6 +110,42 @@ int main(int argc, char **argv) {
 """
 
 
+# The callbacks of docs/c-api.md go before it. Two trainers, each with its own batches and dropout, that take the mean of their gradients.
+PAIR = r"""
+int main(void) {
+  enum { B = 4, T = 6 };
+  weft_model *model[2] = {NULL, NULL};
+  weft_trainer *pair[2] = {NULL, NULL};
+  weft_metrics metrics, second;
+  for (int i = 0; i < 2; ++i) {
+    weft_trainer_options options = {.seed = (uint64_t)i, .gradients = i ? second_gradients : first_gradients, .gradients_user = pair};
+    if (net_open(NULL, &model[i]) || weft_model_init(model[i], 1)) return 1;
+    if (net_trainer(model[i], &(net_dims){.B = B, .T = T}, &options, &pair[i])) return 2;
+  }
+  for (int step = 0; step < 5; ++step) {
+    for (int i = 0; i < 2; ++i) {
+      int32_t tokens[B * T];
+      for (int k = 0; k < B * T; ++k) tokens[k] = (k * 7 + step * 5 + i) % 20;
+      net_train_step_args args = {.dims = {.B = B, .T = T}, .tokens = tokens, .targets = tokens};
+      if (net_train_step_accumulate(pair[i], &args, NULL)) return 3;
+    }
+    if (weft_trainer_apply(pair[0], &metrics)) return 4;
+  }
+  if (weft_trainer_metrics(pair[1], &second) || metrics.step != 5 || second.step != 5 || metrics.grad_norm != second.grad_norm) return 5;
+  for (int32_t p = 0; p < weft_model_descriptor(model[0])->params; ++p) {
+    const weft_param_desc *param;
+    const void *a, *b;
+    size_t bytes = 4;
+    if (weft_model_get(model[0], weft_model_descriptor(model[0])->param[p].name, &a, &param) || weft_model_get(model[1], param->name, &b, NULL)) return 6;
+    for (int32_t axis = 0; axis < param->rank; ++axis) bytes *= (size_t)param->shape[axis];
+    if (memcmp(a, b, bytes)) return 7;
+  }
+  for (int i = 0; i < 2; ++i) weft_trainer_destroy(pair[i]);
+  return weft_model_close(model[0]) || weft_model_close(model[1]) ? 8 : 0;
+}
+"""
+
+
 class Trainer(CommandTest):
     def setUp(self):
         super().setUp()
@@ -142,6 +180,13 @@ class Trainer(CommandTest):
             losses, _ = self.train(2, parts, 3)
             for got, expected in zip(losses, whole):
                 self.assertAlmostEqual(got, expected, delta=1e-5 * expected)
+
+    def test_two_trainers_that_share_gradients_stay_equal(self):
+        page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "c-api.md").read_text()
+        callbacks = next(block for block in re.findall(r"```c\n(.*?)```", page, re.S) if "second_gradients" in block)
+        (self.folder / "pair.c").write_text('#include "net.h"\n#include <string.h>\n' + callbacks + PAIR)
+        self.build("cc", "-std=c99", "pair.c", "-o", "pair")
+        self.assertEqual(subprocess.run(["./pair"], cwd=self.folder).returncode, 0)
 
     def test_the_header_is_clean_as_cpp(self):
         (self.folder / "main.cpp").write_text('#include "net.h"\nint main() { weft_trainer *trainer = nullptr; net_train_step_args args = {}; '

@@ -138,7 +138,7 @@ static void weights_of_a_checkpoint_load_by_themselves(void) {
 
 static void the_last_ones_are_kept(void) {
   empty();
-  weft_checkpoint_options options = {.keep = 2};
+  weft_checkpoint_options options = {.keep = 2}, negative = {.keep = -1};
   weft_trainer *trainer = make(NULL, 0);
   CHECK_EQUAL(mkdir(in(".tmp-step-0000000099-1"), 0777), 0); /* of a save that was killed */
   for (int i = 0; i < 4; ++i) {
@@ -146,6 +146,8 @@ static void the_last_ones_are_kept(void) {
     CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
     CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK); /* the same step again */
   }
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &negative), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "keep is -1, expected at least 0");
   finish(trainer);
   CHECK_EQUAL(entries(folder), 2);
   CHECK_EQUAL(entries(in("step-0000000003")), 2);

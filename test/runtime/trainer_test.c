@@ -310,6 +310,22 @@ static void numbers_change_between_steps(void) {
   CHECK_TEXT(weft_trainer_error(trainer), "there is no number 'temperature'");
   CHECK_EQUAL(weft_trainer_set(trainer, NULL, 1), WEFT_ERR_ARGUMENT);
   CHECK_TEXT(weft_trainer_error(trainer), "there is no number ''");
+  CHECK_EQUAL(weft_trainer_get(trainer, "beta3", &lr), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "there is no number 'beta3'; did you mean 'beta1'?");
+  CHECK_EQUAL(weft_trainer_get(trainer, "lr", NULL), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "expected a place for the number 'lr'");
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "w", WEFT_ROLE_GRADIENT, NULL, NULL), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(weft_trainer_error(trainer), "expected a place for the tensor's address");
+  finish(trainer);
+}
+
+static void a_model_with_a_trainer_says_so(void) {
+  set_training((weft_optimizer_desc){WEFT_SGD, 0, 1, 0, 0, 0, 0, 0}, (weft_schedule_desc){0}, 0, 1);
+  weft_trainer *trainer = make(NULL);
+  CHECK_EQUAL(weft_model_init(model, 1), WEFT_ERR_BUSY);
+  CHECK_TEXT(weft_model_error(model), "trained: has a trainer, which changes its weights");
+  CHECK_EQUAL(weft_model_close(model), WEFT_ERR_BUSY);
+  CHECK_TEXT(weft_model_error(model), "trained: has a trainer, destroy it first");
   finish(trainer);
 }
 
@@ -509,6 +525,7 @@ int main(void) {
   the_first_that_is_not_finite_is_named();
   the_callback_sees_and_replaces_gradients();
   numbers_change_between_steps();
+  a_model_with_a_trainer_says_so();
   sessions_see_what_was_published();
   evaluation_changes_nothing();
   wrong_calls_say_what_is_wrong();

@@ -57,7 +57,9 @@ typedef enum weft_nonfinite {
 /* Called when all gradients of an update are there, before their norm is taken: to read or to replace them
  * (weft_trainer_tensor, WEFT_ROLE_GRADIENT). Gradients are the mean over the update's batches; with dynamic loss scaling
  * some may not be finite, and whether the update is left out depends on what the callback leaves. A status other than
- * WEFT_OK ends the call with it, before anything has changed. */
+ * WEFT_OK ends the call with it, before any parameter or moment has changed; the batches of this update are forgotten. Of
+ * this trainer the callback may call weft_trainer_tensor, _get, _metrics, _learning_rate, _descriptor and _error; others
+ * answer WEFT_ERR_BUSY. Other trainers may be called freely. */
 typedef weft_status (*weft_gradients_fn)(void *user, weft_trainer *trainer);
 
 typedef struct weft_trainer_options {
@@ -140,9 +142,10 @@ double weft_trainer_learning_rate(const weft_trainer *trainer, uint64_t step);
 
 typedef enum weft_role { WEFT_ROLE_PARAMETER = 0, WEFT_ROLE_GRADIENT = 1, WEFT_ROLE_M = 2, WEFT_ROLE_V = 3 } weft_role;
 
-/* The memory of one tensor: row-major f32 of the parameter's shape, valid as long as the trainer. Gradients are the sum
- * over the batches added since the last update, each weighted, while there are any; else what the last update used.
- * Fails: WEFT_ERR_ARGUMENT (no such parameter), WEFT_ERR_MISSING (frozen, or no such moment). */
+/* The memory of one tensor: row-major f32 of the parameter's shape, valid as long as the trainer. Gradients are, in the
+ * callback, the mean over the update's batches. Outside of it and while batches are added, they are the sum over these, each
+ * weighted (of updates that take one batch: that batch's mean); else what the last update used.
+ * Fails: WEFT_ERR_ARGUMENT (no such parameter or role), WEFT_ERR_MISSING (frozen, or no such moment). */
 weft_status weft_trainer_tensor(weft_trainer *trainer, const char *name, weft_role role, float **out_data, const weft_param_desc **out_desc);
 
 /* ---- Checkpoints -------------------------------------------------------------------------------------------------- */
@@ -151,11 +154,12 @@ weft_status weft_trainer_tensor(weft_trainer *trainer, const char *name, weft_ro
  * trainer.safetensors (moments, counters, checksums), which appears whole or not at all: files and folders are synced,
  * then renamed. Training on from it is bitwise the training that was interrupted. */
 typedef struct weft_checkpoint_options {
-  int64_t keep;      /* delete older ones once this one is safe, so that so many remain; 0: keep all */
+  int64_t keep;      /* delete older ones once this one is safe, so that so many remain; 0: keep all; below: an error */
   const char *note;  /* the application's own, stored and given back */
 } weft_checkpoint_options;
 
 /* Saves into `folder`, which is created if its parent exists. Not between the batches of one update (WEFT_ERR_ARGUMENT).
+ * One folder holds one training: trainers that train together (with seeds of their own) save into folders of their own.
  * When it fails (WEFT_ERR_IO, WEFT_ERR_MEMORY) older checkpoints are untouched, and training can go on. */
 weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const weft_checkpoint_options *options);
 
