@@ -233,7 +233,14 @@ weft_status weft_trainer_step(weft_trainer *trainer, const int64_t *dims, const 
   weft_status status = weft_trainer_enter(trainer);
   if (status) return status;
   status = accumulate(trainer, dims, inputs);
-  if (!status && trainer->added == trainer->accumulate) status = apply(trainer, &updated);
+  if (!status && trainer->added == trainer->accumulate) {
+    const unsigned long long step = trainer->metrics.step;
+    char text[300];
+    status = apply(trainer, &updated);
+    /* The loss may be finite though an input is not, where an activation saturates. */
+    if (status == WEFT_ERR_NUMERIC && find_input(trainer, inputs, text, sizeof text))
+      weft_fail(&trainer->error, WEFT_ERR_NUMERIC, "%s_%s: step %llu: %s", trainer->desc->name, entry_name(trainer), step, text);
+  }
   report(trainer, updated, out_metrics);
   weft_trainer_leave(trainer);
   return status;

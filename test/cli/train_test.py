@@ -395,6 +395,15 @@ class Train(CommandTest):
         self.assertRegex(err, r"the gradient of before\.\w+\[0.*\] is nan; every value of the forward pass is finite; "
                               r"the backward pass comes to a gradient that is not finite at node 'before' \(root.json:1:\d+\), by its parameter 'before\.\w+'")
 
+    def test_an_input_is_blamed_though_the_loss_is_finite(self):
+        # The number is finite in the file and too large for f32; tanh makes 1 of it.
+        graph = [{"id": "up", "op": "linear", "in": "x", "features": 4, "activation": "tanh"}, {"id": "logits", "op": "linear", "features": 3}]
+        (self.folder / "tanh.json").write_text(json.dumps({**MODEL, "graph": graph}))
+        x, y = points(8, 1)["x"][2], points(8, 1)["y"]
+        x[9] = 1e300
+        _, err = self.train("--steps", 1, "--batch", 8, "--no-shuffle", model="tanh.json", data=self.data("big", {"x": ("F64", [8, 6], x), "y": y}), code=1)
+        self.assertIn("step 0: input x[1, 3] is inf\n", err)
+
     def test_infinities_that_a_mask_means_are_not_blamed(self):
         graph = [{"id": "negative", "op": "less", "in": "x", "value": 0}, {"id": "masked", "op": "masked_fill", "in": {"x": "x", "mask": "negative"}, "value": "-inf"},
                  {"id": "scaled", "op": "div", "value": 2}, {"id": "p", "op": "softmax", "axis": -1}, {"id": "logits", "op": "linear", "features": 3},

@@ -31,7 +31,7 @@ SMALL = {
     "entries": {"forward": {"outputs": ["y"]}, "look": {"outputs": ["words"]}},
 }
 
-CODES = {"F32": ("f", 4), "I32": ("i", 4), "I64": ("q", 8), "BOOL": ("B", 1)}
+CODES = {"F32": ("f", 4), "F64": ("d", 8), "I32": ("i", 4), "I64": ("q", 8), "BOOL": ("B", 1)}
 
 
 def write_safetensors(path, tensors):
