@@ -32,6 +32,13 @@ struct ReadRule {
   }
 };
 
+/// A number of a rule: a value that a parameter may have.
+bool readRuleNumber(ModelReader &reader, const JsonValue &value, Frame &names, double &number, AttrRange range) {
+  DType dtype = reader.model.precision.params;
+  return reader.readReal(value, names, number, range) &&
+         (!isFloat(dtype) || isValueOf(dtype, number) || reader.error(value, notValueText(dtype, number)));
+}
+
 bool parseRule(ModelReader &reader, const JsonMember &member, ReadRule &rule) {
   const JsonValue &value = *member.value;
   rule.glob = member.key;
@@ -61,14 +68,14 @@ bool parseRule(ModelReader &reader, const JsonMember &member, ReadRule &rule) {
     if (rule.kind != kind.name)
       continue;
     if (rule.kind == "constant")
-      return reader.readReal(given, names, rule.numbers["value"]);
+      return readRuleNumber(reader, given, names, rule.numbers["value"], AttrRange::any);
     if (!reader.checkKeys(given, kind.numbers, "init rule " + quote(rule.kind)))
       return false;
     bool good = true;
     for (const JsonMember &number : given.members)
       if (std::find(kind.numbers.begin(), kind.numbers.end(), number.key) != kind.numbers.end())
-        good &= reader.readReal(*number.value, names, rule.numbers[number.key],
-                                number.key == "std" ? AttrRange::nonNegative : AttrRange::any);
+        good &= readRuleNumber(reader, *number.value, names, rule.numbers[number.key],
+                               number.key == "std" ? AttrRange::nonNegative : AttrRange::any);
     if (good && rule.number("low", 0) > rule.number("high", 1))
       return reader.error(given, "low is above high");
     return good;

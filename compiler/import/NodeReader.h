@@ -38,6 +38,7 @@ private:
   bool readDefault(const AttrInfo &attr);
   bool readAxis(const JsonValue *value, int64_t given, int64_t &axis);
   bool readList(const AttrInfo &attr, const JsonValue &value);
+  bool readReal(const JsonValue &value, double &real, AttrRange range);
   bool readOffset(const JsonValue &value);
   bool readCache(const JsonValue &value);
   bool checkStateName(const JsonValue &value, std::string &name);

@@ -151,7 +151,7 @@ bool NodeReader::readAttribute(const AttrInfo &attr, const JsonValue &value) {
   }
   case AttrType::real: {
     double real = 0;
-    bool good = reader.readReal(value, frame, real, attr.range);
+    bool good = readReal(value, real, attr.range);
     result = real;
     return good;
   }
@@ -181,7 +181,7 @@ bool NodeReader::readAttribute(const AttrInfo &attr, const JsonValue &value) {
   case AttrType::realOrReals:
     if (!value.isArray()) {
       double real = 0;
-      bool good = reader.readReal(value, frame, real, AttrRange::nonNegative);
+      bool good = readReal(value, real, AttrRange::nonNegative);
       result = real;
       return good;
     }
@@ -207,6 +207,17 @@ bool NodeReader::readAttribute(const AttrInfo &attr, const JsonValue &value) {
   return false;
 }
 
+/// Kernels compute in f32, or f64 with f64 operands. Values of an op without operands have the dtype that it names.
+bool NodeReader::readReal(const JsonValue &value, double &real, AttrRange range) {
+  if (!reader.readReal(value, frame, real, range))
+    return false;
+  DType dtype = op.operands.empty() ? DType::f64 : DType::f32;
+  for (const TensorType *operand : call.operands)
+    if (operand && isKnown(*operand) && operand->dtype == DType::f64)
+      dtype = DType::f64;
+  return isValueOf(dtype, real) || reader.error(value, notValueText(dtype, real));
+}
+
 bool NodeReader::readList(const AttrInfo &attr, const JsonValue &value) {
   if (!value.isArray())
     return reader.error(value, std::string(attr.name) + ": expected a list but got " + value.describe());
@@ -223,7 +234,7 @@ bool NodeReader::readList(const AttrInfo &attr, const JsonValue &value) {
     if (isReal && item->kind == JsonValue::Kind::boolean)
       real = item->truth;
     else if (isReal)
-      good &= reader.readReal(*item, frame, real);
+      good &= readReal(*item, real, AttrRange::any);
     else if (attr.type == AttrType::axes)
       good &= readAxis(item, 0, whole);
     else if (attr.type == AttrType::sizes)

@@ -267,11 +267,8 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
         Number number;
         input.optional = readNumber(*optional, config, number);
         input.fill = number.asReal();
-        bool isBool = input.type.dtype == DType::boolean;
-        if (input.optional && !isFloat(input.type.dtype) &&
-            (input.fill != std::floor(input.fill) || (isBool && input.fill != 0 && input.fill != 1)))
-          error(*optional, "optional: expected a value of dtype " + std::string(dtypeName(input.type.dtype)) +
-                               " but got " + number.str());
+        if (input.optional && isKnown(input.type) && !isValueOf(input.type.dtype, input.fill))
+          error(*optional, "optional: " + notValueText(input.type.dtype, input.fill));
         if (input.optional && input.hasRange &&
             (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
           error(*optional, "optional: " + number.str() + " is outside the input's range");

@@ -3,6 +3,7 @@
 #include "import/ShapeRules.h"
 
 #include "import/Diagnostics.h"
+#include "import/Expression.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,6 +22,39 @@ std::optional<DType> dtypeOf(std::string_view name) {
 
 bool isFloat(DType dtype) { return dtype <= DType::f64; }
 bool isIndex(DType dtype) { return dtype == DType::i32 || dtype == DType::i64; }
+
+bool isValueOf(DType dtype, double value) {
+  auto whole = [&](double low, double high) { return value == std::floor(value) && value >= low && value <= high; };
+  // The least number that rounds to infinity is half a step above the largest.
+  auto below = [&](double limit) { return std::isinf(value) || std::abs(value) < limit; };
+  switch (dtype) {
+  case DType::f64:
+    return !std::isnan(value);
+  case DType::f32:
+    return below(0x1.ffffffp127);
+  case DType::bf16:
+    return below(0x1.ffp127);
+  case DType::f16:
+    return below(0x1.ffep15);
+  case DType::boolean:
+    return whole(0, 1);
+  case DType::u8:
+    return whole(0, 255);
+  case DType::i8:
+    return whole(-128, 127);
+  case DType::i32:
+    return whole(-0x1p31, 0x1p31 - 1);
+  case DType::i64:
+    return whole(-0x1p53, 0x1p53); // every whole number up to there is a double
+  }
+  return false;
+}
+
+std::string notValueText(DType dtype, double value) {
+  bool isPlain = value == std::floor(value) && std::abs(value) < 0x1p53;
+  Number number = isPlain ? Number::of(static_cast<int64_t>(value)) : Number::of(value);
+  return std::string("expected a value of dtype ") + dtypeName(dtype) + " but got " + number.str();
+}
 
 std::string shapeText(const Shape &shape) {
   std::string text = "[";

@@ -94,6 +94,9 @@ std::optional<DType> dtypeOf(std::string_view name);
 const std::vector<std::string> &dtypeNames();
 bool isFloat(DType dtype);
 bool isIndex(DType dtype);
+/// Whole and in range for integers; of floats, infinity is one, but no finite number may become it.
+bool isValueOf(DType dtype, double value);
+std::string notValueText(DType dtype, double value); ///< "expected a value of dtype f16 but got 70000.0"
 
 /// NumPy's rule with the equality above; nullopt with the two axes that clash in `clash`.
 std::optional<Shape> broadcastShapes(const Shape &a, const Shape &b, std::string *clash = nullptr);

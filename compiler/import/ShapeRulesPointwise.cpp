@@ -10,19 +10,9 @@ namespace {
 
 /// The number is a value of the dtype.
 bool checkScalar(OpCall &c, const char *name, DType dtype) {
-  if (!c.given(name) || isFloat(dtype) || std::holds_alternative<DimExpr>(c.attrs.at(name)))
+  if (!c.given(name) || std::holds_alternative<DimExpr>(c.attrs.at(name)))
     return true;
-  double value = c.real(name), low = 0, high = 1;
-  if (dtype == DType::i8)
-    low = -128, high = 127;
-  else if (dtype == DType::u8)
-    high = 255;
-  else if (dtype == DType::i32)
-    low = -2147483648.0, high = 2147483647.0;
-  else if (dtype == DType::i64)
-    low = -9007199254740992.0, high = 9007199254740992.0;
-  return (value == std::floor(value) && value >= low && value <= high) ||
-         c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype));
+  return isValueOf(dtype, c.real(name)) || c.failAt(name, notValueText(dtype, c.real(name)));
 }
 
 /// What is missing most often: a column that multiplies rows, or a transpose.

@@ -249,16 +249,9 @@ bool shapeConstant(OpCall &c) {
   } else if (std::holds_alternative<double>(c.attrs["value"])) {
     values.push_back(c.real("value"));
   }
-  double high = dtype == DType::boolean ? 1
-                : dtype == DType::i8    ? 127
-                : dtype == DType::u8    ? 255
-                : dtype == DType::i32   ? 2147483647.0
-                                        : 9007199254740992.0;
-  double low = dtype == DType::boolean || dtype == DType::u8 ? 0 : dtype == DType::i64 ? -high : -high - 1;
   for (double value : values)
-    if (!isFloat(dtype) && (value != std::floor(value) || value < low || value > high))
-      return c.failAt(name, std::string("expected a value of dtype ") + dtypeName(dtype) + " but got " +
-                                Number::of(value).str());
+    if (!isValueOf(dtype, value))
+      return c.failAt(name, notValueText(dtype, value));
   return c.give(dtype, shape);
 }
 
