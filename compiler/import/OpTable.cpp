@@ -479,17 +479,19 @@ void addShapes(std::vector<OpInfo> &t) {
 }
 
 void addReductions(std::vector<OpInfo> &t) {
-  t.push_back(reduce("sum", "Sum", "Σ x"));
+  t.push_back(reduce("sum", "Sum; of nothing 0", "Σ x"));
   t.back().example = R"({"id": "s", "op": "sum", "in": "x", "axis": [0, "T"]})";
-  t.push_back(reduce("mean", "Mean", "Σ x / n", T::real));
-  t.push_back(reduce("max", "Largest element; ties share the gradient", "max x"));
-  t.push_back(reduce("min", "Smallest element; ties share the gradient", "min x"));
-  t.push_back(reduce("var", "Variance", "Σ (x - μ)² / n", T::real));
+  t.push_back(reduce("mean", "Mean; of nothing NaN", "Σ x / n", T::real));
+  t.push_back(
+      reduce("max", "Largest element; ties share the gradient; of nothing -inf, or the least integer", "max x"));
+  t.push_back(
+      reduce("min", "Smallest element; ties share the gradient; of nothing inf, or the largest integer", "min x"));
+  t.push_back(reduce("var", "Variance; of nothing NaN", "Σ (x - μ)² / n", T::real));
   t.back().attrs.push_back(with("unbiased", A::boolean, "false", "divide by n - 1"));
   AttrInfo axis = with("axis", A::axis, "-1", "an axis");
   t.push_back({"argmax",
                "Reductions",
-               "Place of the largest element; ties: the lowest",
+               "Place of the largest element; ties: the lowest; of nothing 0",
                "argmax x",
                R"({"id": "best", "op": "argmax", "in": "logits"})",
                {{"x", T::number}},

@@ -294,10 +294,14 @@ Value ElementEmitter::divideByCount(Value sum, const Shape &shape, ArrayRef<int6
   count = count - DimExpr(less);
   Type element = getElementTypeOrSelf(sum.getType());
   Value n;
-  if (std::optional<int64_t> c = count.constant())
+  if (std::optional<int64_t> c = count.constant()) {
     n = literal(k, element, double(*c));
-  else
-    n = arith::SIToFPOp::create(k.b, k.loc, element, size(count));
+  } else {
+    Value whole = size(count);
+    if (less) // of nothing, the divisor is 0 as without `less`
+      whole = arith::MaxSIOp::create(k.b, k.loc, whole, arith::ConstantOp::create(k.b, k.loc, k.b.getIntegerAttr(whole.getType(), 0)));
+    n = arith::SIToFPOp::create(k.b, k.loc, element, whole);
+  }
   return arith::DivFOp::create(k.b, k.loc, sum, isa<VectorType>(sum.getType()) ? k.splat(n) : n);
 }
 

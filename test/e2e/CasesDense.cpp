@@ -29,6 +29,7 @@ void addDenseCases(std::vector<Case> &t) {
   t.push_back({"a:[B,3,T,8] b:[3,8,S]", op("matmul")});
   t.push_back({"a:[T,8] b:[B,8,5]", op("matmul")});
   t.push_back({"a:[B,T,S] b:[B,S,6]", op("matmul"), "zero"});
+  t.push_back({"a:[B,T,3] b:[B,T,5]", op("einsum", R"("equation": "btd,bte->bde")"), "zero"});
   t.push_back({"a:[B,1,T,S] b:[3,S,6]", op("matmul")});
   t.push_back({"x:[B,T,12]", R"([{"id": "w", "op": "parameter", "shape": [12, 70]}, {"id": "y", "op": "matmul", "in": ["x", "w"]}])"});
 
@@ -83,6 +84,8 @@ void addAttentionCases(std::vector<Case> &t) {
     attention(4, 2, 8, 8, (rest + ", \"causal\": true").c_str(), " key_mask:bool[B,T]", "T", "out=y,w");
   }
   attention(2, 2, 16, 16, "", "", "S", "zero");
+  attention(2, 2, 16, 16, ", \"causal\": true", " key_mask:bool[B,S] bias:[2,T,S]", "S", "zero");
+  attention(2, 1, 8, 8, R"(, "return_weights": "mean", "out": ["y", "w"])", "", "S", "zero out=y,w");
   for (const char *half : {"f16", "bf16"}) {
     std::string x = std::string("x:") + half + "[B,T,16]";
     t.push_back({x, op("attention", R"("in": ["x", "x", "x"], "heads": 2, "causal": true)")});

@@ -107,6 +107,20 @@ void addRowCases(std::vector<Case> &t) {
     t.push_back({"x:[B,T,10]", op(name, "\"axis\": 0"), how});
     t.push_back({"x:[B,T]", op(name, R"("axis": "T")"), how});
     t.push_back({"x:[B,70,N]", op(name, "\"axis\": 1"), how});
+    for (const char *type : {"f32", "f64", "bf16"})
+      t.push_back({std::string("x:") + type + "[B,T]", op(name, "\"axis\": 1"), how + " zero"});
+    for (const char *type : {"i8", "u8", "i32", "i64"})
+      if (name[0] != 'v' && name[1] != 'e')
+        t.push_back({std::string("x:") + type + "[B,T]", op(name, "\"axis\": 1"), "exact zero"});
+  }
+  // Over nothing: what docs/format.md says of axes of size 0.
+  t.push_back({"x:[B,T]", op("var", R"("axis": 1, "unbiased": true)"), "zero"});
+  t.push_back({"x:[B,T,3]", op("argmax", "\"axis\": 1"), "exact zero"});
+  for (const char *name : {"log_softmax", "l2_normalize"})
+    t.push_back({"x:[B,T]", op(name, "\"axis\": 1"), "zero"});
+  for (const char *name : {"mean_pool", "max_pool"}) {
+    t.push_back({"x:[B,T,11]", op(name), "zero"});
+    t.push_back({"x:[B,T,11] mask:bool[B,T]", op(name), "zero"});
   }
   t.push_back({"x:[B,T,10]", op("var", R"("axis": -1, "unbiased": true)")});
   t.push_back({"x:[B,T]", op("sum", "\"axis\": 1"), "zero"});

@@ -1,5 +1,6 @@
 // Reductions over axes, softmax, and pools over positions.
-// Sums have one accumulator and ascending order. No elements: sum 0, max -inf (the least integer), min +inf.
+// Sums have one accumulator and ascending order. No elements: sum 0, mean and var NaN, max -inf (the least
+// integer), min +inf (the largest).
 #include "Ops.h"
 
 #include <algorithm>
@@ -35,7 +36,7 @@ template <class T> T reduceReal(Kind kind, const std::vector<T> &row, bool unbia
     return sum / n;
   for (const T &v : row)
     squares += (v - sum / n) * (v - sum / n);
-  return squares / (unbiased ? n - 1 : n);
+  return squares / (unbiased && !row.empty() ? n - 1 : n);
 }
 
 int64_t reduceInteger(Kind kind, DType dtype, const std::vector<int64_t> &row) {
@@ -47,8 +48,11 @@ int64_t reduceInteger(Kind kind, DType dtype, const std::vector<int64_t> &row) {
   }
   if (kind == Kind::mean || kind == Kind::var)
     fail("expected a float operand but got ", dtypeText(dtype));
-  if (row.empty())
-    fail(kind == Kind::max ? "max" : "min", " of no integers");
+  if (row.empty()) {
+    int bits = dtype == DType::i64 ? 64 : dtype == DType::i32 ? 32 : 8;
+    int64_t least = dtype == DType::u8 ? 0 : -1 - (INT64_MAX >> (64 - bits)), most = dtype == DType::u8 ? 255 : INT64_MAX >> (64 - bits);
+    return kind == Kind::max ? least : most;
+  }
   return kind == Kind::max ? *std::max_element(row.begin(), row.end()) : *std::min_element(row.begin(), row.end());
 }
 
