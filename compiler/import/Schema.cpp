@@ -70,9 +70,13 @@ J attributeSchema(const AttrInfo &attr) {
   case AttrType::realOrReals:
     return oneOrMore(ref("number"));
   case AttrType::offset:
-    return anyOf({ref("integer"), record({{"state", type("string")}}, {"state"})});
+    return anyOf(
+        {ref("integer"),
+         record({{"state", with(type("string"), "a state: the first free position of its cache")}}, {"state"})});
   case AttrType::cache:
-    return record({{"state", type("string")}, {"layer", ref("integer")}}, {"state"});
+    return record({{"state", with(type("string"), "name of the state that keeps keys and values")},
+                   {"layer", with(ref("integer"), "the layer of that state, from 0; in a repeat its index")}},
+                  {"state"});
   }
   return J::object();
 }
@@ -83,7 +87,11 @@ J operandSchema(const OpInfo &op) {
   std::vector<std::pair<std::string, J>> names;
   std::vector<std::string> required;
   for (const OperandInfo &operand : op.operands) {
-    names.emplace_back(operand.name, ref("value"));
+    static const char *const kKinds[] = {"a value of any dtype", "a float value", "an i32 or i64 value", "a bool value",
+                                         "a value of any dtype but bool"};
+    std::string text =
+        kKinds[static_cast<int>(operand.type)] + std::string(operand.optional ? "; may be left out" : "");
+    names.emplace_back(operand.name, with(ref("value"), text.c_str()));
     if (!operand.optional)
       required.emplace_back(operand.name);
   }
@@ -91,18 +99,19 @@ J operandSchema(const OpInfo &op) {
 }
 
 J paramSchema(const OpInfo &op) {
-  J name = with(type("string"), "base name of the parameters, default the id; '/' in front leaves the scope");
   if (op.params.front().role[0] == '\0')
-    return name;
+    return type("string");
+  J name = with(type("string"), "base name of the parameters, default the id; '/' in front leaves the scope");
   std::vector<std::pair<std::string, J>> roles;
   for (const ParamInfo &param : op.params)
-    roles.emplace_back(param.role, with(type("string"), "full name of this tensor"));
-  return anyOf({name, record(std::move(roles), {})});
+    roles.emplace_back(param.role,
+                       with(type("string"), ("full name of the tensor " + std::string(param.shape)).c_str()));
+  return anyOf({name, record(std::move(roles), {}, "full names of single tensors")});
 }
 
 std::vector<std::pair<std::string, J>> nodeKeys(const char *op) {
-  return {{"id", ref("name")},
-          {"op", J::object({{"const", J::string(op)}})},
+  return {{"id", with(ref("name"), "name of the node, and of its result")},
+          {"op", with(J::object({{"const", J::string(op)}}), "what the node computes")},
           {"out", with(oneOrMore(ref("name")), "names of the results, default the id")}};
 }
 
@@ -120,7 +129,10 @@ J opSchema(const OpInfo &op) {
       required.emplace_back(attr.name);
   }
   if (!op.params.empty())
-    keys.emplace_back("param", paramSchema(op));
+    keys.emplace_back("param", with(paramSchema(op),
+                                    op.params.front().role[0] == '\0'
+                                        ? "name of the parameter, default the id; '/' in front leaves the scope"
+                                        : "names of the parameters: a base name, default the id, or each by its role"));
   if (!op.attr("dtype"))
     keys.emplace_back("dtype", with(ref("dtype"), "compute dtype of this node"));
   std::string text = std::string(op.summary) + (op.formula[0] ? std::string(": ") + op.formula : "");
@@ -146,7 +158,7 @@ J blockUseSchema(const char *op) {
 }
 
 J inputSchema() {
-  return record({{"dtype", ref("dtype")},
+  return record({{"dtype", with(ref("dtype"), "type of the elements")},
                  {"shape", with(listOf(ref("integer")), "sizes, row-major")},
                  {"optional", with(anyOf({ref("number"), type("boolean")}),
                                    "the input may be left out and is then filled with this")},
@@ -159,73 +171,88 @@ J inputSchema() {
 }
 
 J trainSchema() {
+  auto number = [](const char *text) { return with(ref("number"), text); };
+  auto integer = [](const char *text) { return with(ref("integer"), text); };
   J optimizer = record(
-      {{"kind", words({"sgd", "adam", "adamw"})},
-       {"lr", ref("number")},
-       {"momentum", ref("number")},
-       {"nesterov", ref("boolean")},
-       {"betas", listOf(ref("number"))},
-       {"eps", ref("number")},
-       {"weight_decay", ref("number")},
-       {"no_decay", with(anyOf({oneOrMore(type("string")), record({{"rank_below", ref("integer")}}, {"rank_below"})}),
+      {{"kind", with(words({"sgd", "adam", "adamw"}), "the rule of an update")},
+       {"lr", number("learning rate, default 1e-3; the schedule scales it")},
+       {"momentum", number("sgd: share of the last update that is kept, default 0")},
+       {"nesterov", with(ref("boolean"), "sgd: Nesterov's momentum, default false")},
+       {"betas", with(listOf(ref("number")), "adam, adamw: decay of the two moments, default [0.9, 0.999]")},
+       {"eps", number("adam, adamw: keeps the divisor from zero, default 1e-8")},
+       {"weight_decay", number("pull of the parameters towards zero, default 0, of adamw 0.01")},
+       {"no_decay", with(anyOf({oneOrMore(type("string")),
+                                record({{"rank_below", integer("parameters of a lower rank")}}, {"rank_below"})}),
                          "parameters without weight decay")}},
-      {"kind"});
-  J schedule = record({{"kind", words({"constant", "linear", "cosine", "noam", "inverse_sqrt", "step", "wsd"})},
-                       {"warmup_steps", ref("integer")},
-                       {"total_steps", ref("integer")},
-                       {"min_lr_ratio", ref("number")},
-                       {"factor", ref("number")},
-                       {"d_model", ref("integer")},
-                       {"step_size", ref("integer")},
-                       {"gamma", ref("number")},
-                       {"decay_steps", ref("integer")}},
-                      {"kind"});
-  return record({{"inputs", mapOf(ref("input"))},
-                 {"nodes", ref("nodes")},
-                 {"loss", with(type("string"), "the value that training makes small")},
-                 {"optimizer", optimizer},
-                 {"schedule", schedule},
-                 {"clip_grad_norm", ref("number")},
-                 {"accumulate", with(ref("integer"), "batches for one update")},
-                 {"freeze", with(oneOrMore(type("string")), "globs of parameters that stay as they are")},
-                 {"recompute", with(anyOf({words({"none", "block"}), oneOrMore(type("string"))}),
-                                    "values that are computed again instead of kept")},
-                 {"loss_scale", words({"dynamic"})}},
-                {"nodes", "loss"}, "Training: loss, optimizer, schedule");
+      {"kind"}, "How parameters are updated");
+  J schedule = record({{"kind", with(words({"constant", "linear", "cosine", "noam", "inverse_sqrt", "step", "wsd"}),
+                                     "how the learning rate goes on after the warm-up")},
+                       {"warmup_steps", integer("steps in which the learning rate rises, default 0")},
+                       {"total_steps", integer("linear, cosine, wsd: the step at which it is lowest")},
+                       {"min_lr_ratio", number("linear, cosine, wsd: the lowest, as a share of lr, default 0")},
+                       {"factor", number("noam: factor of the learning rate")},
+                       {"d_model", integer("noam: width of the model")},
+                       {"step_size", integer("step: steps between two falls")},
+                       {"gamma", number("step: factor of a fall")},
+                       {"decay_steps", integer("wsd: steps of the fall at the end, default a fifth of total_steps")}},
+                      {"kind"}, "Learning rate by step");
+  return record(
+      {{"inputs", with(mapOf(ref("input")), "inputs of training alone, as labels")},
+       {"nodes", with(ref("nodes"), "nodes from the model's values to the loss")},
+       {"loss", with(type("string"), "the value that training makes small")},
+       {"optimizer", optimizer},
+       {"schedule", schedule},
+       {"clip_grad_norm", number("largest norm of all gradients; longer ones are scaled down")},
+       {"accumulate", with(ref("integer"), "batches for one update")},
+       {"freeze", with(oneOrMore(type("string")), "globs of parameters that stay as they are")},
+       {"recompute", with(anyOf({words({"none", "block"}), oneOrMore(type("string"))}),
+                          "values that are computed again instead of kept")},
+       {"loss_scale", with(words({"dynamic"}), "compute f16: the loss is scaled so that gradients do not vanish")}},
+      {"nodes", "loss"}, "Training: loss, optimizer, schedule");
 }
 
 J entrySchema() {
-  J sample = record({{"kind", words({"greedy", "multinomial", "top_k", "top_p", "beam"})},
-                     {"temperature", ref("number")},
-                     {"k", ref("integer")},
-                     {"p", ref("number")},
-                     {"beams", ref("integer")},
-                     {"length_penalty", ref("number")},
-                     {"seed", ref("integer")}},
-                    {});
-  return anyOf({record({{"outputs", oneOrMore(type("string"))},
-                        {"mode", words({"infer", "train", "grad"})},
+  J sample =
+      record({{"kind", with(words({"greedy", "multinomial", "top_k", "top_p", "beam"}),
+                            "how the next token is chosen, default greedy")},
+              {"temperature", with(ref("number"), "divides the logits, default 1; 0 is greedy")},
+              {"k", with(ref("integer"), "top_k: the likeliest tokens that are drawn from")},
+              {"p", with(ref("number"), "top_p: share of probability that is drawn from")},
+              {"beams", with(ref("integer"), "beam: hypotheses that run side by side")},
+              {"length_penalty", with(ref("number"), "beam: exponent of the length that divides a score, default 1")},
+              {"seed", with(ref("integer"), "of the random numbers, default 0")}},
+             {}, "Choice of the next token");
+  return anyOf({record({{"outputs", with(oneOrMore(type("string")), "outputs of the model that it gives, default all")},
+                        {"mode", with(words({"infer", "train", "grad"}), "infer, an update, or gradients without one")},
                         {"state", with(oneOrMore(type("string")), "states that are bound")},
                         {"dims", with(mapOf(ref("integer")), "dims with a fixed size")},
                         {"last_token_only", with(ref("boolean"), "only the last position of axis 1")},
                         {"gradients", with(oneOrMore(type("string")), "globs of parameters and inputs")}},
                        {}, "Something to call"),
-                record({{"prefill", type("string")},
-                        {"step", type("string")},
-                        {"max_new_tokens", ref("integer")},
-                        {"stop", oneOrMore(ref("integer"))},
+                record({{"prefill", with(type("string"), "entry that takes the prompt")},
+                        {"step", with(type("string"), "entry that takes one token")},
+                        {"max_new_tokens", with(ref("integer"), "most tokens that are generated")},
+                        {"stop", with(oneOrMore(ref("integer")), "tokens that end a sequence; they are not returned")},
                         {"sample", sample}},
                        {"prefill", "step", "max_new_tokens"}, "Generation of tokens")});
 }
 
 J initSchema() {
-  auto rule = [](const char *name, std::vector<std::pair<std::string, J>> numbers) {
-    return record({{name, record(std::move(numbers), {})}}, {name});
+  auto rule = [](const char *name, const char *text, std::vector<std::pair<std::string, J>> numbers) {
+    return record({{name, record(std::move(numbers), {}, text)}}, {name});
   };
-  return anyOf({words({"zeros", "ones"}), rule("normal", {{"mean", ref("number")}, {"std", ref("number")}}),
-                rule("uniform", {{"low", ref("number")}, {"high", ref("number")}}),
-                rule("xavier_uniform", {{"gain", ref("number")}}), rule("kaiming_uniform", {{"a", ref("number")}}),
-                rule("trunc_normal", {{"std", ref("number")}}), record({{"constant", ref("number")}}, {"constant"})});
+  auto number = [](const char *text) { return with(ref("number"), text); };
+  return anyOf({words({"zeros", "ones"}),
+                rule("normal", "Normal distribution",
+                     {{"mean", number("default 0")}, {"std", number("standard deviation, default 1")}}),
+                rule("uniform", "Every number of a range as likely",
+                     {{"low", number("least, default 0")}, {"high", number("largest, default 1")}}),
+                rule("xavier_uniform", "Uniform, ± gain · sqrt(6 / (in + out))", {{"gain", number("default 1")}}),
+                rule("kaiming_uniform", "Uniform, ± sqrt(6 / ((1 + a²) · in))",
+                     {{"a", number("slope below zero of the activation, default 0")}}),
+                rule("trunc_normal", "Normal distribution, cut at two standard deviations",
+                     {{"std", number("standard deviation, default 1")}}),
+                record({{"constant", number("every element")}}, {"constant"})});
 }
 
 J nodeSchema() {
@@ -240,17 +267,19 @@ J nodeSchema() {
     add(op.name, op.summary);
   add("call", "A block run once");
   add("repeat", "A block run several times");
-  return J::object({{"type", J::string("object")},
-                    {"required", J::strings({"id", "op"})},
-                    {"properties", J::object({{"op", J::object({{"anyOf", choices}})}})},
-                    {"allOf", rules}});
+  return J::object(
+      {{"type", J::string("object")},
+       {"required", J::strings({"id", "op"})},
+       {"properties", J::object({{"op", with(J::object({{"anyOf", choices}}), "what the node computes")}})},
+       {"allOf", rules}});
 }
 
 } // namespace
 
 std::string schemaText() {
   J defs = J::object();
-  defs.set("name", J::object({{"type", J::string("string")}, {"pattern", J::string("^[A-Za-z_][A-Za-z0-9_]*$")}}));
+  defs.set("name", with(J::object({{"type", J::string("string")}, {"pattern", J::string("^[A-Za-z_][A-Za-z0-9_]*$")}}),
+                        "letters, digits and _, no digit in front"));
   defs.set("value", with(type("string"), "name of a value defined before: an input or a node's result"));
   defs.set("integer", with(anyOf({type("integer"), type("string")}),
                            "an integer, or an expression over config and dims: + - * / ( ) sqrt min max"));
@@ -269,51 +298,53 @@ std::string schemaText() {
   defs.set("op_call", blockUseSchema("call"));
   defs.set("op_repeat", blockUseSchema("repeat"));
 
-  J dim = record({{"min", ref("integer")},
-                  {"max", ref("integer")},
+  J dim = record({{"min", with(ref("integer"), "least size, default 1")},
+                  {"max", with(ref("integer"), "largest size")},
                   {"hint", with(ref("integer"), "the usual size")},
-                  {"multiple_of", ref("integer")},
+                  {"multiple_of", with(ref("integer"), "a number that divides every size, default 1")},
                   {"specialize", with(listOf(ref("integer")), "sizes worth code of their own")}},
                  {"max"}, "A size known at run time");
-  J state = record({{"kind", words({"kv_cache"})},
-                    {"layers", ref("integer")},
-                    {"kv_heads", ref("integer")},
-                    {"head_dim", ref("integer")},
-                    {"capacity", ref("integer")},
-                    {"dtype", ref("dtype")}},
+  J state = record({{"kind", with(words({"kv_cache"}), "keys and values of attention")},
+                    {"layers", with(ref("integer"), "attentions that keep something")},
+                    {"kv_heads", with(ref("integer"), "heads of keys and values")},
+                    {"head_dim", with(ref("integer"), "elements of a head")},
+                    {"capacity", with(ref("integer"), "most positions of a sequence")},
+                    {"dtype", with(ref("dtype"), "how they are stored")}},
                    {"kind", "layers", "kv_heads", "head_dim", "capacity"}, "Keys and values kept from call to call");
-  J block = record({{"in", oneOrMore(ref("name"))},
-                    {"args", mapOf(ref("number"))},
-                    {"nodes", ref("nodes")},
-                    {"out", oneOrMore(ref("name"))}},
+  J block = record({{"in", with(oneOrMore(ref("name")), "names of the values that it is given")},
+                    {"args", with(mapOf(ref("number")), "numbers that it is given -> default")},
+                    {"nodes", with(ref("nodes"), "what it computes")},
+                    {"out", with(oneOrMore(ref("name")), "its results; in a repeat one for each carried input")}},
                    {"in", "nodes", "out"}, "Nodes that call and repeat run");
-  J weights =
-      record({{"file", with(oneOrMore(type("string")), "safetensors files, relative to the model file")},
-              {"map", with(mapOf(type("string")), "glob of model names -> name in the file")},
-              {"transpose", with(oneOrMore(type("string")), "globs of parameters that the file holds transposed")},
-              {"missing", mapOf(words({"init", "error"}))}},
-             {});
-  J precision = record({{"params", ref("dtype")},
-                        {"compute", ref("dtype")},
-                        {"accumulate", ref("dtype")},
+  J weights = record(
+      {{"file", with(oneOrMore(type("string")), "safetensors files, relative to the model file")},
+       {"map", with(mapOf(type("string")), "glob of model names -> name in the file")},
+       {"transpose", with(oneOrMore(type("string")), "globs of parameters that the file holds transposed")},
+       {"missing", with(mapOf(words({"init", "error"})), "glob of parameters -> what happens if the file lacks them")}},
+      {}, "Where parameters are read from");
+  J precision = record({{"params", with(ref("dtype"), "how parameters are stored, default f32")},
+                        {"compute", with(ref("dtype"), "what products compute in, default f32")},
+                        {"accumulate", with(ref("dtype"), "what sums are kept in, default f32")},
                         {"keep_f32", with(oneOrMore(type("string")), "ops that compute in f32")}},
-                       {});
-  J model = record({{"$schema", type("string")},
-                    {"format", J::object({{"const", J::string("1.0")}})},
-                    {"name", with(ref("name"), "prefix of the generated functions")},
-                    {"config", with(mapOf(ref("number")), "numbers and expressions that the rest of the file uses")},
-                    {"dims", mapOf(dim)},
-                    {"precision", precision},
-                    {"inputs", mapOf(ref("input"))},
-                    {"state", mapOf(state)},
-                    {"blocks", mapOf(block)},
-                    {"graph", ref("nodes")},
-                    {"outputs", with(mapOf(ref("value")), "name of an output -> value")},
-                    {"init", with(mapOf(ref("init")), "glob -> rule; the last match wins, `default` is tried last")},
-                    {"weights", weights},
-                    {"train", trainSchema()},
-                    {"entries", mapOf(entrySchema())}},
-                   {"format", "name", "inputs", "graph", "outputs"});
+                       {}, "dtypes of storage and of computing");
+  J model = record(
+      {{"$schema", with(type("string"), "this schema, for editors; not read")},
+       {"format", with(J::object({{"const", J::string("1.0")}}), "version of the format")},
+       {"name", with(ref("name"), "prefix of the generated functions")},
+       {"config", with(mapOf(ref("number")), "numbers and expressions that the rest of the file uses")},
+       {"dims", with(mapOf(dim), "sizes that are known at run time only")},
+       {"precision", precision},
+       {"inputs", with(mapOf(ref("input")), "name -> what the model is given")},
+       {"state", with(mapOf(state), "name -> what is kept from call to call")},
+       {"blocks", with(mapOf(block), "name -> nodes that call and repeat run")},
+       {"graph", with(ref("nodes"), "the nodes; each stands behind those it reads")},
+       {"outputs", with(mapOf(ref("value")), "name of an output -> value")},
+       {"init", with(mapOf(ref("init")), "glob -> rule; the last match wins, `default` is tried last")},
+       {"weights", weights},
+       {"train", trainSchema()},
+       {"entries", with(mapOf(entrySchema()),
+                        "name -> a function of the object; default `forward`, and `train_step` with a `train`")}},
+      {"format", "name", "inputs", "graph", "outputs"});
   J schema = J::object({{"$schema", J::string("https://json-schema.org/draft/2020-12/schema")},
                         {"title", J::string("Weft model, format 1.0")}});
   schema.set("allOf", J::array({ref("model")}));

@@ -34,6 +34,30 @@ TEST(Docs, SchemaIsJsonAndHasEveryOp) {
     EXPECT_NE(defs->find("op_" + op), nullptr) << op;
 }
 
+/// What an editor shows over a key. Conditions are not shown.
+void expectDescriptions(const JsonValue &schema) {
+  for (const JsonMember &member : schema.members) {
+    if (member.key == "if")
+      continue;
+    for (const JsonMember &property : member.key == "properties" ? member.value->members : std::vector<JsonMember>()) {
+      const JsonValue *text = property.value->find("description");
+      EXPECT_TRUE(text && !text->text.empty()) << property.value->pointer();
+    }
+    expectDescriptions(*member.value);
+  }
+  for (const JsonValue *item : schema.items)
+    expectDescriptions(*item);
+}
+
+TEST(Docs, EveryPropertyOfTheSchemaHasADescription) {
+  SourceText text;
+  text.text = schemaText();
+  Diagnostics diagnostics;
+  auto document = readJson(text, {}, diagnostics);
+  ASSERT_TRUE(document.has_value()) << diagnostics.str();
+  expectDescriptions(*document->root());
+}
+
 TEST(OpTable, NamesAreUniqueAndTextsAreThere) {
   std::set<std::string> names;
   for (const OpInfo &op : opTable()) {
