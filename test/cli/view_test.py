@@ -88,9 +88,36 @@ class View(CommandTest):
         self.weft("view", "attention", "m.json", "--init", "0", "--input", "ids=0,3,2,6", "--length", "2")
         self.assertEqual(len(self.tips(self.picture("attention.svg"))), 4)
 
+    def cross(self, *words, size="S", code=0):
+        """Cross-attention from 2 queries to 3 keys, or to as many."""
+        self.model(file="c.json", graph=[{"id": name, "op": "embedding", "in": ids, "rows": 9, "features": 4} for name, ids in (("s", "src"), ("t", "tgt"))]
+                   + [{"id": "a", "op": "mha", "in": {"q": "t", "k": "s", "v": "s"}, "heads": 1}],
+                   inputs={name: {"dtype": "i32", "shape": ["B", dim], "range": [0, 8]} for name, dim in (("src", size), ("tgt", "T"))},
+                   dims={name: {"max": 8} for name in ("B", "S", "T") if name != "S" or size == "S"}, outputs={"a": "a"}, entries={})
+        given = ("--input", "src=8,7" + (",6" if size == "S" else ""), "--input", "tgt=1,2")
+        return self.weft("view", "attention", "c.json", "--init", "0", *given, *words, code=code)
+
+    def axes(self):
+        tips = [tip.split(":")[0].split(" → ") for tip in self.tips(self.picture("attention.svg"))]
+        return list(dict.fromkeys(tip[0] for tip in tips)), list(dict.fromkeys(tip[1] for tip in tips))
+
+    def test_keys_of_cross_attention_are_other_tokens(self):
+        self.cross()
+        self.assertEqual(self.axes(), (["1", "2"], ["8", "7", "6"]))
+        for size, ids in (("S", ["8", "7", "6"]), ("T", ["8", "7"])):
+            self.cross("--tokens", "the,cat", size=size)
+            self.assertEqual(self.axes(), (["the", "cat"], ids), size)
+        self.cross("--tokens", "the,cat", "--key-tokens", "die,Katze,hier")
+        self.assertEqual(self.axes(), (["the", "cat"], ["die", "Katze", "hier"]))
+        self.check_labels(self.picture("attention.svg"))
+        for words, expect in ((("--tokens", "a,b,c"), "--tokens: expected 2 labels, one for each query, but got 3"),
+                              (("--key-tokens", "a,b"), "--key-tokens: expected 3 labels, one for each key, but got 2\n  hint: '--length 2'")):
+            self.assertIn(expect, self.cross(*words, code=2)[1])
+
     def test_wrong_use_of_attention(self):
         for words, code, expect in ((("--node", "query"), 2, "expected weights, rows that sum to 1, but row [0, 0, 0] does not"), (("--sequence", "2"), 2, "--sequence: expected 0..1 but got 2"),
-                                    (("--tokens", "a,b,c,d,e,f"), 2, "expected at most 5 labels but got 6"), (("--vocabulary", "missing.txt"), 3, "missing.txt"),
+                                    (("--tokens", "a,b,c,d,e,f"), 2, "expected 5 labels but got 6"), (("--vocabulary", "missing.txt"), 3, "missing.txt"),
+                                    (("--tokens", "a,b,c"), 2, "expected 5 labels but got 3\n  hint: '--length 3'"),
                                     (("--token-input", "x"), 2, "input 'x'"), (("--node", "heads"), 2, "did you mean"), (("-o", "x.safetensors"), 2, "is an input file"),
                                     (("-o", "no/such/folder.svg"), 3, "no/such")):
             self.assertIn(expect, self.attention(*words, code=code)[1])

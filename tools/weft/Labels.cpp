@@ -75,34 +75,40 @@ std::string Labels::nameOf(int64_t id) const {
   return found == names.end() ? std::to_string(id) : labelText(found->second);
 }
 
-int Labels::choose(const std::vector<HostTensor> &inputs, int64_t sequence, int64_t count, bool keys, std::vector<std::string> &labels) const {
-  const bool own = keys && !options.keyTokens.empty();
-  std::vector<std::string> words = splitList(own ? options.keyTokens : options.tokens);
-  if (!words.empty() && int64_t(words.size()) <= count) {
-    labels.clear();
-    for (const std::string &word : words)
-      labels.push_back(labelText(word));
-    labels.resize(size_t(count)); // padding has no names
+int Labels::choose(const std::vector<HostTensor> &inputs, int64_t sequence, const LabelledAxis &axis, std::vector<std::string> &labels) const {
+  const bool ownTokens = axis.isKeys && !options.keyTokens.empty(), ownInput = axis.isKeys && !options.keyInput.empty(),
+             shares = !axis.isKeys || axis.isSelf;
+  const int64_t count = axis.count;
+  labels.clear();
+  for (const std::string &word : splitList(ownTokens ? options.keyTokens : shares && !ownInput ? options.tokens : ""))
+    labels.push_back(labelText(word));
+  const auto words = int64_t(labels.size());
+  if (words > 0 && words != count && words != axis.shown) {
+    std::string each = axis.isSelf && !ownTokens ? "" : axis.isKeys ? ", one for each key," : ", one for each query,";
+    return fail(kUsage,
+                std::string(ownTokens ? "--key-tokens" : "--tokens") + ": expected " + std::to_string(count) + " labels" + each + " but got " +
+                    std::to_string(words),
+                words < count ? "'--length " + std::to_string(words) + "' shows only the first tokens" : "");
+  }
+  if (words > 0) {
+    labels.resize(size_t(count)); // what is not shown needs no name
     return kOk;
   }
-  if (!words.empty() && (own || !keys))
-    return fail(kUsage, std::string(own ? "--key-tokens" : "--tokens") + ": expected at most " + std::to_string(count) + " labels but got " +
-                            std::to_string(words.size()));
-  const std::string &wanted = keys && !options.keyInput.empty() ? options.keyInput : options.input;
-  labels.clear();
-  for (const HostTensor &tensor : inputs) {
-    bool fits =
-        (tensor.dtype == WEFT_I32 || tensor.dtype == WEFT_I64) && tensor.shape.size() == 2 && tensor.shape[1] == count && sequence < tensor.shape[0];
-    if (!wanted.empty() && tensor.name != wanted)
-      continue;
-    if (fits && labels.empty())
-      for (int64_t i = 0; i < count; ++i)
-        labels.push_back(nameOf(int64_t(tensor.at(sequence * count + i))));
-    if (!fits && !wanted.empty())
-      return fail(kUsage, "input " + quote(wanted) + ": expected integers [B, " + std::to_string(count) + "] for labels but got " +
-                              tensor.shapeText() + " " + weft_dtype_name(tensor.dtype));
-  }
-  if (labels.empty() && !wanted.empty())
+  const std::string wanted = ownInput ? options.keyInput : shares ? options.input : "";
+  for (const std::string &name : wanted.empty() ? axis.inputs : std::vector<std::string>{wanted})
+    for (const HostTensor &tensor : inputs) {
+      if (tensor.name != name)
+        continue;
+      bool fits =
+          (tensor.dtype == WEFT_I32 || tensor.dtype == WEFT_I64) && tensor.shape.size() == 2 && tensor.shape[1] == count && sequence < tensor.shape[0];
+      if (fits && labels.empty())
+        for (int64_t i = 0; i < count; ++i)
+          labels.push_back(nameOf(int64_t(tensor.at(sequence * count + i))));
+      if (!fits && !wanted.empty())
+        return fail(kUsage, "input " + quote(wanted) + ": expected integers [B, " + std::to_string(count) + "] for labels but got " +
+                                tensor.shapeText() + " " + weft_dtype_name(tensor.dtype));
+    }
+  if (labels.empty() && !wanted.empty() && count > 0)
     return fail(kUsage, "expected an input that is given but got " + quote(wanted));
   for (auto position = int64_t(labels.size()); position < count; ++position)
     labels.push_back(std::to_string(position));

@@ -14,12 +14,19 @@ struct LabelOptions {
   std::string vocabulary, tokenizer;   ///< files
 };
 
+/// One axis of a map. In self-attention the keys are the tokens that the queries are.
+struct LabelledAxis {
+  int64_t count = 0, shown = 0;
+  bool isKeys = false, isSelf = false;
+  std::vector<std::string> inputs = {}; ///< that may hold its ids, the likeliest first
+};
+
 class Labels {
 public:
   /// Reads the files. Errors are printed; kOk or an exit code.
   int read(const LabelOptions &options);
-  /// Labels of `count` positions of one sequence; `keys`: those of the keys.
-  int choose(const std::vector<HostTensor> &inputs, int64_t sequence, int64_t count, bool keys, std::vector<std::string> &labels) const;
+  /// Labels of the positions of one sequence.
+  int choose(const std::vector<HostTensor> &inputs, int64_t sequence, const LabelledAxis &axis, std::vector<std::string> &labels) const;
 
 private:
   std::string nameOf(int64_t id) const;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace weft {
 
@@ -44,6 +45,56 @@ void collectAttention(const Graph &graph, const std::string &outer, const std::s
     if (node.body)
       collectAttention(*node.body, node.path + ".", path + "[0].", paths);
   }
+}
+
+/// The inputs that a value is computed from.
+std::set<std::string> sourcesOf(const ModelDesc &model, ValueId value) {
+  std::set<std::string> names;
+  std::set<ValueId> seen;
+  std::vector<ValueId> open = {value};
+  while (!open.empty()) {
+    ValueId next = open.back();
+    open.pop_back();
+    if (next == kNoValue || !seen.insert(next).second)
+      continue;
+    for (const InputDesc &input : model.inputs)
+      if (input.value == next)
+        names.insert(input.name);
+    for (const Node &node : model.graph.nodes)
+      if (std::find(node.results.begin(), node.results.end(), next) != node.results.end())
+        open.insert(open.end(), node.operands.begin(), node.operands.end());
+  }
+  return names;
+}
+
+/// What the axes of a map are: queries and keys are the same tokens if their sizes are one expression and, where the node
+/// is attention, both come from the same inputs. Ids have an axis of that size.
+void findAxes(const ModelDesc &model, const std::string &output, LabelledAxis &queries, LabelledAxis &keys) {
+  ValueId map = kNoValue;
+  for (const OutputDesc &next : model.outputs)
+    if (next.name == output)
+      map = next.value;
+  const std::vector<DimExpr> &shape = model.graph.values[map].type.shape;
+  const DimExpr rows = shape[shape.size() - 2], columns = shape.back();
+  std::set<std::string> ofQueries, ofKeys;
+  for (const Node &node : model.graph.nodes)
+    if ((node.op == "attention" || node.op == "mha") && node.results.size() > 1 && node.results[1] == map) {
+      size_t first = node.op == "mha" ? 1 : 0;
+      bool isOne = node.op == "mha" && node.operands[0] != kNoValue;
+      ofQueries = sourcesOf(model, node.operands[isOne ? 0 : first]);
+      ofKeys = sourcesOf(model, node.operands[isOne ? 0 : first + 1]);
+    }
+  queries.isSelf = keys.isSelf = rows == columns && ofQueries == ofKeys;
+  for (bool likely : {true, false})
+    for (const InputDesc &input : model.inputs) {
+      bool ofKey = ofKeys.count(input.name) != 0;
+      if (input.type.shape.size() != 2)
+        continue;
+      if (input.type.shape[1] == rows && (queries.isSelf || !ofKey) == likely)
+        queries.inputs.push_back(input.name);
+      if (input.type.shape[1] == columns && (keys.isSelf || ofKeys.empty() || ofKey) == likely)
+        keys.inputs.push_back(input.name);
+    }
 }
 
 /// Whether a row sums to 1, or is all 0: a query that may look at nothing.
@@ -276,9 +327,11 @@ int view(AttentionOptions options) {
     if (int code = cutMaps(*value, options, one))
       return code;
     size_t rank = value->shape.size();
-    if (int code = labels.choose(given, options.sequence, value->shape[rank - 2], false, one.queries))
+    LabelledAxis queries{value->shape[rank - 2], one.maps.front().rows}, keys{value->shape[rank - 1], one.maps.front().columns, true};
+    findAxes(runner.model, value->name, queries, keys);
+    if (int code = labels.choose(given, options.sequence, queries, one.queries))
       return code;
-    if (int code = labels.choose(given, options.sequence, value->shape[rank - 1], true, one.keys))
+    if (int code = labels.choose(given, options.sequence, keys, one.keys))
       return code;
     longest = std::max({longest, one.maps.front().rows, one.maps.front().columns});
     maps.push_back(std::move(one));
@@ -311,10 +364,10 @@ void addViewAttention(CLI::App &view_, Action &action) {
   command->add_option("--init", options->init, "SEED: random weights")->check(checkSeed);
   command->add_option("--sequence", options->sequence, "which sequence of the batch (default 0)")->check(notNegative());
   command->add_option("--length", options->length, "show only the first tokens (default: all)")->check(CLI::Range(int64_t(1), int64_t(1) << 30));
-  command->add_option("--tokens", options->labels.tokens, "a,b,c: labels of the tokens");
-  command->add_option("--key-tokens", options->labels.keyTokens, "a,b,c: labels of the keys, if they are other tokens");
-  command->add_option("--token-input", options->labels.input, "integer input whose ids are the tokens (default: the first that fits)");
-  command->add_option("--key-input", options->labels.keyInput, "integer input whose ids are the keys");
+  command->add_option("--tokens", options->labels.tokens, "a,b,c: labels of the queries, and in self-attention of the keys");
+  command->add_option("--key-tokens", options->labels.keyTokens, "a,b,c: labels of the keys, as of cross-attention");
+  command->add_option("--token-input", options->labels.input, "integer input whose ids are the queries, and in self-attention the keys (default: the one that fits)");
+  command->add_option("--key-input", options->labels.keyInput, "integer input whose ids are the keys, as of cross-attention");
   command->add_option("--vocabulary", options->labels.vocabulary, "names of the ids: one a line, or a JSON object {name: id} or array");
   command->add_option("--tokenizer", options->labels.tokenizer, "names of the ids from a tokenizer file, as for generate");
   command->add_option("--title", options->title, "title of the picture");
