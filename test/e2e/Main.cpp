@@ -21,7 +21,7 @@ namespace {
 const char *const kUsage =
     "usage: weft-e2e table [--full] [--filter TEXT]... | models [--filter TEXT]... | goldens [--filter TEXT]... | unary [--full] | list [--full]\n"
     "       weft-e2e write --seed N --out PREFIX                        a random model that has a loss, and inputs, as files\n"
-    "       weft-e2e random --count N [--rotate] [--out FOLDER] | guards | metamorphic [--count N]\n"
+    "       weft-e2e random --count N [--rotate] [--whole] [--out FOLDER] | guards | metamorphic [--count N]\n"
     "       weft-e2e file MODEL.json [--weights FILE] [--inputs FILE] [--entry NAME] [--set KEY=VALUE]... [--dim NAME=SIZE]...\n"
     "       each: [--seed N] [--cpu NAME] [--disable PASS]... [-O0] [--jobs N] [--here] [--verbose] [--interpret]\n";
 
@@ -256,7 +256,7 @@ std::optional<int64_t> number(const std::string &text) {
 bool parse(int argc, char **argv, Arguments &args) {
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
-    bool plain = arg == "--full" || arg == "--here" || arg == "--verbose" || arg == "--interpret" || arg == "--rotate" || arg == "-O0" || arg[0] != '-';
+    bool plain = arg == "--full" || arg == "--here" || arg == "--verbose" || arg == "--interpret" || arg == "--rotate" || arg == "--whole" || arg == "-O0" || arg[0] != '-';
     if (!plain && i + 1 == argc)
       return false;
     std::string value = plain ? "" : argv[++i];
@@ -271,6 +271,8 @@ bool parse(int argc, char **argv, Arguments &args) {
       args.settings.interpretOnly = true;
     else if (arg == "--rotate")
       args.rotate = true;
+    else if (arg == "--whole")
+      args.settings.shrink = false;
     else if (arg == "-O0")
       args.settings.compile.optimize = false;
     else if (arg == "--count" && number(value))

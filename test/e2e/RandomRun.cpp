@@ -346,6 +346,10 @@ void runRandom(uint64_t seed, bool rotate, const std::string &folder, const Sett
     }
     if (one.failures.empty())
       continue;
+    if (!settings.shrink) {
+      tally.failures.push_back(one.failures[0]);
+      return;
+    }
     std::string how = kind(one);
     RandomModel small = how == "read: " ? model : Shrinker(model, [&](const RandomModel &tried) { return kind(attempt(tried)) == how; }).run();
     std::string path = folder + "/random-" + std::to_string(seed) + ".json", why = attempt(small).failures.empty() ? "" : attempt(small).failures[0];

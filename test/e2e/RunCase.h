@@ -12,6 +12,7 @@ namespace weft::e2e {
 struct Settings {
   uint64_t seed = 1;
   CompileOptions compile;
+  bool shrink = true;          ///< a random model that fails is made smaller
   bool interpretOnly = false;  ///< read the model and run the interpreter, compile nothing
 };
 
