@@ -2,9 +2,11 @@
 # `weft check`: facts and costs of good models, every error of bad ones with its place, and exit codes.
 # Nothing is ever written.
 import json
+import resource
+import subprocess
 import unittest
 
-from weft_cli import MODELS, SMALL, STORIES, CommandTest
+from weft_cli import MODELS, SMALL, STORIES, WEFT, CommandTest
 
 
 class Check(CommandTest):
@@ -70,6 +72,13 @@ class Check(CommandTest):
         self.assertIn("at /state/s64", err)
         self.assertIn("error: more than 64 states", err)
         self.weft("check", model(64))
+
+    def test_300_megabytes_of_addresses_are_enough(self):
+        model = MODELS / "minilm_l6" / "minilm_l6.json"
+        done = subprocess.run([WEFT, "check", model], capture_output=True, text=True, check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (300_000 << 10, 300_000 << 10)))
+        self.assertIn(done.returncode, (0, 4), done.stderr)
+        self.assertTrue(done.stdout if done.returncode == 0 else "memory" in done.stderr)
 
     def test_set_changes_the_config(self):
         out, _ = self.weft("check", self.model(), "--json", "--set", "hidden=50")
