@@ -134,6 +134,7 @@ public:
   void warnOfIdle(const JsonValue &json, const char *key, const std::vector<std::string> &globs, const std::vector<std::string> &names, const char *what);
   void readEntries();
   void readEntry(const JsonMember &member);
+  void checkEntryNames(const JsonValue &json);
   void addEvaluation(const EntryDesc &train);
   void readGenerate(const JsonMember &member);
 

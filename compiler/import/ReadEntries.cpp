@@ -53,6 +53,21 @@ void ModelReader::readEntries() {
       else
         readEntry(member);
     }
+  checkEntryNames(*json);
+}
+
+/// Entries, dims and states are symbols of one table; so is the entry that stands beside a training entry.
+void ModelReader::checkEntryNames(const JsonValue &json) {
+  for (const JsonMember &member : json.members) {
+    auto named = [&](const auto &list) {
+      return std::count_if(list.begin(), list.end(), [&](const auto &other) { return other.name == member.key; });
+    };
+    const bool isDim = named(model.dims) > 0, isState = named(model.states) > 0;
+    if (named(model.entries) > 0 && (isDim || isState))
+      keyError(member, "entry " + quote(member.key) + ": a " + (isDim ? "dim" : "state") + " has this name");
+    else if (named(model.entries) > 1)
+      keyError(member, "entry " + quote(member.key) + ": the evaluation of a training entry has this name");
+  }
 }
 
 /// Beside each training entry stands one for its loss alone.

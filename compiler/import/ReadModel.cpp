@@ -319,6 +319,8 @@ void ModelReader::readStates() {
       good &= readDtype(*dtype, state.dtype, true);
     if (good && model.states.size() == Limits::states)
       error(value, "more than " + std::to_string(Limits::states) + " states", {}, Failure::limit);
+    else if (good && std::any_of(model.dims.begin(), model.dims.end(), [&](const DimDesc &dim) { return dim.name == state.name; }))
+      keyError(member, what + ": a dim has this name");
     else if (good)
       model.states.push_back(std::move(state));
   }
