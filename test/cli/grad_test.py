@@ -96,6 +96,19 @@ class Grad(GradTest):
         self.write({**MODEL, **changes}, {"x": ("F32", [9, 6], [draw.gauss(0, 1) for _ in range(54)]),
                                           "y": ("I32", [9], [0, 1, 2, 3, 4, -1, 3, 2, 0])})
 
+    def test_what_is_not_finite_is_warned_of_with_its_node(self):
+        self.write(MODEL, {"x": ("F32", [2, 6], [float("nan")] + [1.0] * 11), "y": ("I32", [2], [0, 1])})
+        _, err = self.weft("grad", "m.json", "--inputs", "in.safetensors", "--init", 1)
+        self.assertIn("weft: warning: the loss is not finite; input 'x' is not finite: [0, 0] is nan\n", err)
+        self.weft("init", "m.json", "--seed", 1, "--save", "w.safetensors")
+        large = {"layer.1.u.bias": 10.0, "layer.1.d.weight": 3e38}
+        weights = {name: ("F32", shape, [large.get(name, v) for v in values])
+                   for name, (shape, values) in read_safetensors(self.folder / "w.safetensors").items()}
+        write_safetensors(self.folder / "large.safetensors", weights)
+        self.write(MODEL, {"x": ("F32", [2, 6], [float(i * i % 7) for i in range(12)]), "y": ("I32", [2], [0, 1])})
+        _, err = self.weft("grad", "m.json", "--inputs", "in.safetensors", "--weights", "large.safetensors")
+        self.assertRegex(err, r"weft: warning: the loss is not finite; the first value that is not finite is that of node 'h\[1\].d' \(m.json:1:\d+\): \[\d, \d\] is ")
+
     def test_gradients_equal_central_differences(self):
         self.write_model()
         self.check_differences(("h0.weight", "layer.0.n.weight", "layer.0.u.weight", "layer.2.d.bias", "n.weight", "logits.bias"))

@@ -143,6 +143,12 @@ private:
         }
       }
     }
+    // `weft grad` has an entry that stands in no file.
+    if (std::none_of(probed.entries.begin(), probed.entries.end(), [&](const EntryDesc &e) { return e.name == call.entry; })) {
+      EntryDesc entry;
+      entry.name = call.entry;
+      probed.entries.push_back(entry);
+    }
     ProbeFailure failure;
     std::vector<ProbedValue> probes;
     const std::string name = addProbes(probed, call.entry, paths, probes, failure, /*maps=*/false);
