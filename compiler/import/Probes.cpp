@@ -165,9 +165,9 @@ private:
       if (use.indices.empty() || use.indices.front() != index)
         continue;
       use.indices.erase(use.indices.begin());
-      const std::string placeholder = "{" + index + "}";
-      for (size_t at = use.name.find(placeholder); at != std::string::npos; at = use.name.find(placeholder))
-        use.name.replace(at, placeholder.size(), std::to_string(round));
+      const std::string braced = "{" + index + "}";
+      for (size_t at = use.name.find(braced); at != std::string::npos; at = use.name.find(braced))
+        use.name.replace(at, braced.size(), std::to_string(round));
     }
     if (!node.body)
       return;

@@ -18,17 +18,23 @@ std::string fileText(const std::string &name) {
   return text.str();
 }
 
+std::optional<JsonDocument> readSchema() {
+  SourceText text;
+  text.text = schemaText();
+  Diagnostics diagnostics;
+  auto document = readJson(text, {}, diagnostics);
+  EXPECT_TRUE(document.has_value()) << diagnostics.str();
+  return document;
+}
+
 TEST(Docs, CommittedPagesAreCurrent) {
   EXPECT_TRUE(fileText("ops.md") == opReferenceText()) << "run: weft-docgen ops > docs/ops.md";
   EXPECT_TRUE(fileText("weft-1.schema.json") == schemaText()) << "run: weft-docgen schema > docs/weft-1.schema.json";
 }
 
 TEST(Docs, SchemaIsJsonAndHasEveryOp) {
-  SourceText text;
-  text.text = schemaText();
-  Diagnostics diagnostics;
-  auto document = readJson(text, {}, diagnostics);
-  ASSERT_TRUE(document.has_value()) << diagnostics.str();
+  auto document = readSchema();
+  ASSERT_TRUE(document.has_value());
   const JsonValue *defs = document->root()->find("$defs");
   for (const std::string &op : opNames())
     EXPECT_NE(defs->find("op_" + op), nullptr) << op;
@@ -50,11 +56,8 @@ void expectDescriptions(const JsonValue &schema) {
 }
 
 TEST(Docs, EveryPropertyOfTheSchemaHasADescription) {
-  SourceText text;
-  text.text = schemaText();
-  Diagnostics diagnostics;
-  auto document = readJson(text, {}, diagnostics);
-  ASSERT_TRUE(document.has_value()) << diagnostics.str();
+  auto document = readSchema();
+  ASSERT_TRUE(document.has_value());
   expectDescriptions(*document->root());
 }
 
