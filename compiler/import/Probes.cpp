@@ -1,8 +1,9 @@
 // A round of a repeat is made visible by peeling: the loop runs up to the round before, then the body follows once more
-// with its index replaced by the round. Nested repeats are peeled the same way, from the outside in.
+// with its index replaced by the round (Rounds.h). Nested repeats are peeled the same way, from the outside in.
 #include "import/Probes.h"
 
 #include "import/Diagnostics.h"
+#include "import/Rounds.h"
 
 #include <algorithm>
 #include <charconv>
@@ -48,7 +49,7 @@ public:
     bool perHead = word != node.attrs.end() && std::get<std::string>(word->second) == "per_head";
     if ((node.op != "attention" && node.op != "mha") || perHead)
       return node.results;
-    Node copy = clone(node);
+    Node copy = cloneNode(node);
     const TensorType out = graph.values[node.results.front()].type;
     ValueId q = node.operands[0] == kNoValue ? node.operands[1] : node.operands[0];
     ValueId k = node.op == "attention" ? node.operands[1] : node.operands[0] == kNoValue ? node.operands[2] : node.operands[0];
@@ -63,7 +64,6 @@ public:
 
 private:
   using Shape = std::vector<DimExpr>;
-  using Names = std::map<std::string, DimExpr>;
 
   ValueId add(ValueDesc value) {
     graph.values.push_back(std::move(value));
@@ -86,7 +86,7 @@ private:
   static void collect(const std::vector<Node> &nodes, const std::string &outer, const std::string &prefix, std::vector<std::string> &plain,
                       std::vector<std::string> &rounds) {
     for (const Node &node : nodes) {
-      std::string path = prefix + tail(node.path, outer);
+      std::string path = prefix + pathWithin(node.path, outer);
       plain.push_back(node.path);
       rounds.push_back(path);
       if (node.body)
@@ -103,115 +103,17 @@ private:
     return -1;
   }
 
-  static std::string tail(const std::string &path, const std::string &outer) {
-    return path.compare(0, outer.size(), outer) == 0 ? path.substr(outer.size()) : path;
-  }
-
-  static Node clone(const Node &node) {
-    Node copy;
-    copy.id = node.id;
-    copy.op = node.op;
-    copy.path = node.path;
-    copy.operands = node.operands;
-    copy.results = node.results;
-    copy.attrs = node.attrs;
-    copy.params = node.params;
-    copy.pos = node.pos;
-    copy.attrPos = node.attrPos;
-    copy.count = node.count;
-    copy.index = node.index;
-    copy.carry = node.carry;
-    if (node.body) {
-      copy.body = std::make_unique<Graph>();
-      copy.body->values = node.body->values;
-      copy.body->inputs = node.body->inputs;
-      copy.body->outputs = node.body->outputs;
-      for (const Node &inner : node.body->nodes)
-        copy.body->nodes.push_back(clone(inner));
-    }
-    return copy;
-  }
-
-  /// Leaves only the rounds [first, first + rounds) of `count` of the outermost repeat around the node.
-  static void keepRounds(Node &node, const std::string &index, int64_t count, int64_t first, int64_t rounds) {
-    for (ParamUse &use : node.params) {
-      if (use.indices.empty() || use.indices.front() != index)
-        continue;
-      auto inner = static_cast<int64_t>(use.tensors.size()) / count;
-      use.tensors = std::vector<int32_t>(use.tensors.begin() + first * inner, use.tensors.begin() + (first + rounds) * inner);
-    }
-    if (node.body)
-      for (Node &nested : node.body->nodes)
-        keepRounds(nested, index, count, first, rounds);
-  }
-
-  static void substitute(TensorType &type, const Names &names) {
-    for (DimExpr &size : type.shape)
-      size = size.substitute(names);
-  }
-
-  /// Replaces the index by the round, and the path's beginning `outer` by `prefix`.
-  static void fix(Node &node, const std::string &index, int64_t round, const std::string &outer, const std::string &prefix) {
-    const Names names{{index, DimExpr(round)}};
-    node.path = prefix + tail(node.path, outer);
-    for (auto &[name, value] : node.attrs) {
-      if (auto *size = std::get_if<DimExpr>(&value))
-        *size = size->substitute(names);
-      else if (auto *sizes = std::get_if<std::vector<DimExpr>>(&value))
-        for (DimExpr &one : *sizes)
-          one = one.substitute(names);
-    }
-    for (ParamUse &use : node.params) {
-      if (use.indices.empty() || use.indices.front() != index)
-        continue;
-      use.indices.erase(use.indices.begin());
-      const std::string braced = "{" + index + "}";
-      for (size_t at = use.name.find(braced); at != std::string::npos; at = use.name.find(braced))
-        use.name.replace(at, braced.size(), std::to_string(round));
-    }
-    if (!node.body)
-      return;
-    for (ValueDesc &value : node.body->values)
-      substitute(value.type, names);
-    for (Node &nested : node.body->nodes)
-      fix(nested, index, round, outer, prefix);
-  }
-
   /// Appends the loop of the rounds before `round`, and the body of `round`, to the graph's nodes.
   void peel(int number, int64_t round) {
-    const Node repeat = clone(graph.nodes[number]);
-    const Graph &body = *repeat.body;
+    const Node repeat = cloneNode(graph.nodes[number]);
     std::vector<ValueId> given = repeat.operands;
     if (round > 0) {
-      Node loop = clone(repeat);
-      loop.count = round;
-      for (Node &inner : loop.body->nodes)
-        keepRounds(inner, repeat.index, repeat.count, 0, round);
-      loop.results.clear();
+      Node loop = firstRounds(repeat, round);
       for (size_t i = 0; i < repeat.carry.size(); ++i)
-        loop.results.push_back(add(graph.values[repeat.results[i]]));
-      for (size_t i = 0; i < repeat.carry.size(); ++i)
-        given[repeat.carry[i]] = loop.results[i];
+        given[repeat.carry[i]] = loop.results[i] = add(graph.values[repeat.results[i]]);
       graph.nodes.push_back(std::move(loop));
     }
-    std::map<ValueId, ValueId> values{{kNoValue, kNoValue}};
-    for (size_t i = 0; i < body.inputs.size(); ++i)
-      values[body.inputs[i]] = given[i];
-    const std::string prefix = repeat.path + "[" + std::to_string(round) + "].";
-    const Names names{{repeat.index, DimExpr(round)}};
-    for (const Node &inner : body.nodes) {
-      Node copy = clone(inner);
-      keepRounds(copy, repeat.index, repeat.count, round, 1);
-      fix(copy, repeat.index, round, repeat.path + ".", prefix);
-      for (ValueId &operand : copy.operands)
-        operand = values.at(operand);
-      for (ValueId &result : copy.results) {
-        ValueDesc value = body.values[result];
-        substitute(value.type, names);
-        result = values[result] = add(std::move(value));
-      }
-      graph.nodes.push_back(std::move(copy));
-    }
+    writeOutRound(graph, repeat, round, given, graph.nodes);
   }
 
   Graph &graph;

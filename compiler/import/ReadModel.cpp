@@ -72,6 +72,8 @@ ModelDesc ModelReader::read() {
   readWeights();
   readEntries();
   if (!diagnostics.hasErrors())
+    checkGradientReach();
+  if (!diagnostics.hasErrors())
     warnDeadNodes();
   model.config = config.values();
   return std::move(model);

@@ -1,5 +1,6 @@
 // The `train` section: extra inputs, loss nodes, optimizer, schedule and the options of a training step.
 // Its nodes continue the graph: they see every value of it.
+#include "import/GradientReach.h"
 #include "import/ModelReader.h"
 #include "import/TrainGroups.h"
 
@@ -92,6 +93,18 @@ void ModelReader::readTrain() {
               "loss_scale is for precision.compute 'f16', but it is " + quote(dtypeName(model.precision.compute)));
     }
   }
+}
+
+/// A training entry whose loss is no function of its parameters, as far as gradients go, would change nothing in silence.
+void ModelReader::checkGradientReach() {
+  const bool trains = std::any_of(model.entries.begin(), model.entries.end(), [](const EntryDesc &entry) { return entry.mode == EntryDesc::Mode::train; });
+  const Node *obstacle = nullptr;
+  if (!trains || trainableTensors(model).empty() || lossReachesParameter(model, obstacle))
+    return;
+  const JsonValue &loss = *root.find("train")->find("loss");
+  error(loss, "no gradient of the loss reaches a parameter",
+        obstacle ? "node " + quote(obstacle->path) + " (" + obstacle->op + ") makes values without a gradient of floats"
+                 : std::string("the loss depends on no parameter") + (model.train->freeze.empty() ? "" : " that 'freeze' leaves to train"));
 }
 
 std::vector<std::string> ModelReader::parameterNames() const {

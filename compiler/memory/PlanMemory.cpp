@@ -183,7 +183,10 @@ private:
     Shape out = shapeOf(contract.getEpilogue().front().getArgument(0)), b = shapeOf(contract.getB());
     std::optional<int64_t> sums = elementCount(out).evaluate(hints), columns = out.back().evaluate(hints);
     std::optional<int64_t> matrices = elementCount(ArrayRef(b).drop_back(2)).evaluate(hints);
-    return sums && columns && matrices && *sums <= maxRowsPackedInPassing * *columns * *matrices;
+    if (!sums || !columns || !matrices)
+      return false;
+    int64_t most = 0; // sums of that many rows; beyond 64 bits they are more than there are
+    return __builtin_mul_overflow(maxRowsPackedInPassing, *columns, &most) || __builtin_mul_overflow(most, *matrices, &most) || *sums <= most;
   }
 
   void assignTemps(Operation *op) {

@@ -385,15 +385,51 @@ class Train(CommandTest):
         _, err = self.train("--steps", 1, "--weights", "w.safetensors", model="deep.json", data=data, code=1)
         self.assertRegex(err, r"the loss is nan; parameter 'h.4.up.weight', which node 'h\[4\].up' \(deep.json:\d+:5\) reads, is not finite: \[1, 2\] is nan")
 
-    def test_a_gradient_that_is_not_finite_is_named_where_the_backward_pass_comes_to_it(self):
-        # sqrt has a slope of infinity at 0, which is what the biases give it; after it all is finite.
+    def rooted(self, name, graph, train=None, **more):
+        """A model that ends in a mean; sqrt has a slope of infinity at 0."""
+        graph = graph + [{"id": "logits", "op": "linear", "features": 3}]
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}, **(train or {})}
+        (self.folder / name).write_text(json.dumps({**MODEL, "graph": graph, "train": train, **more}))
+        return name
+
+    def test_the_node_that_makes_a_gradient_not_finite_is_named(self):
         graph = [{"id": "before", "op": "linear", "in": "x", "features": 4}, {"id": "zero", "op": "mul", "in": "before", "value": 0}, {"id": "root", "op": "sqrt"},
-                 {"id": "logits", "op": "linear", "features": 3}]
-        train = {"nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}}
-        (self.folder / "root.json").write_text(json.dumps({**MODEL, "graph": graph, "train": train}))
-        _, err = self.train("--steps", 1, model="root.json", code=1)
-        self.assertRegex(err, r"the gradient of before\.\w+\[0.*\] is nan; every value of the forward pass is finite; "
-                              r"the backward pass comes to a gradient that is not finite at node 'before' \(root.json:1:\d+\), by its parameter 'before\.\w+'")
+                 {"id": "up", "op": "linear", "features": 4}]
+        _, err = self.train("--steps", 1, model=self.rooted("root.json", graph), code=1)
+        self.assertRegex(err, r"the gradient of before\.\w+\[0.*\] is nan; every value of the forward pass is finite; the first gradient that is not finite is made by "
+                              r"node 'root' \(root.json:1:\d+\), that of its operand 'zero': \[0, 0\] is -?inf\n")
+
+    def test_the_round_that_makes_a_gradient_not_finite_is_named(self):
+        # x counts down from 3 to 0, where the root of its square has no slope.
+        body = [{"id": "square", "op": "mul", "in": ["x", "x"]}, {"id": "root", "op": "sqrt"}, {"id": "more", "op": "add", "in": ["s", "root"]}, {"id": "less", "op": "sub", "in": "x", "value": 1}]
+        graph = [{"id": "zero", "op": "linear", "in": "x", "features": 4}, {"id": "three", "op": "sub", "value": -3},
+                 {"id": "h", "op": "repeat", "in": {"x": "three", "s": "zero"}, "carry": ["x", "s"], "out": ["end", "sum"], "count": 6, "index": "i", "block": "layer"},
+                 {"id": "up", "op": "linear", "in": "sum", "features": 4}]
+        model = self.rooted("rounds.json", graph, blocks={"layer": {"in": ["x", "s"], "nodes": body, "out": ["less", "more"]}}, init={"zero.*": "zeros"})
+        _, err = self.train("--steps", 1, model=model, code=1)
+        self.assertRegex(err, r"the first gradient that is not finite is made by node 'h\[3\].root' \(rounds.json:1:\d+\), that of its operand 'square': \[0, 0\] is -?inf")
+
+    def test_a_value_that_others_read_too_does_not_blame_them(self):
+        graph = [{"id": "before", "op": "linear", "in": "x", "features": 4}, {"id": "zero", "op": "mul", "in": "before", "value": 0}, {"id": "root", "op": "sqrt"},
+                 {"id": "good", "op": "tanh", "in": "zero"}, {"id": "sum", "op": "add", "in": ["root", "good"]}]
+        _, err = self.train("--steps", 1, model=self.rooted("shared.json", graph), code=1)
+        self.assertIn("is made by node 'root' (shared.json", err)
+
+    def test_the_batch_whose_gradient_is_not_finite_is_named(self):
+        graph = [{"id": "up", "op": "linear", "in": "x", "features": 4, "bias": False}, {"id": "square", "op": "mul", "in": ["up", "up"]}, {"id": "root", "op": "sqrt"}]
+        x = [0.5] * 240
+        x[27 * 6:28 * 6] = [0] * 6
+        model = self.rooted("batch.json", graph, train={"accumulate": 4})
+        _, err = self.train("--steps", 2, "--batch", 5, "--no-shuffle", model=model, data=self.data("zeros", {"x": ("F32", [40, 6], x)}), code=1)
+        self.assertIn("is made by node 'root' (batch.json", err)
+        self.assertIn("that of its operand 'square': [2, 0] is", err)
+        self.assertIn("hint: the batch was samples 25..29", err)
+
+    def test_what_dropout_alone_makes_not_finite_is_named_by_a_parameter(self):
+        graph = [{"id": "up", "op": "linear", "in": "x", "features": 1}, {"id": "drop", "op": "dropout", "p": 0.5}, {"id": "by", "op": "linear", "features": 1, "bias": False},
+                 {"id": "square", "op": "mul", "in": ["by", "by"]}, {"id": "root", "op": "sqrt"}]
+        _, err = self.train("--steps", 1, model=self.rooted("drop.json", graph), code=1)
+        self.assertRegex(err, r"the backward pass comes to a gradient that is not finite at node 'by' \(drop.json:1:\d+\), by its parameter 'by\.weight' \(computed without dropout\)")
 
     def test_an_input_is_blamed_though_the_loss_is_finite(self):
         # The number is finite in the file and too large for f32; tanh makes 1 of it.

@@ -61,6 +61,29 @@ TEST(Docs, EveryPropertyOfTheSchemaHasADescription) {
   expectDescriptions(*document->root());
 }
 
+/// Keys of the sections that this part of the schema describes.
+void collectKeys(const JsonValue &schema, std::set<std::string> &keys) {
+  for (const JsonMember &member : schema.members) {
+    for (const JsonMember &property : member.key == "properties" ? member.value->members : std::vector<JsonMember>())
+      keys.insert(property.key);
+    collectKeys(*member.value, keys);
+  }
+  for (const JsonValue *item : schema.items)
+    collectKeys(*item, keys);
+}
+
+TEST(Docs, TheFormatPageNamesEveryKeyOfEverySection) {
+  auto document = readSchema();
+  ASSERT_TRUE(document.has_value());
+  std::set<std::string> keys;
+  for (const char *part : {"model", "input", "init", "node"})
+    collectKeys(*document->root()->find("$defs")->find(part), keys);
+  ASSERT_GT(keys.size(), 60u);
+  const std::string page = fileText("format.md");
+  for (const std::string &key : keys)
+    EXPECT_TRUE(page.find("`" + key + "`") != std::string::npos || page.find("\"" + key + "\"") != std::string::npos) << "docs/format.md does not name " << key;
+}
+
 TEST(OpTable, NamesAreUniqueAndTextsAreThere) {
   std::set<std::string> names;
   for (const OpInfo &op : opTable()) {

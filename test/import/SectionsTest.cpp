@@ -222,4 +222,33 @@ TEST(Train, Mistakes) {
       "nothing uses input 't'");
 }
 
+Reading lossOf(const std::string &nodes, const std::string &more = "") {
+  return readParts("x:f32[B,8]", R"({"id": "y", "op": "linear", "in": "x", "features": 3}, {"id": "best", "op": "argmax", "in": "y", "axis": -1})", "y",
+                   R"("train": {"nodes": [)" + nodes + R"(], "loss": "l")" + more + "},");
+}
+
+TEST(Train, TheLossMustReachAParameterByFloats) {
+  EXPECT_READS(lossOf(R"({"id": "l", "op": "mean", "in": "y"})"));
+  const char *hits = R"({"id": "f", "op": "cast", "in": "best", "dtype": "f32"}, {"id": "l", "op": "mean"})";
+  EXPECT_ERROR(lossOf(hits), "no gradient of the loss reaches a parameter (node 'best' (argmax) makes values without a gradient of floats)");
+  EXPECT_ERROR(lossOf(R"({"id": "l", "op": "mean", "in": "x"})"), "no gradient of the loss reaches a parameter (the loss depends on no parameter)");
+  EXPECT_READS(readParts("x:f32[B,8]", kNode, "y", R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "x"}], "loss": "l"}, "entries": {"g": {"mode": "grad", "gradients": ["x"]}},)"));
+}
+
+TEST(Train, WhatFreezeLeavesMustBeReached) {
+  Reading all = lossOf(R"({"id": "l", "op": "mean", "in": "y"})", R"(, "freeze": ["*"])");
+  EXPECT_READS(all); // a warning
+  const std::string two = R"({"id": "z", "op": "linear", "in": "x", "features": 3}, {"id": "w", "op": "add", "in": ["y", "z"]})";
+  const std::string frozen = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "z"}], "loss": "l", "freeze": ["z.*"]},)";
+  EXPECT_ERROR(readParts("x:f32[B,8]", std::string(kNode) + ", " + two, "w", frozen), "the loss depends on no parameter that 'freeze' leaves to train");
+}
+
+/// A repeat whose second carry is the parameters' only way out: it needs two rounds of the walk.
+TEST(Train, ALossReachesParametersThroughCarriedValues) {
+  const std::string block = R"("blocks": {"swap": {"in": ["a", "b"], "nodes": [{"id": "w", "op": "linear", "in": "a", "features": 8}, {"id": "n", "op": "neg", "in": "b"}], "out": ["n", "w"]}},)";
+  const std::string repeat = R"({"id": "r", "op": "repeat", "block": "swap", "count": 3, "in": {"a": "x", "b": "x"}, "carry": ["a", "b"], "out": ["p", "q"]})";
+  const std::string train = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "p"}], "loss": "l"},)";
+  EXPECT_READS(readParts("x:f32[B,8]", repeat, "q", block + train));
+}
+
 } // namespace

@@ -355,7 +355,7 @@ Reading readCase(const char *op, const char *inputs, const char *node) {
                      out == std::string::npos || std::string(node).find("\"y\"", out) != std::string::npos ? "y" : "o");
   }
   std::string train = "\"train\": {\"inputs\": {" + inputsText(inputs) + "}, \"nodes\": [" + line +
-                      R"(, {"id": "total", "op": "sum", "in": "y"}], "loss": "total"},)";
+                      R"(, {"id": "total", "op": "sum", "in": "y"}], "loss": "total"}, "entries": {"forward": {}},)";
   return readParts("", R"({"id": "p", "op": "parameter", "shape": [1]})", "p", train);
 }
 

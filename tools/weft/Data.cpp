@@ -66,16 +66,6 @@ std::string HostTensor::place(int64_t index) const {
   return listText(position);
 }
 
-static int reportFile(const std::string &path, weft_status status, const char *text) {
-  std::fprintf(stderr, "%s: error: %s\n%s", escapeText(path).c_str(), escapeText(text).c_str(), limitHint(status));
-  switch (status) {
-  case WEFT_ERR_IO: return kFile;
-  case WEFT_ERR_MEMORY:
-  case WEFT_ERR_LIMIT: return kLimit;
-  default: return kInvalid;
-  }
-}
-
 int readTensors(const CommonOptions &options, const std::string &path, const std::string &name, std::vector<HostTensor> &tensors) {
   weft_tensor_file *file = nullptr;
   const weft_tensor_limits limits = tensorLimits(options);

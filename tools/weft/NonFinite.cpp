@@ -31,11 +31,6 @@ struct Round {
 
 bool isReal(int32_t dtype) { return dtype == WEFT_F32 || dtype == WEFT_F16 || dtype == WEFT_BF16 || dtype == WEFT_F64; }
 
-std::string elementText(const HostTensor &tensor, int64_t at) {
-  const double value = tensor.at(at);
-  return tensor.place(at) + " is " + (std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-}
-
 /// `mayBeInfinite`: infinities are meant.
 State stateOf(const HostTensor &tensor, bool mayBeInfinite, std::string &element) {
   int64_t infinite = -1;
@@ -81,10 +76,6 @@ std::vector<int32_t> tensorsIn(const Node &node, const std::vector<Round> &round
       tensors.push_back(use.tensors[size_t(at)]);
   }
   return tensors;
-}
-
-std::string nodeText(const ModelDesc &model, const std::string &path, const Position &pos) {
-  return "node " + quote(path) + " (" + model.file + ":" + std::to_string(pos.line) + ":" + std::to_string(pos.column) + ")";
 }
 
 class Search {
@@ -143,12 +134,7 @@ private:
         }
       }
     }
-    // `weft grad` has an entry that stands in no file.
-    if (std::none_of(probed.entries.begin(), probed.entries.end(), [&](const EntryDesc &e) { return e.name == call.entry; })) {
-      EntryDesc entry;
-      entry.name = call.entry;
-      probed.entries.push_back(entry);
-    }
+    addEntry(probed, call.entry);
     ProbeFailure failure;
     std::vector<ProbedValue> probes;
     const std::string name = addProbes(probed, call.entry, paths, probes, failure, /*maps=*/false);
@@ -159,7 +145,7 @@ private:
     entry.gradients = {""};             // none
     entry.outputs.insert(entry.outputs.end(), others.begin(), others.end());
     std::vector<HostTensor> values;
-    if (int code = callEntry(runner, name, values))
+    if (int code = callAgain(runner, options, name, call, values))
       return code;
     for (size_t i = 0; i < order.size(); ++i) { // after the loss
       const auto [node, result] = order[i];
@@ -169,36 +155,6 @@ private:
       level.states[result] = stateOf(values[i + 1], mayBeInfinite, level.elements[result]);
     }
     return kOk;
-  }
-
-  int callEntry(Runner &runner, const std::string &name, std::vector<HostTensor> &values) {
-    CompileOptions compile;
-    compile.entries = {name};
-    if (int code = runner.compile(options, compile))
-      return code;
-    WeightsChoice weights;
-    weights.initSeed = 0; // all are replaced
-    if (int code = runner.open(options, weights))
-      return code;
-    const weft_model_desc *desc = runner.desc();
-    for (int32_t p = 0; p < desc->params; ++p) {
-      const void *data = nullptr;
-      const weft_param_desc *param = nullptr;
-      if (weft_model_get(call.parameters, desc->param[p].name, &data, &param) != WEFT_OK)
-        return fail(kInternal, "parameter " + quote(desc->param[p].name) + " has no value");
-      size_t bytes = weft_dtype_size(param->dtype);
-      for (int32_t axis = 0; axis < param->rank; ++axis)
-        bytes *= size_t(param->shape[axis]);
-      if (weft_status status = weft_model_set(runner.handle, param->name, data, bytes))
-        return fail(exitCodeOf(status), weft_model_error(runner.handle));
-    }
-    const int32_t number = runner.entryIndex(name);
-    std::vector<HostTensor> given;
-    for (const HostTensor &tensor : call.inputs)
-      for (int32_t i = 0; i < desc->entry[number].inputs; ++i)
-        if (!tensor.bytes.empty() && tensor.name == desc->input[desc->entry[number].input_index[i]].name)
-          given.push_back(tensor);
-    return runProbeEntry(runner, options, name, given, call.dims, values);
   }
 
   int follow(Level &level, ValueId value, const std::string &outer, const std::string &prefix, std::vector<Round> rounds, std::string &text) {
@@ -325,9 +281,57 @@ bool drops(const std::vector<Node> &nodes) {
 
 } // namespace
 
+std::string elementText(const HostTensor &tensor, int64_t at) {
+  const double value = tensor.at(at);
+  return tensor.place(at) + " is " + (std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+}
+
+std::string nodeText(const ModelDesc &model, const std::string &path, const Position &pos) {
+  return "node " + quote(path) + " (" + model.file + ":" + std::to_string(pos.line) + ":" + std::to_string(pos.column) + ")";
+}
+
+void addEntry(ModelDesc &model, const std::string &name) {
+  if (std::any_of(model.entries.begin(), model.entries.end(), [&](const EntryDesc &e) { return e.name == name; }))
+    return;
+  EntryDesc entry;
+  entry.name = name;
+  entry.mode = EntryDesc::Mode::grad;
+  model.entries.push_back(entry);
+}
+
+int callAgain(Runner &runner, const CommonOptions &options, const std::string &entry, const NonFiniteCall &call, std::vector<HostTensor> &values) {
+  CompileOptions compile;
+  compile.entries = {entry};
+  if (int code = runner.compile(options, compile))
+    return code;
+  WeightsChoice weights;
+  weights.initSeed = 0; // all are replaced
+  if (int code = runner.open(options, weights))
+    return code;
+  const weft_model_desc *desc = runner.desc();
+  for (int32_t p = 0; p < desc->params; ++p) {
+    const void *data = nullptr;
+    const weft_param_desc *param = nullptr;
+    if (weft_model_get(call.parameters, desc->param[p].name, &data, &param) != WEFT_OK)
+      return fail(kInternal, "parameter " + quote(desc->param[p].name) + " has no value");
+    size_t bytes = weft_dtype_size(param->dtype);
+    for (int32_t axis = 0; axis < param->rank; ++axis)
+      bytes *= size_t(param->shape[axis]);
+    if (weft_status status = weft_model_set(runner.handle, param->name, data, bytes))
+      return fail(exitCodeOf(status), weft_model_error(runner.handle));
+  }
+  const int32_t number = runner.entryIndex(entry);
+  std::vector<HostTensor> given;
+  for (const HostTensor &tensor : call.inputs)
+    for (int32_t i = 0; i < desc->entry[number].inputs; ++i)
+      if (!tensor.bytes.empty() && tensor.name == desc->input[desc->entry[number].input_index[i]].name)
+        given.push_back(tensor);
+  return runProbeEntry(runner, options, entry, given, call.dims, values);
+}
+
 int explainNonFinite(const CommonOptions &options, const NonFiniteCall &call, std::string &text) { return Search(options, call).run(text); }
 
-std::string explainGradients(const ModelDesc &model, const std::function<bool(const std::string &)> &isFinite) {
+std::string nodeOfGradient(const ModelDesc &model, const std::function<bool(const std::string &)> &isFinite) {
   std::string found = lastWith(model, model.train->nodes, "", "", {}, isFinite);
   if (found.empty())
     found = lastWith(model, model.graph.nodes, "", "", {}, isFinite);

@@ -19,9 +19,26 @@ struct NonFiniteCall {
 /// empty when every value is finite. Errors are printed; kOk or an exit code.
 int explainNonFinite(const CommonOptions &options, const NonFiniteCall &call, std::string &text);
 
-/// The node that the backward pass reaches first of those with a parameter whose gradient is not finite, as text that
-/// continues a message. `isFinite`: of the gradient of a parameter, by its full name.
-std::string explainGradients(const ModelDesc &model, const std::function<bool(const std::string &)> &isFinite);
+/// Computes the entry's gradients again, without dropout, with those that each node passes to its operands: first of the graph's
+/// own nodes, then of the repeat that makes one that is not finite, with its rounds written out. `text` names the node and
+/// what the gradient is of; it is empty when all are finite. Errors are printed; kOk or an exit code.
+int explainGradients(const CommonOptions &options, const NonFiniteCall &call, std::string &text);
+
+/// What is left when that finds nothing: the node that the backward pass reaches first of those with a parameter whose
+/// gradient is not finite. `isFinite`: of the gradient of a parameter, by its full name.
+std::string nodeOfGradient(const ModelDesc &model, const std::function<bool(const std::string &)> &isFinite);
+
+/// Compiles one entry of a model that `runner` has read, and calls it with the call's parameters and those of its inputs that
+/// the entry has. Errors are printed; kOk or an exit code.
+int callAgain(Runner &runner, const CommonOptions &options, const std::string &entry, const NonFiniteCall &call, std::vector<HostTensor> &values);
+
+/// Adds the entry if it stands in no file, as that of `weft grad` may.
+void addEntry(ModelDesc &model, const std::string &name);
+
+/// "node 'h[3].sq' (deep.json:71:5)"
+std::string nodeText(const ModelDesc &model, const std::string &path, const Position &pos);
+/// "[0, 5] is inf"
+std::string elementText(const HostTensor &tensor, int64_t at);
 
 /// Whether something is dropped out in training, which explainNonFinite leaves out.
 bool hasDropout(const ModelDesc &model);

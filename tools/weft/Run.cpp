@@ -168,10 +168,11 @@ int warnNonFinite(const RunOptions &options, const Runner &runner, const std::ve
   if (wrong.empty() || options.quiet)
     return kOk;
   std::string text;
-  if (int code = explainNonFinite(options, {options.entry, runner.handle, inputs, dims}, text))
-    return code;
+  for (auto *explain : {explainNonFinite, explainGradients})
+    if (int code = text.empty() ? explain(options, {options.entry, runner.handle, inputs, dims}, text) : int(kOk))
+      return code;
   if (text.empty())
-    text = "; every value of the forward pass is finite" + explainGradients(runner.model, [&](const std::string &name) { return wrong.count("grad." + name) == 0; });
+    text = "; every value of the forward pass is finite" + nodeOfGradient(runner.model, [&](const std::string &name) { return wrong.count("grad." + name) == 0; });
   note(options, std::string("weft: warning: ") + (wrong.count("loss") ? "the loss is" : "gradients are") + " not finite" + escapeText(text) +
                     (options.dropout && hasDropout(runner.model) ? " (computed without dropout)" : ""));
   return kOk;

@@ -318,16 +318,19 @@ private:
     note_("a loss or gradient is not finite: the batch is computed again to find where that begins");
     const bool drops = hasDropout(runner.model);
     std::string text;
-    for (uint64_t number = last + 1 - uint64_t(accumulate); text.empty() && number <= last; ++number) {
-      Batch batch;
-      fillBatch(data, order, number, batch);
-      const NonFiniteCall call = {options.entry, runner.handle, data.tensorsOf(batch), batch.dims};
-      if (explainNonFinite(options, call, text) != kOk)
-        return "";
-      if (!text.empty())
-        last = number;
-    }
-    std::string gradients = explainGradients(runner.model, [&](const std::string &name) {
+    const uint64_t end = last;
+    for (auto *explainCall : {explainNonFinite, explainGradients})
+      for (uint64_t number = end + 1 - uint64_t(accumulate); text.empty() && number <= end; ++number) {
+        Batch batch;
+        fillBatch(data, order, number, batch);
+        if (explainCall(options, {options.entry, runner.handle, data.tensorsOf(batch), batch.dims}, text) != kOk)
+          return "";
+        if (!text.empty())
+          last = number;
+      }
+    if (!text.empty())
+      return text + (drops ? " (computed without dropout)" : "");
+    text = "; every value of the forward pass is finite" + nodeOfGradient(runner.model, [&](const std::string &name) {
       float *gradient = nullptr;
       const weft_param_desc *desc = nullptr;
       if (weft_trainer_tensor(trainer, name.c_str(), WEFT_ROLE_GRADIENT, &gradient, &desc) != WEFT_OK)
@@ -337,8 +340,6 @@ private:
         count *= desc->shape[axis];
       return std::all_of(gradient, gradient + count, [](float value) { return std::isfinite(value); });
     });
-    if (text.empty())
-      text = "; every value of the forward pass is finite" + gradients;
     return text + (drops ? " (computed without dropout)" : "");
   }
 

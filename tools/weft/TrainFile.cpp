@@ -85,8 +85,7 @@ int TrainFile::open(const std::string &file, const weft_tensor_limits &limits) {
   weft_tensor_options reading = {};
   reading.limits = &limits;
   weft_status status = weft_tensor_file_open(path.c_str(), &reading, &header);
-  int code = status == WEFT_OK ? int(kOk) : failFile(exitCodeOf(status), path, weft_tensor_file_error(header));
-  std::fputs(limitHint(status), stderr);
+  int code = status == WEFT_OK ? int(kOk) : reportFile(path, status, weft_tensor_file_error(header));
   if (code == kOk) {
     int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat info = {};

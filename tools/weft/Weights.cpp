@@ -21,13 +21,24 @@ ExitCode exitCodeOf(weft_status status) {
   }
 }
 
+static const char *limitHint(weft_status status) {
+  return status == WEFT_ERR_LIMIT ? "  hint: --limit NAME=N raises headerBytes, tensors, nameBytes, elements, metadata and shards\n" : "";
+}
+
+int reportFile(const std::string &path, weft_status status, const char *text) {
+  // The runtime may have named the file already.
+  std::string line = escapeText(text);
+  const std::string file = escapeText(path) + ": ";
+  if (line.compare(0, file.size(), file) == 0)
+    line.erase(0, file.size());
+  line = file + "error: " + line;
+  std::fprintf(stderr, "%s\n%s", line.c_str(), limitHint(status));
+  return status == WEFT_ERR_UNSUPPORTED ? kInvalid : exitCodeOf(status);
+}
+
 weft_tensor_limits tensorLimits(const CommonOptions &options) {
   const Limits limits = limitsOf(options);
   return {int64_t(limits.headerBytes), int64_t(limits.tensors), int64_t(limits.nameBytes), int64_t(limits.elements), int64_t(limits.metadata), int64_t(limits.shards)};
-}
-
-const char *limitHint(weft_status status) {
-  return status == WEFT_ERR_LIMIT ? "  hint: --limit NAME=N raises headerBytes, tensors, nameBytes, elements, metadata and shards\n" : "";
 }
 
 int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, const std::string &weights, std::string &bytes) {
@@ -49,26 +60,13 @@ int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, co
   weft_status status = weft_tensor_file_open(path.c_str(), &reading, &file);
   std::string text = status == WEFT_OK ? "" : weft_tensor_file_error(file);
   weft_tensor_file_close(file);
-  if (status != WEFT_OK) {
-    std::fprintf(stderr, "%s: error: %s\n%s", escapeText(path).c_str(), escapeText(text).c_str(), limitHint(status));
-    return exitCodeOf(status);
-  }
+  if (status != WEFT_OK)
+    return reportFile(path, status, text.c_str());
   const uint64_t limit = limitsOf(options).objectBytes;
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && uint64_t(info.st_size) > limit)
     return fail(kLimit, "weights of " + std::to_string(info.st_size) + " bytes in an object, the limit is " + std::to_string(limit), "--limit objectBytes=N raises it");
   return readFile(path, bytes);
-}
-
-static int reportFile(const std::string &path, weft_status status, const char *text) {
-  // The runtime may have named the file already.
-  std::string line = escapeText(text);
-  const std::string file = escapeText(path) + ": ";
-  if (line.compare(0, file.size(), file) == 0)
-    line.erase(0, file.size());
-  line = file + "error: " + line;
-  std::fprintf(stderr, "%s\n%s", line.c_str(), limitHint(status));
-  return exitCodeOf(status);
 }
 
 int loadWeights(const CommonOptions &options, const ModelDesc &model, const WeightsChoice &choice, weft_model *handle) {

@@ -23,11 +23,11 @@ int loadWeights(const CommonOptions &options, const ModelDesc &model, const Weig
 
 /// Limits of the files that a command opens.
 weft_tensor_limits tensorLimits(const CommonOptions &options);
-/// The hint below an error about such a limit, with its line break; "" for other errors.
-const char *limitHint(weft_status status);
 
 /// The exit code that a status of the runtime means.
 ExitCode exitCodeOf(weft_status status);
+/// Prints an error about a tensor file. A type that weft does not read is a fault of the file, not of the target.
+int reportFile(const std::string &path, weft_status status, const char *text);
 
 } // namespace weft
 

@@ -1,0 +1,108 @@
+// One walk against the order of the nodes: a float result asks for the float operands of its node. Carried values of a
+// repeat are walked until they settle.
+#include "import/GradientReach.h"
+
+#include "import/ShapeRules.h"
+#include "import/TrainGroups.h"
+
+#include <algorithm>
+#include <set>
+
+namespace weft {
+namespace {
+
+using NodeList = std::vector<const Node *>;
+
+NodeList listOf(std::initializer_list<const std::vector<Node> *> parts) {
+  NodeList list;
+  for (const std::vector<Node> *part : parts)
+    for (const Node &node : *part)
+      list.push_back(&node);
+  return list;
+}
+
+bool makesOneOf(const Node &node, const std::set<ValueId> &values) {
+  return std::any_of(node.results.begin(), node.results.end(), [&](ValueId result) { return values.count(result); });
+}
+
+class Walk {
+public:
+  explicit Walk(const ModelDesc &model) {
+    for (int32_t tensor : trainableTensors(model))
+      if (isFloat(model.tensors[size_t(tensor)].dtype))
+        trainable.insert(tensor);
+  }
+
+  /// `asked`: values whose gradient is wanted; operands are added to it.
+  void nodes(const Graph &graph, const NodeList &list, std::set<ValueId> &asked) {
+    for (auto at = list.rbegin(); at != list.rend() && !found; ++at) {
+      const Node &node = **at;
+      if (!makesOneOf(node, asked))
+        continue;
+      if (node.body) {
+        repeat(node, asked);
+        continue;
+      }
+      for (const ParamUse &use : node.params)
+        found |= std::any_of(use.tensors.begin(), use.tensors.end(), [&](int32_t tensor) { return trainable.count(tensor); });
+      for (ValueId operand : node.operands) {
+        if (operand == kNoValue)
+          continue;
+        if (isFloat(graph.values[size_t(operand)].type.dtype))
+          asked.insert(operand);
+        else if (!obstacle)
+          obstacle = lastWithFloats(graph, list, operand);
+      }
+    }
+  }
+
+  bool found = false;
+  const Node *obstacle = nullptr;
+
+private:
+  void repeat(const Node &node, std::set<ValueId> &asked) {
+    const Graph &body = *node.body;
+    std::set<ValueId> inner;
+    for (size_t i = 0; i < node.results.size() && i < body.outputs.size(); ++i)
+      if (asked.count(node.results[i]) && isFloat(body.values[size_t(body.outputs[i])].type.dtype))
+        inner.insert(body.outputs[i]);
+    for (size_t before = 0; before != inner.size() && !found;) {
+      before = inner.size();
+      nodes(body, listOf({&body.nodes}), inner);
+      for (size_t c = 0; c < node.carry.size(); ++c)
+        if (inner.count(body.inputs[size_t(node.carry[c])]))
+          inner.insert(body.outputs[c]);
+    }
+    for (size_t i = 0; i < node.operands.size(); ++i)
+      if (inner.count(body.inputs[i]))
+        asked.insert(node.operands[i]);
+  }
+
+  /// The node before `value` that has the last float operand, through values that are none.
+  static const Node *lastWithFloats(const Graph &graph, const NodeList &list, ValueId value) {
+    std::set<ValueId> behind = {value};
+    for (auto at = list.rbegin(); at != list.rend(); ++at) {
+      if (!makesOneOf(**at, behind))
+        continue;
+      for (ValueId operand : (*at)->operands)
+        if (operand != kNoValue && isFloat(graph.values[size_t(operand)].type.dtype))
+          return *at;
+      behind.insert((*at)->operands.begin(), (*at)->operands.end());
+    }
+    return nullptr;
+  }
+
+  std::set<int32_t> trainable;
+};
+
+} // namespace
+
+bool lossReachesParameter(const ModelDesc &model, const Node *&obstacle) {
+  Walk walk(model);
+  std::set<ValueId> asked = {model.train->loss};
+  walk.nodes(model.graph, listOf({&model.graph.nodes, &model.train->nodes}), asked);
+  obstacle = walk.obstacle;
+  return walk.found;
+}
+
+} // namespace weft

@@ -1,0 +1,25 @@
+// Rounds of a repeat written out: the body as nodes of the graph around it, with the index replaced by a number.
+// What probes of values and of gradients look into.
+#ifndef WEFT_IMPORT_ROUNDS_H
+#define WEFT_IMPORT_ROUNDS_H
+
+#include "import/ModelDesc.h"
+
+namespace weft {
+
+/// A copy with its body.
+Node cloneNode(const Node &node);
+
+/// The repeat's rounds [0, rounds) alone, with the same operands and results.
+Node firstRounds(const Node &repeat, int64_t rounds);
+
+/// Appends the body of one round of `repeat` to `nodes`, whose values are those of `graph`. `given`: the values of the body's
+/// inputs. Paths become "enc[3].attn". Returns the values of the body's outputs. `repeat` is no element of `nodes`.
+std::vector<ValueId> writeOutRound(Graph &graph, const Node &repeat, int64_t round, const std::vector<ValueId> &given, std::vector<Node> &nodes);
+
+/// `path` without the beginning `outer`, if it has it.
+std::string pathWithin(const std::string &path, const std::string &outer);
+
+} // namespace weft
+
+#endif // WEFT_IMPORT_ROUNDS_H
