@@ -141,13 +141,23 @@ class View(CommandTest):
         self.assertIn("expected --only before", self.weft("view", "graph", "small.json", "--only", "none", code=2)[1])
 
     def test_memory_is_the_plan(self):
-        self.weft("view", "memory", STORIES / "stories260k.json", "--dim", "T=100", "-o", "m.svg")
+        self.check_memory(STORIES / "stories260k.json", "forward", "T=100")
+
+    def test_memory_of_a_training_step_is_the_plan(self):
+        self.check_memory(STORIES.parent / "char_gpt/char_gpt.json", "train_step", "B=2")
+
+    def test_a_graph_of_a_training_entry_is_refused(self):
+        _, err = self.weft("view", "graph", STORIES.parent / "char_gpt/char_gpt.json", "--entry", "train_step", code=2)
+        self.assertIn("entry 'train_step' trains\n  hint: weft train runs it", err)
+
+    def check_memory(self, model, name, dims):
+        self.weft("view", "memory", model, "--entry", name, "--dim", dims, "-o", "m.svg")
         root = self.picture("m.svg")
-        entries = json.loads(self.weft("check", STORIES / "stories260k.json", "--dim", "T=100", "--json")[0])["entries"]
-        arena = next(entry["arena_bytes"] for entry in entries if entry["name"] == "forward")
+        entries = json.loads(self.weft("check", model, "--dim", dims, "--json")[0])["entries"]
+        arena = next(entry["arena_bytes"] for entry in entries if entry["name"] == name)
         tops = [int(bytes_.replace(",", "")) + int(offset.replace(",", "")) for bytes_, offset in (re.match(r".*: ([\d,]+) bytes at ([\d,]+)", tip).groups() for tip in self.tips(root))]
         self.assertLessEqual(arena - max(tops), 63)
-        self.assertIn("Arena of stories260k, entry forward", self.texts(root))
+        self.assertIn(f"Arena of {model.stem}, entry {name}", self.texts(root))
 
     def test_log_has_a_panel_for_each_field(self):
         lines = [json.dumps({"step": step, "loss": 3 / step, "lr": 1e-3 * step / 200, "note": "x", "eval_loss": 2.5 if step % 50 == 0 else None}) for step in range(1, 201)]

@@ -227,7 +227,7 @@ int chooseEntry(const ModelDesc &model, std::string &name, bool mayTrain) {
     if (entry.mode == Mode::infer || entry.mode == Mode::grad || (entry.mode == Mode::train && mayTrain))
       names.push_back(entry.name);
     else if (entry.name == name)
-      return fail(kUnsupported, "entry " + quote(name) + " trains, which this command does not do in this version");
+      return fail(kUsage, "entry " + quote(name) + " trains", "weft train runs it, weft bench times it");
   }
   for (const GenerateDesc &generate : model.generates)
     if (generate.name == name)

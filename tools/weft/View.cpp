@@ -31,10 +31,10 @@ void addEntryPictureOptions(CLI::App &command, EntryPictureOptions &options, con
   addRepeated(command, "--dim", options.dims, "B=8,T=128: " + sizes + " (default: the hints)");
 }
 
-int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes) {
+int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes, bool mayTrain) {
   if (int code = readModelOrFail(options, model))
     return code;
-  if (int code = chooseEntry(model, options.entry))
+  if (int code = chooseEntry(model, options.entry, mayTrain))
     return code;
   if (int code = parseSizes(options.dims, model, sizes))
     return code;

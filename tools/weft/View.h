@@ -20,7 +20,7 @@ struct EntryPictureOptions : CommonOptions {
 /// `file`: where the picture goes without -o; `sizes`: what --dim gives.
 void addEntryPictureOptions(CLI::App &command, EntryPictureOptions &options, const std::string &file, const std::string &sizes);
 /// The model, with `options.entry` chosen, and the entry's sizes. Errors are printed; kOk or an exit code.
-int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes);
+int readPicturedEntry(EntryPictureOptions &options, ModelDesc &model, Sizes &sizes, bool mayTrain = false);
 
 /// Writes a picture, whole or not at all, to `path`, or to standard output for "-". Errors are printed; kOk or an exit code.
 int writePicture(const std::string &path, const std::string &svg, const std::vector<std::string> &inputs);

@@ -105,7 +105,7 @@ std::string drawPlan(const ModelDesc &model, const EntryPictureOptions &options,
 int view(EntryPictureOptions options) {
   ModelDesc model;
   Sizes sizes;
-  if (int code = readPicturedEntry(options, model, sizes))
+  if (int code = readPicturedEntry(options, model, sizes, /*mayTrain=*/true))
     return code;
   CompileOptions compile;
   compile.entries = {options.entry};
@@ -127,7 +127,7 @@ void addViewMemory(CLI::App &view_, Action &action) {
   auto options = std::make_shared<EntryPictureOptions>();
   CLI::App *command = view_.add_subcommand("memory", "the arena over time: which node's value lies where");
   addEntryPictureOptions(*command, *options, "memory.svg", "sizes");
-  command->footer("Examples:\n  weft view memory gpt2.json -o memory.svg\n  weft view memory gpt2.json --entry prefill --dim B=1,T=1024");
+  command->footer("Examples:\n  weft view memory gpt2.json -o memory.svg\n  weft view memory gpt2.json --entry prefill --dim B=1,T=1024\n  weft view memory gpt2.json --entry train_step");
   command->callback([=, &action] { action = [=] { return view(*options); }; });
 }
 
