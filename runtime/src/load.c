@@ -105,26 +105,23 @@ static weft_status check_match(weft_model *model, const weft_tensor_file *file, 
   return WEFT_OK;
 }
 
-/* Says which tensors of the file were not asked for. */
+/* Says which tensors of the file were not asked for; without memory for a mark of each, nothing. */
 static void log_unused(weft_model *model, const weft_tensor_file *file) {
-  if (!model->options.log) return;
-  int64_t count = weft_tensor_file_count(file), used = 0, unused;
-  const char *example = NULL;
+  const int64_t count = weft_tensor_file_count(file);
+  char *asked = model->options.log && count ? weft_allocate(&model->allocator, count) : NULL;
+  if (!asked) return;
+  memset(asked, 0, (size_t)count);
+  int64_t unused = count, first = 0;
   for (int32_t p = 0; p < model->desc->params; ++p) {
-    /* Two parameters may read one tensor; count it once. */
-    bool again = false;
-    for (int32_t q = p - 1; q >= 0 && q > p - 64 && !again; --q) again = !strcmp(model->desc->param[q].file_name, model->desc->param[p].file_name);
-    used += !again && weft_tensor_file_find(file, model->desc->param[p].file_name) >= 0;
+    const int64_t index = weft_tensor_file_find(file, model->desc->param[p].file_name);
+    unused -= index >= 0 && !asked[index]; /* two parameters may read one tensor */
+    if (index >= 0) asked[index] = 1;
   }
-  unused = count - used;
-  if (unused <= 0) return;
-  for (int64_t i = 0; i < count && !example; ++i) {
-    const char *name = weft_tensor_file_at(file, i)->name;
-    if (!is_asked(model->desc, name)) example = name;
-  }
-  if (example)
+  while (first < count && asked[first]) ++first;
+  weft_release(&model->allocator, asked, count);
+  if (unused > 0)
     weft_log(model->options.log, model->options.log_user, WEFT_LOG_INFO, "%lld tensors of the file are not used, '%s' first", (long long)unused,
-             weft_quote(example).text);
+             weft_quote(weft_tensor_file_at(file, first)->name).text);
 }
 
 weft_status weft_load_tensors(weft_model *model, weft_tensor_file *file) {
