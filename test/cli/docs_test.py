@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # The pages of docs/ are true: generated ones are up to date, links and file names lead somewhere, commands exist, examples
 # of messages are what the tool prints. WEFT_WRITE_DOCS=1 writes the messages that it prints into docs/diagnostics.md.
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import unittest
 
-from weft_cli import INCLUDE, MODELS, RUNTIME, WEFT, CommandTest
+from weft_cli import INCLUDE, MODELS, RUNTIME, WEFT, CommandTest, read_safetensors, write_safetensors
 
 ROOT = MODELS.parent
 DOCS = ROOT / "docs"
@@ -148,6 +150,53 @@ class Docs(CommandTest):
                        cwd=self.folder, check=True)
         out = subprocess.run(["./app"], cwd=self.folder, capture_output=True, text=True, check=True).stdout
         self.assertIn("tokens[0, 1] is 1000, expected 0..999", out)
+
+    def test_ports_from_pytorch(self):
+        """PyTorch is not at hand here: the model, its names, the nodes of the tables, and that the commands run, on values of our own."""
+        page = DOCS / "from-pytorch.md"
+        schema = json.loads((DOCS / "weft-1.schema.json").read_text())["$defs"]
+        nodes = re.findall(r'`(\{"op": .*?\})`', page.read_text())
+        self.assertGreater(len(nodes), 50)
+        for text in nodes:
+            node = json.loads(re.sub(r": ([a-z])(?=[,}])", r': "\1"', text))
+            self.assertLessEqual(set(node) - {"in", "out", "param"}, set(schema["op_" + node["op"]]["properties"]), text)
+        model = blocks(page, "json")[0]
+        (self.folder / "classifier.json").write_text(model)
+        (self.folder / "mistake.json").write_text(model.replace('"gelu"', '"relu"'))
+        self.weft("init", "classifier.json", "--save", "classifier.safetensors")
+        layer = [f"{name}.{part}" for name in ("self_attn.out_proj", "linear1", "linear2", "norm1", "norm2") for part in ("weight", "bias")]
+        names = [f"encoder.layers.{i}.{name}" for i in (0, 1) for name in ("self_attn.in_proj_weight", "self_attn.in_proj_bias", *layer)]
+        self.assertEqual(sorted(read_safetensors(self.folder / "classifier.safetensors")), sorted([*names, "words.weight", "places.weight", "head.weight", "head.bias"]))
+        batch = {"tokens": ("I64", [4, 12], [7 * i % 100 for i in range(48)]), "real": ("BOOL", [4, 12], [i % 12 < 9 for i in range(48)]), "labels": ("I64", [4], [0, 1, 2, 0])}
+        write_safetensors(self.folder / "batch.safetensors", batch)
+        probes = [word for i in (0, 1) for node in ("a", "norm1", "norm2") for word in ("--probe", f"encoder[{i}].{node}")]
+        self.weft("run", "classifier.json", "--inputs", "batch.safetensors", *probes, "--outputs", "expected.safetensors")
+        self.weft("grad", "classifier.json", "--inputs", "batch.safetensors", "--outputs", "gradients.safetensors")
+        commands = re.findall(r"(?m)^\$ weft (.*)$", "".join(blocks(page, "console")))
+        self.assertEqual(len(commands), 7)
+        for command in commands:
+            out, _ = self.weft(*shlex.split(command), code=1 if "mistake" in command else 0)
+            if "mistake" in command and "--probe" in command:
+                self.assertRegex(out, r"norm1: equal(.|\n)*norm2: differs")
+
+    def test_training_application_of_the_c_page(self):
+        for name, language, page, mark in (("classifier.json", "json", "from-pytorch", ""), ("main.c", "c", "c-api", "weft_trainer_load"), ("CMakeLists.txt", "cmake", "c-api", "")):
+            (self.folder / name).write_text(next(block for block in blocks(DOCS / f"{page}.md", language) if mark in block))
+
+        def run(*words):
+            done = subprocess.run([*map(str, words)], cwd=self.folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+
+        run("cmake", "--install", os.environ["WEFT_BUILD"], "--prefix", self.folder / "installed")
+        run("cmake", "-G", "Ninja", "-S", ".", "-B", "b", f"-DCMAKE_PREFIX_PATH={self.folder / 'installed'}", "-DCMAKE_C_FLAGS=-std=c99 -Wall -Wextra -pedantic -Werror")
+        run("cmake", "--build", "b")
+        self.assertRegex(run("b/app", "60"), r"^from update 0\nupdate 60, loss ")
+        self.assertRegex(run("b/app", "120"), r"^from update 60\nupdate 120, loss ")
+        resumed = (self.folder / "trained.safetensors").read_bytes()
+        shutil.rmtree(self.folder / "checkpoints")
+        run("b/app", "120")
+        self.assertEqual((self.folder / "trained.safetensors").read_bytes(), resumed)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ typedef struct weft_model_options {
   const weft_allocator *allocator;  /* copied; its sessions use it too */
   const weft_file_ops *files;       /* must outlive the model */
   int keep_parameters;              /* 1: keep the parameters themselves beside the packed views: weft_model_save and
-                                       weft_model_get need them. 0: the memory is not spent */
+                                       weft_model_get need them. 0: the memory is not spent. Objects with a training entry
+                                       keep them in any case */
   int reject_nonfinite;             /* 1: weights with NaN or infinity are refused; 0: a warning with their number */
   uint64_t init_seed;               /* for parameters that a weights file may lack */
   const char *cpu;                  /* use the variant of this name (as given to --cpu); NULL: the first that runs */
@@ -132,17 +133,19 @@ weft_status weft_model_init(weft_model *model, uint64_t seed);
 weft_status weft_model_set(weft_model *model, const char *name, const void *data, size_t bytes);
 
 /* The parameter's own memory (row-major, as described), valid until the model is closed or loaded again.
- * Fails: WEFT_ERR_ARGUMENT without keep_parameters, WEFT_ERR_MISSING. */
+ * Fails: WEFT_ERR_ARGUMENT without keep_parameters (unless the object has a training entry), WEFT_ERR_MISSING. */
 weft_status weft_model_get(const weft_model *model, const char *name, const void **out_data, const weft_param_desc **out_desc);
 
 /* Writes all parameters as safetensors, with the names and orientation that weft_model_load reads. The file appears
- * whole or not at all. Needs keep_parameters. Allowed while there are sessions. */
+ * whole or not at all. Needs keep_parameters, or an object with a training entry. Allowed while there are sessions, and
+ * while there is a trainer: the parameters are then those of its last update. */
 weft_status weft_model_save(weft_model *model, const char *path);
 
 /* ---- Threads ---------------------------------------------------------------------------------------------------- */
 
 /* A pool that several sessions may share. A session that finds it in use by another computes alone, with the same
- * result. Idle threads sleep. `threads` counts the caller of weft_session_run: 1 makes none. 0: weft_cpu_count().
+ * result. Idle threads sleep. `threads` counts the caller of weft_session_run: 1 makes none. 0: weft_cpu_count(). More
+ * than 1024 become 1024.
  * Where the system refuses a thread, the pool has fewer. After fork the child's pool has no threads and its sessions
  * compute alone. */
 weft_status weft_threads_create(int64_t threads, const weft_allocator *allocator, weft_threads **out_threads);
@@ -160,7 +163,7 @@ typedef void (*weft_trace_fn)(void *user, weft_kernel_fn kernel, int64_t tasks, 
 /* ---- Sessions --------------------------------------------------------------------------------------------------- */
 
 typedef struct weft_session_options {
-  int64_t threads;                  /* 0: weft_cpu_count(). At most 1024 */
+  int64_t threads;                  /* 0: weft_cpu_count(). More than 1024 become 1024 */
   weft_threads *shared_threads;     /* use this pool; `threads` 0 then means all of it */
   weft_parallel_for_fn parallel_for;/* use the application's threads instead; `threads` says into how many parts */
   void *parallel_for_user;

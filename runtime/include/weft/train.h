@@ -132,7 +132,9 @@ weft_status weft_trainer_publish(weft_trainer *trainer);
 
 /* Numbers that may change between steps: "lr", "factor" (noam), "weight_decay", "momentum", "beta1", "beta2", "eps",
  * "clip_grad_norm". "lr" is what the schedule multiplies. They are not stored in checkpoints.
- * Fails: WEFT_ERR_ARGUMENT (no such number; negative or not finite). */
+ * A number that the optimizer or the schedule does not use is stored and has no effect.
+ * Fails: WEFT_ERR_ARGUMENT (no such number; negative or not finite; "momentum", "beta1", "beta2" of 1 or more; "momentum"
+ * above 0 when the model's sgd has none). */
 weft_status weft_trainer_set(weft_trainer *trainer, const char *name, double value);
 /* What such a number is now. */
 weft_status weft_trainer_get(const weft_trainer *trainer, const char *name, double *out_value);
@@ -165,8 +167,9 @@ weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const w
 
 /* Continues from the newest whole checkpoint in `folder`; damaged ones are logged as warnings and passed over. `note` (may
  * be NULL) receives the stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none), WEFT_ERR_FORMAT (none is
- * whole; or of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Everything is verified first; only
- * when reading fails after that (WEFT_ERR_IO), parameters and moments may hold anything until a load succeeds. */
+ * whole; or of another model, optimizer, seed or version), WEFT_ERR_IO (also: the folder itself is not there),
+ * WEFT_ERR_MEMORY. Everything is verified first; only when reading fails after that (WEFT_ERR_IO), parameters and moments
+ * may hold anything until a load succeeds. */
 weft_status weft_trainer_load(weft_trainer *trainer, const char *folder, char *note, size_t note_size);
 
 /* ---- Data --------------------------------------------------------------------------------------------------------- */
