@@ -208,6 +208,27 @@ void ModelReader::readPrecision() {
             didYouMean(precision.keepF32[i], known));
 }
 
+/// `optional` is the value that fills the input, but reads as if it were a yes or no.
+static void readOptional(ModelReader &reader, const JsonValue &json, InputDesc &input) {
+  Number number;
+  input.optional = reader.readNumber(json, reader.config, number);
+  input.fill = number.asReal();
+  if (!input.optional || !isKnown(input.type))
+    return;
+  const bool isTruth = number.kind == Number::Kind::boolean;
+  if (isTruth && input.type.dtype != DType::boolean) {
+    reader.error(json, "optional: expected a number but got " + number.str(),
+                 number.integer ? R"(it is the value that fills the input, as in "optional": 0)" : "leave the key out for an input that must be given");
+    return;
+  }
+  if (json.kind == JsonValue::Kind::boolean && !json.truth)
+    reader.diagnostics.warning(json.position(), "optional: the input may be left out and is then false", "leave the key out if it must be given");
+  if (!isValueOf(input.type.dtype, input.fill))
+    reader.error(json, "optional: " + notValueText(input.type.dtype, input.fill));
+  if (input.hasRange && (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
+    reader.error(json, "optional: " + number.str() + " is outside the input's range");
+}
+
 void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &list, Frame &frame, const char *what) {
   if (!inputs)
     return;
@@ -265,25 +286,18 @@ void ModelReader::readInputs(const JsonValue *inputs, std::vector<InputDesc> &li
                               std::to_string(least) + ".." + std::to_string(most));
         }
       }
-      if (const JsonValue *optional = value.find("optional")) {
-        Number number;
-        input.optional = readNumber(*optional, config, number);
-        input.fill = number.asReal();
-        if (input.optional && isKnown(input.type) && !isValueOf(input.type.dtype, input.fill))
-          error(*optional, "optional: " + notValueText(input.type.dtype, input.fill));
-        if (input.optional && input.hasRange &&
-            (input.fill < static_cast<double>(input.low) || input.fill > static_cast<double>(input.high)))
-          error(*optional, "optional: " + number.str() + " is outside the input's range");
-      }
+      if (const JsonValue *optional = value.find("optional"))
+        readOptional(*this, *optional, input);
     }
     input.value = defineValue(frame, input.name, input.type, input.pos);
     if (!isNamed)
       usedValues.insert(input.value);
     auto [found, added] = frame.defined.emplace(input.name, input.pos);
-    if (!added)
+    if (!added) {
       keyError(member, quote(input.name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
                            std::to_string(found->second.column));
-    else
+      usedValues.insert(input.value); // its uses are taken for uses of the first
+    } else
       frame.values[input.name] = input.value;
     if (frame.graph == &model.graph && &list == &model.inputs)
       model.graph.inputs.push_back(input.value);
