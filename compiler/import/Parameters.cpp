@@ -7,10 +7,17 @@
 namespace weft {
 namespace {
 
+/// Another node has this id.
+bool isTaken(const JsonValue &json, const Frame &frame) {
+  const JsonValue *id = json.find("id");
+  auto first = id ? frame.defined.find("node " + id->text) : frame.defined.end();
+  return first != frame.defined.end() && (first->second.line != id->line || first->second.column != id->column);
+}
+
 /// The full name of a node's parameter, indices as "{i}"; nullopt after an error.
 std::optional<std::string> parameterName(ModelReader &reader, const JsonValue &json, const Frame &frame,
                                          const Node &node, std::string_view role) {
-  if (!json.find("param") && (!isName(node.id) || node.id.size() > reader.limits.nameBytes))
+  if (!json.find("param") && (!isName(node.id) || node.id.size() > reader.limits.nameBytes || isTaken(json, frame)))
     return std::nullopt; // the id is reported
   std::string base = node.id + (role.empty() ? "" : ".") + std::string(role);
   const JsonValue *given = json.find("param"), *at = given;
