@@ -85,6 +85,8 @@ unsigned editDistance(std::string_view a, std::string_view b);
 std::vector<std::string> closest(std::string_view word, const std::vector<std::string> &candidates);
 /// Those of the candidates that another framework's word stands for; `plain` is in lower case, without underscores.
 std::vector<std::string> foreignWord(std::string_view plain, const std::vector<std::string> &candidates);
+/// Where a key stands that was met elsewhere, as "train/optimizer"; empty if no section has it or several do.
+std::string sectionOf(std::string_view key);
 /// "did you mean 'x'?" or an empty text.
 std::string didYouMean(std::string_view word, const std::vector<std::string> &candidates);
 

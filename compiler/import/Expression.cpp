@@ -329,7 +329,10 @@ void Config::add(const JsonMember &member) {
 bool Config::replace(const std::string &key, const std::string &text) {
   auto found = entries.find(key);
   if (found == entries.end()) {
-    diagnostics.error({}, "--set " + key + ": no such config value", didYouMean(key, order));
+    std::string hint = didYouMean(key, order), section = sectionOf(key);
+    if (hint.empty() && !section.empty())
+      hint = "it stands under " + quote(section) + "; --set replaces a value of 'config', which may be named there";
+    diagnostics.error({}, "--set " + key + ": no such config value", hint);
     return false;
   }
   found->second.set = text;

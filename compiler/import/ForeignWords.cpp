@@ -10,7 +10,7 @@ namespace {
 
 struct Foreign {
   std::string_view word; ///< lower case, without underscores
-  const char *meant[2];  ///< the likelier first
+  const char *meant[3];  ///< the likelier first
 };
 
 constexpr Foreign kForeign[] = {
@@ -24,7 +24,9 @@ constexpr Foreign kForeign[] = {
     {"axes", {"axis", "perm"}},
     {"bcewithlogitsloss", {"bce_with_logits"}},
     {"bmm", {"matmul"}},
+    {"boolean", {"bool"}},
     {"broadcastto", {"expand"}},
+    {"byte", {"u8"}},
     {"cat", {"concat"}},
     {"celoss", {"cross_entropy"}},
     {"chunk", {"split"}},
@@ -36,13 +38,16 @@ constexpr Foreign kForeign[] = {
     {"dims", {"axis", "perm"}},
     {"divide", {"div"}},
     {"dot", {"matmul"}},
+    {"double", {"f64"}},
     {"dropoutp", {"dropout", "p"}},
     {"embeddim", {"features"}},
     {"embeddingdim", {"features"}},
     {"eos", {"stop"}},
     {"eostoken", {"stop"}},
     {"eq", {"equal"}},
+    {"etamin", {"min_lr_ratio"}},
     {"fc", {"linear"}},
+    {"float", {"f32"}},
     {"for", {"repeat"}},
     {"full", {"constant"}},
     {"fullyconnected", {"linear"}},
@@ -52,25 +57,39 @@ constexpr Foreign kForeign[] = {
     {"ge", {"greater_equal"}},
     {"gemm", {"linear", "matmul"}},
     {"globalaveragepooling1d", {"mean_pool"}},
+    {"gradclip", {"clip_grad_norm"}},
+    {"gradientclipping", {"clip_grad_norm"}},
     {"greaterorequal", {"greater_equal"}},
     {"gt", {"greater"}},
+    {"half", {"f16"}},
     {"hiddensize", {"features"}},
     {"indexselect", {"gather"}},
     {"indices", {"index", "ids"}},
+    {"input", {"prediction", "x", "logits"}},
+    {"int", {"i32"}},
+    {"key", {"k"}},
     {"keypaddingmask", {"key_mask"}},
+    {"keys", {"k"}},
     {"kldivergence", {"kl_div"}},
+    {"label", {"labels", "target"}},
+    {"labels", {"target"}},
     {"layernormalization", {"layer_norm"}},
     {"le", {"less_equal"}},
     {"learningrate", {"lr"}},
     {"lessorequal", {"less_equal"}},
+    {"long", {"i64"}},
     {"loop", {"repeat"}},
     {"lt", {"less"}},
+    {"maxgradnorm", {"clip_grad_norm"}},
+    {"maxnorm", {"clip_grad_norm"}},
+    {"maxsteps", {"total_steps"}},
     {"mm", {"matmul"}},
     {"module", {"call"}},
     {"movedim", {"transpose"}},
     {"mseloss", {"mse"}},
     {"multiheadattention", {"mha"}},
     {"multiply", {"mul"}},
+    {"name", {"id", "kind"}},
     {"narrow", {"slice"}},
     {"ne", {"not_equal"}},
     {"negativeslope", {"slope"}},
@@ -79,13 +98,19 @@ constexpr Foreign kForeign[] = {
     {"norm", {"layer_norm", "rms_norm"}},
     {"nucleus", {"top_p"}},
     {"numembeddings", {"rows"}},
+    {"numtrainingsteps", {"total_steps"}},
+    {"output", {"prediction", "logits"}},
     {"permutation", {"perm"}},
     {"permute", {"transpose"}},
     {"positionalembedding", {"position_embedding"}},
     {"positionalencoding", {"position_embedding"}},
     {"power", {"pow"}},
+    {"pred", {"prediction", "logits"}},
+    {"preds", {"prediction", "logits"}},
     {"prefix", {"scope"}},
     {"prob", {"p"}},
+    {"queries", {"q"}},
+    {"query", {"q"}},
     {"range", {"iota"}},
     {"rate", {"p"}},
     {"ratio", {"p"}},
@@ -113,16 +138,41 @@ constexpr Foreign kForeign[] = {
     {"target", {"labels"}},
     {"targets", {"labels"}},
     {"times", {"count"}},
+    {"tmax", {"total_steps"}},
     {"to", {"cast"}},
-    {"type", {"dtype"}},
+    {"type", {"kind", "dtype"}},
     {"units", {"features"}},
+    {"value", {"v"}},
+    {"values", {"v"}},
     {"view", {"reshape"}},
     {"vocabsize", {"rows"}},
     {"wd", {"weight_decay"}},
     {"while", {"repeat"}},
+    {"ypred", {"prediction", "logits"}},
+    {"ytrue", {"target", "labels"}},
+};
+
+struct Section {
+  const char *name;
+  std::string_view keys[8];
+};
+
+const Section kSections[] = {
+    {"train", {"optimizer", "schedule", "loss", "clip_grad_norm", "freeze", "recompute", "loss_scale"}},
+    {"train/optimizer", {"lr", "momentum", "nesterov", "betas", "weight_decay", "no_decay"}},
+    {"train/schedule", {"warmup_steps", "total_steps", "min_lr_ratio", "decay_steps", "step_size"}},
+    {"weights", {"file", "map", "transpose", "missing"}},
+    {"precision", {"compute", "keep_f32"}},
 };
 
 } // namespace
+
+std::string sectionOf(std::string_view key) {
+  for (const Section &section : kSections)
+    if (!key.empty() && std::find(std::begin(section.keys), std::end(section.keys), key) != std::end(section.keys))
+      return section.name;
+  return "";
+}
 
 std::vector<std::string> foreignWord(std::string_view plain, const std::vector<std::string> &candidates) {
   const Foreign *found = std::lower_bound(std::begin(kForeign), std::end(kForeign), plain,

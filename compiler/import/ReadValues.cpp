@@ -78,7 +78,10 @@ bool ModelReader::checkKeys(const JsonValue &object, const std::vector<std::stri
       std::string text;
       readText(*member.value, text);
     } else if (std::find(allowed.begin(), allowed.end(), member.key) == allowed.end()) {
-      keyError(member, what + " has no key " + quote(member.key), didYouMean(member.key, allowed));
+      std::string hint = didYouMean(member.key, allowed), section = sectionOf(member.key);
+      if (hint.empty() && !section.empty())
+        hint = "it stands under " + quote(section);
+      keyError(member, what + " has no key " + quote(member.key), hint);
       unknownKeys[&object].push_back(member.key);
     }
   }
@@ -217,8 +220,9 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
     return false;
   auto found = dtypeOf(name);
   if (!found) {
-    // Long names of other systems: "float32", "bfloat16", "int64".
-    std::string brief = name;
+    // Names of other systems: "float32", "torch.bfloat16", "int64", "long".
+    std::string brief = name.substr(name.rfind('.') + 1);
+    const std::vector<std::string> foreign = foreignWord(brief, dtypeNames());
     for (auto [from, to] :
          {std::pair("float", "f"), std::pair("uint", "u"), std::pair("int", "i"), std::pair("fp", "f")})
       if (size_t at = brief.find(from); at != std::string::npos)
@@ -227,7 +231,7 @@ bool ModelReader::readDtype(const JsonValue &value, DType &dtype, bool onlyFloat
     for (const std::string &known : dtypeNames())
       if (known[0] == brief[0])
         family.push_back(known);
-    std::string hint = dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, family);
+    std::string hint = !foreign.empty() ? "did you mean " + listWords(foreign) + "?" : dtypeOf(brief) ? "did you mean " + quote(brief) + "?" : didYouMean(brief, family);
     return error(value, "unknown dtype " + quote(name) + ", expected " + listWords(dtypeNames()), hint);
   }
   dtype = *found;

@@ -7,12 +7,18 @@
 namespace weft {
 namespace {
 
+/// How many heads the keys have if a head of theirs is as wide as one of the queries; empty if that is no number of kv_heads.
+std::string kvHeadsHint(OpCall &c, int64_t heads, int64_t queries) {
+  const int64_t width = c.shape(1)[2].constant().value_or(0), kvHeads = width % queries ? 0 : width / queries;
+  return kvHeads > 0 && kvHeads < heads && heads % kvHeads == 0 ? "kv_heads may be " + std::to_string(kvHeads) : "";
+}
+
 /// The features of one head; nullopt after an error.
-std::optional<int64_t> headSize(OpCall &c, int operand, const char *attribute, int64_t heads) {
+std::optional<int64_t> headSize(OpCall &c, int operand, const char *attribute, int64_t heads, const std::string &hint = "") {
   auto width = c.fixedAxis(operand, 2, "as heads need");
   if (width && *width % heads) {
     c.failAt(attribute, std::to_string(*width) + " features of '" + c.op.operands[operand].name +
-                            "' are not divisible by " + std::to_string(heads) + " heads");
+                            "' are not divisible by " + std::to_string(heads) + " heads", hint);
     return std::nullopt;
   }
   return width ? std::optional<int64_t>(*width / heads) : std::nullopt;
@@ -97,13 +103,14 @@ bool shapeAttention(OpCall &c) {
     return c.failAt("kv_heads",
                     std::to_string(heads) + " heads are not divisible by " + std::to_string(kvHeads) + " kv_heads");
   auto queries = headSize(c, at.q, "heads", heads);
-  auto keys = queries ? headSize(c, at.k, "kv_heads", kvHeads) : std::nullopt;
+  const std::string hint = queries ? kvHeadsHint(c, heads, *queries) : "";
+  auto keys = queries ? headSize(c, at.k, "kv_heads", kvHeads, hint) : std::nullopt;
   auto values = keys ? headSize(c, at.v, "kv_heads", kvHeads) : std::nullopt;
   if (!values)
     return false;
   if (*queries != *keys)
     return c.fail("heads of q have " + std::to_string(*queries) + " features, but heads of k have " +
-                  std::to_string(*keys));
+                  std::to_string(*keys), hint);
   return checkAttention(c, at, heads, kvHeads, *keys, *values, heads * *values);
 }
 

@@ -78,6 +78,39 @@ TEST(Hints, WordsOfOtherFrameworksNameOurs) {
   has(R"({"id": "y", "op": "mul", "in": ["x", "row"]})", "'unsqueeze' adds one of size 1 to [B, 16]");
 }
 
+/// Keys, operands and dtypes of other frameworks where they are typed.
+TEST(Hints, KeysAndDtypesOfOtherFrameworksNameOurs) {
+  using Words = std::vector<std::string>;
+  struct Typed {
+    std::string typed, meant;
+    Words known;
+  };
+  const Words attention = {"q", "k", "v", "key_mask", "mask", "bias"}, losses = {"prediction", "target"}, labelled = {"logits", "labels", "class_weights"},
+              train = {"inputs", "nodes", "loss", "optimizer", "schedule", "clip_grad_norm"},
+              schedule = {"kind", "total_steps", "warmup_steps", "min_lr_ratio", "decay_steps", "step_size", "d_model", "gamma", "factor"},
+              optimizer = {"kind", "lr", "betas", "eps"}, sample = {"kind", "temperature", "k", "p", "beams"};
+  for (const Typed &next : std::vector<Typed>{
+           {"query", "q", attention},       {"key", "k", attention},           {"value", "v", attention},         {"input", "prediction", losses},
+           {"pred", "prediction", losses},  {"output", "prediction", losses},  {"labels", "target", losses},      {"y_true", "target", losses},
+           {"targets", "target", losses},   {"target", "labels", labelled},    {"input", "logits", labelled},     {"max_grad_norm", "clip_grad_norm", train},
+           {"T_max", "total_steps", schedule}, {"eta_min", "min_lr_ratio", schedule}, {"type", "kind", schedule}, {"type", "kind", optimizer},
+           {"type", "kind", sample},        {"name", "kind", optimizer},       {"type", "dtype", {"dtype", "shape", "optional", "range"}}})
+    EXPECT_EQ(didYouMean(next.typed, next.known), "did you mean '" + next.meant + "'?") << next.typed;
+  for (const auto &[typed, meant] : std::vector<std::pair<std::string, std::string>>{
+           {"long", "i64"}, {"int", "i32"}, {"float", "f32"}, {"double", "f64"}, {"half", "f16"}, {"torch.bfloat16", "bf16"}, {"torch.long", "i64"}, {"float32", "f32"}}) {
+    Reading got = readText(R"({"format": "1.0", "name": "m", "inputs": {"x": {"dtype": ")" + typed +
+                           R"(", "shape": [8]}}, "graph": [{"id": "y", "op": "cast", "in": "x", "dtype": "f32"}], "outputs": {"y": "y"}})");
+    EXPECT_NE(got.errors().find("did you mean '" + meant + "'?"), std::string::npos) << got.errors();
+  }
+}
+
+TEST(Hints, AKeyOfAnotherSectionIsSentThere) {
+  EXPECT_EQ(sectionOf("lr"), "train/optimizer");
+  EXPECT_EQ(sectionOf("transpose"), "weights");
+  EXPECT_EQ(sectionOf("dtype"), ""); // several sections have it
+  EXPECT_EQ(sectionOf(""), "");
+}
+
 TEST(Hints, ASizeOfMinusOneIsADim) {
   Reading got = readText(R"({"format": "1.0", "name": "m", "inputs": {"x": {"dtype": "f32", "shape": [-1, 8]}},
 "graph": [{"id": "y", "op": "relu", "in": "x"}], "outputs": ["y"]})");
