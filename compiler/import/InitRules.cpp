@@ -69,8 +69,13 @@ bool parseRule(ModelReader &reader, const JsonMember &member, ReadRule &rule) {
       continue;
     if (rule.kind == "constant")
       return readRuleNumber(reader, given, names, rule.numbers["value"], AttrRange::any);
-    if (!reader.checkKeys(given, kind.numbers, "init rule " + quote(rule.kind)))
-      return false;
+    if (!given.isObject()) {
+      const std::string number = given.isNumber() && given.text[0] != '-' ? given.describe() : "1";
+      return reader.error(given, "init rule " + quote(rule.kind) + ": expected an object but got " + given.describe(),
+                          "as in {\"" + rule.kind + "\": {" + (rule.kind == "uniform" ? "\"low\": -" + number + ", " : "") + "\"" + kind.numbers.back() +
+                              "\": " + number + "}}");
+    }
+    reader.checkKeys(given, kind.numbers, "init rule " + quote(rule.kind));
     bool good = true;
     for (const JsonMember &number : given.members)
       if (std::find(kind.numbers.begin(), kind.numbers.end(), number.key) != kind.numbers.end())

@@ -182,10 +182,30 @@ const StateDesc *NodeReader::state(std::string_view name) const {
   return nullptr;
 }
 
+/// A label that the loss leaves out must pass the check of its input first.
+void NodeReader::warnIgnoredLabel() {
+  auto written = node.attrPos.find("ignore_index");
+  if (node.op != "cross_entropy" || written == node.attrPos.end())
+    return;
+  const int64_t ignored = call.integer("ignore_index");
+  auto warnOf = [&](const std::vector<InputDesc> &inputs) {
+    for (const InputDesc &input : inputs)
+      if (input.value == node.operands[1] && input.hasRange && (ignored < input.low || ignored > input.high))
+        reader.diagnostics.warning(written->second,
+                                   "ignore_index " + std::to_string(ignored) + " is outside the range " + std::to_string(input.low) + ".." + std::to_string(input.high) +
+                                       " of input " + quote(input.name) + ", so no label may be it",
+                                   "leave the range out: the loss checks the labels that it does not ignore");
+  };
+  warnOf(reader.model.inputs);
+  if (reader.model.train)
+    warnOf(reader.model.train->inputs);
+}
+
 /// Ids that come straight from an input must be rows of the table that they read.
 void NodeReader::noteRanges() {
   if (frame.graph != &reader.model.graph)
     return;
+  warnIgnoredLabel();
   std::optional<int64_t> size;
   ValueId ids = kNoValue;
   if (node.op == "embedding") {

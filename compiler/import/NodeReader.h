@@ -43,6 +43,7 @@ private:
   bool readCache(const JsonValue &value);
   bool checkStateName(const JsonValue &value, std::string &name);
   bool claimLayer(const JsonValue &value, const std::string &state, const DimExpr &layer);
+  void warnIgnoredLabel();
   void noteRanges();
 
   ModelReader &reader;

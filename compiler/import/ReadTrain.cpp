@@ -44,7 +44,10 @@ void ModelReader::readTrain() {
   if (const JsonValue *nodes = require(*json, "nodes", "train"))
     readNodes(*nodes, top, train.nodes);
   top.list = nullptr;
-  if (const JsonValue *loss = require(*json, "loss", "train")) {
+  const JsonValue *loss = require(*json, "loss", "train");
+  if (loss && (loss->isObject() || loss->isArray())) {
+    error(*loss, "loss: expected the name of a value but got " + loss->describe(), "weigh and add losses with nodes 'mul' and 'add', and name the sum here");
+  } else if (loss) {
     train.loss = lookUp(*loss, top);
     if (train.loss != kNoValue) {
       const TensorType &type = valueOf(top, train.loss).type;
@@ -206,9 +209,16 @@ void ModelReader::readSchedule(const JsonValue &json, ScheduleDesc &schedule) {
         error(*member.value, member.key + ": expected at least " +
                                  (member.key == "warmup_steps" && schedule.kind != "noam" ? "0" : "1") + " but got " +
                                  std::to_string(whole));
+      if (member.key == "min_lr_ratio" && real > 1)
+        error(*member.value, "min_lr_ratio: expected a number from 0 to 1 but got " + member.value->describe(), "it is a share of lr");
       schedule.numbers[member.key] = isCount ? static_cast<double>(whole) : real;
     }
   }
+  auto warmup = schedule.numbers.find("warmup_steps"), total = schedule.numbers.find("total_steps");
+  if (warmup != schedule.numbers.end() && total != schedule.numbers.end() && total->second >= 1 && warmup->second > total->second)
+    diagnostics.warning(json.find("warmup_steps")->position(),
+                        "warmup_steps " + std::to_string(int64_t(warmup->second)) + " is above total_steps " + std::to_string(int64_t(total->second)) +
+                            ": the learning rate still rises when the schedule ends");
   auto defaultTo = [&](const char *key, double value) { schedule.numbers.emplace(key, value); };
   defaultTo("warmup_steps", 0);
   defaultTo("min_lr_ratio", 0);
