@@ -97,7 +97,7 @@ static weft_status check_match(weft_model *model, const weft_tensor_file *file, 
     bool turned = param->rank == 2 && info->rank == 2 && info->shape[0] == shape[1] && info->shape[1] == shape[0];
     return weft_fail(&model->error, WEFT_ERR_FORMAT, "tensor '%s': expected shape %s but got %s%s", name.text,
                      weft_format_shape(shape, param->rank).text, weft_format_shape(info->shape, info->rank).text,
-                     !turned ? "" : param->transpose ? " (remove it from the model's 'transpose'?)" : " (add it to the model's 'transpose'?)");
+                     !turned ? "" : param->transpose ? " (remove it from 'weights.transpose'?)" : " (add it to 'weights.transpose'?)");
   }
   if (info->dtype < 0 || !converts(info->dtype, param->dtype))
     return weft_fail(&model->error, info->dtype < 0 ? WEFT_ERR_UNSUPPORTED : WEFT_ERR_FORMAT, "tensor '%s': expected %s but got %s", name.text,

@@ -184,11 +184,11 @@ static void loads_files(void) {
   }
   static const struct { weft_status status; const char *text; } expected[] = {
       {WEFT_ERR_MISSING, "tensor 'file.emb': is missing; did you mean 'model.file.emb'?"},
-      {WEFT_ERR_FORMAT, "tensor 'file.emb': expected shape [11, 6] but got [6, 11] (add it to the model's 'transpose'?)"},
+      {WEFT_ERR_FORMAT, "tensor 'file.emb': expected shape [11, 6] but got [6, 11] (add it to 'weights.transpose'?)"},
       {WEFT_ERR_FORMAT, "tensor 'file.emb': expected f32 but got I32"},
       {WEFT_OK, ""},
       {WEFT_OK, ""},
-      {WEFT_ERR_FORMAT, "tensor 'file.out': expected shape [11, 6] but got [6, 11] (remove it from the model's 'transpose'?)"},
+      {WEFT_ERR_FORMAT, "tensor 'file.out': expected shape [11, 6] but got [6, 11] (remove it from 'weights.transpose'?)"},
   };
   for (int v = 1; v <= 6; ++v) {
     write_file(path, WEFT_F32, v == 1 ? 7 : v);
