@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # An installed Weft serves a project of its own: find_package(weft), weft_add_model; pkg-config; static and shared runtime.
 # WEFT_BUILD is the build folder to install from.
+import json
 import os
 import re
 import shutil
@@ -57,6 +58,8 @@ class Install(CommandTest):
 
     def test_a_project_of_its_own(self):
         self.assertTrue((self.prefix / "include" / "weft" / "runtime.h").exists())
+        json.loads((self.prefix / "share" / "weft" / "weft-1.schema.json").read_text())
+        self.assertIn("format.md", [page.name for page in (self.prefix / "share" / "doc" / "weft").iterdir()])
         (self.folder / "CMakeLists.txt").write_text(PROJECT)
         self.run_here("cmake", "-G", "Ninja", "-S", ".", "-B", "b", f"-DCMAKE_PREFIX_PATH={self.prefix}", "-DCMAKE_BUILD_TYPE=Release")
         self.run_here("cmake", "--build", "b")
