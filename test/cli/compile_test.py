@@ -69,6 +69,22 @@ class Compile(CommandTest):
         self.assertEqual(len(numbers.split()), 4)
         self.assertIn("B", error)
 
+    def test_the_printed_line_finds_a_header_in_another_folder(self):
+        for folder in ("out", "with a space"):
+            (self.folder / folder).mkdir()
+            out, _ = self.weft("compile", self.model(), "-o", f"{folder}/small", "--json")
+            (self.folder / "main.c").write_text('#include "small.h"\nint main(void) { return small_open(0, 0) == WEFT_OK; }\n')
+            done = subprocess.run(json.loads(out)["link"], shell=True, cwd=self.folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        out, _ = self.weft("compile", "small.json", "-o", "small")
+        self.assertEqual(out.count(" -I"), 1)  # the current folder needs none
+
+    def test_the_name_of_the_object_is_a_name_too(self):
+        self.weft("compile", self.model(), "-o", "z3.o", "-q")
+        self.weft("compile", "small.json", "-o", "a.ll", "--emit", "llvm", "-q")
+        self.weft("compile", "small.json", "-o", "b.s", "-q")  # no form of this call
+        self.assertEqual(self.files(), ["a.ll", "b.s.h", "b.s.o", "small.json", "z3.h", "z3.o"])
+
     def test_c99_and_cpp17(self):
         self.weft("compile", self.model())
         (self.folder / "main.c").write_text(PROGRAM)

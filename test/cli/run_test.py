@@ -2,6 +2,8 @@
 # `weft run`: inputs from files and lists, outputs, comparison, and what happens with wrong data.
 # A failed run writes nothing.
 import json
+import pathlib
+import platform
 import struct
 import unittest
 
@@ -62,6 +64,54 @@ class Run(CommandTest):
         self.run_small("--compare", "want.safetensors", "--atol", "1")
         write_safetensors(self.folder / "want.safetensors", {"z": ("F32", shape, values)})
         self.run_small("--compare", "want.safetensors", code=1)
+
+    def test_outputs_that_are_not_compared_are_named(self):
+        write_safetensors(self.folder / "in.safetensors", {**GOLD, "ids": ("I32", [2, 4], [1] * 8)})
+        words = ["run", self.model(entries={}), "--init", "1", "--inputs", "in.safetensors"]
+        self.weft(*words, "--outputs", "out.safetensors")
+        _, err = self.weft(*words, "--compare", "out.safetensors", "--probe", "up")
+        self.assertEqual(err, "")
+        y = read_safetensors(self.folder / "out.safetensors")["y"]
+        write_safetensors(self.folder / "y.safetensors", {"y": ("F32", *y)})
+        out, err = self.weft(*words, "--compare", "y.safetensors")
+        self.assertEqual(out, "y: equal\n")
+        self.assertEqual(err, "weft: warning: y.safetensors: has no tensor for 1 output, not compared: 'words'\n")
+
+    def test_a_summary_of_nothing_finite_has_no_numbers(self):
+        nan, inf = float("nan"), float("inf")
+        model = {"format": "1.0", "name": "same", "inputs": {"x": {"dtype": "f32", "shape": [3]}}, "graph": [{"id": "y", "op": "add", "in": ["x", "x"]}], "outputs": {"y": "y"}}
+        (self.folder / "same.json").write_text(json.dumps(model))
+        write_safetensors(self.folder / "x.safetensors", {"x": ("F32", [3], [nan, inf, -inf])})
+        out, _ = self.weft("run", "same.json", "--inputs", "x.safetensors")
+        self.assertIn("min nan  max nan  mean nan  std nan  not finite: 3", out)
+        out, _ = self.weft("run", "same.json", "--inputs", "x.safetensors", "--json")
+        self.assertEqual(json.loads(out)["outputs"][0] | {"name": "y"}, {"name": "y", "dtype": "f32", "shape": [3], "min": None, "max": None, "mean": None, "std": None, "not_finite": 3})
+
+    def test_hints_name_the_inputs_of_the_entry(self):
+        _, err = self.weft("run", self.model(), "--init", "1", code=1)
+        self.assertEqual(err, "weft: error: expected input 'x' but it is missing\n  hint: --inputs FILE or --input x=... gives it\n")
+        _, err = self.weft("run", "small.json", "--init", "1", "--input", "series=1,2", code=1)
+        self.assertIn("hint: the inputs of entry 'forward' are 'x'\n", err)
+
+    def test_a_checkpoint_in_place_of_a_file_of_weights(self):
+        self.model()
+        for step in ("step-0000000009", "step-0000000010", "step-0000000011"):  # the last was not finished
+            (self.folder / "runs" / step).mkdir(parents=True)
+        for step in ("step-0000000009", "step-0000000010"):
+            self.weft("init", "small.json", "--save", f"runs/{step}/model.safetensors")
+        for folder in ("runs", "runs/step-0000000010", "runs/"):
+            _, err = self.weft("run", "small.json", "--inputs", self.write_inputs(), "--weights", folder, code=3)
+            self.assertIn("hint: the weights of this checkpoint are 'runs/step-0000000010/model.safetensors'\n", err)
+            _, err = self.weft("compile", "small.json", "--embed-weights", "--weights", folder, code=3)
+            self.assertIn("hint: the weights of this checkpoint are 'runs/step-0000000010/model.safetensors'\n", err)
+        (self.folder / "empty").mkdir()
+        _, err = self.weft("run", "small.json", "--inputs", "in.safetensors", "--weights", "empty", code=3)
+        self.assertNotIn("hint", err)
+
+    @unittest.skipIf("amx_tile" in pathlib.Path("/proc/cpuinfo").read_text() or platform.machine() != "x86_64", "expected an x86-64 CPU without AMX")
+    def test_a_cpu_that_the_code_is_not_for(self):
+        _, err = self.run_small("--cpu", "sapphirerapids", code=5)
+        self.assertIn("--cpu x86-64-v3", err)
 
     def test_threads_do_not_change_results(self):
         for threads in ("1", "2", "7"):

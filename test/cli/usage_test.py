@@ -49,6 +49,17 @@ class Usage(CommandTest):
         self.wrong("check", self.model(), "--jsno", expect="did you mean '--json'?")
         self.wrong("check", self.model(), "another.json", expect="unexpected argument 'another.json'")
 
+    def test_options_that_repeat_say_so(self):
+        out, _ = self.weft("compile", "--help")
+        self.assertNotIn("...", out)
+        self.assertRegex(out, r"--entry TEXT +only this entry \(repeatable")
+        self.assertRegex(out, r"--emit TEXT +.*\(repeatable\)")
+        _, err = self.weft("compile", self.model(), "--entry", "forward", "look", code=2)
+        self.assertIn("unexpected argument 'look'\n  hint: one value each time: --entry forward --entry look\n", err)
+        _, err = self.weft("compile", "small.json", "more.json", code=2)
+        self.assertNotIn("one value each time", err)
+        self.weft("compile", "small.json", "--entry", "forward", "--entry", "look", "-q")
+
     def test_option_without_value_or_twice(self):
         self.wrong("check", self.model(), "--seed", expect="--seed")
         self.wrong("check", self.model(), "--seed", "1", "--seed", "2", expect="--seed")

@@ -42,7 +42,9 @@ std::string checkSeed(const std::string &text) {
 }
 
 CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vector<std::string> &values, const std::string &text) {
-  return command.add_option(names, values, text)->allow_extra_args(false)->type_name("TEXT");
+  const bool said = text.find("repeatable") != std::string::npos;
+  // One value each time: without expected(1) the help shows "TEXT ...".
+  return command.add_option(names, values, said ? text : text + " (repeatable)")->allow_extra_args(false)->type_name("TEXT")->expected(1)->take_all();
 }
 
 int fail(ExitCode code, const std::string &text, const std::string &hint) {

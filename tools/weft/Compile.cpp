@@ -8,6 +8,7 @@
 #include "llvm/Support/Path.h"
 
 #include <algorithm>
+#include <cstring>
 #include <sys/stat.h>
 
 namespace weft {
@@ -110,7 +111,10 @@ std::string linkLine(const std::string &prefix) {
   llvm::SmallString<256> shortInclude(include), shortLibrary(library);
   llvm::sys::path::remove_dots(shortInclude, true);
   llvm::sys::path::remove_dots(shortLibrary, true);
-  return "cc -I" + shellWord(shortInclude.str().str()) + " main.c " + shellWord(prefix + ".o") + " " + shellWord(shortLibrary.str().str()) + " -lm -lpthread -o app";
+  // The program includes the header by its name alone.
+  const std::string folder = llvm::sys::path::parent_path(prefix).str();
+  const std::string here = folder.empty() || folder == "." ? "" : " -I" + shellWord(folder);
+  return "cc -I" + shellWord(shortInclude.str().str()) + here + " main.c " + shellWord(prefix + ".o") + " " + shellWord(shortLibrary.str().str()) + " -lm -lpthread -o app";
 }
 
 std::string nodesText(const std::vector<std::string> &nodes) {
@@ -273,6 +277,11 @@ int compile(CompileCommand options) {
     for (const StageInfo &info : stages())
       compile.printIrAfter.insert(info.stage);
   }
+  for (const Form &form : forms) // the name of one of the files in place of what they have in common
+    if (llvm::StringRef prefix = options.prefix, name = llvm::sys::path::filename(prefix); name.size() > std::strlen(form.ending) && name.ends_with(form.ending)) {
+      options.prefix = prefix.drop_back(std::strlen(form.ending)).str();
+      break;
+    }
   if (options.prefix.empty()) {
     options.prefix = model.name;
     std::replace(options.prefix.begin(), options.prefix.end(), '/', '_');
@@ -332,7 +341,7 @@ void addCompile(CLI::App &root, Action &action) {
   auto options = std::make_shared<CompileCommand>();
   CLI::App *command = root.add_subcommand("compile", "write PREFIX.o and PREFIX.h");
   addCommonOptions(*command, *options);
-  command->add_option("-o,--output", options->prefix, "PREFIX of the files (default: the model's name, in this folder)");
+  command->add_option("-o,--output", options->prefix, "PREFIX of the files, or the name of one, as PREFIX.o (default: the model's name, in this folder)");
   addRepeated(*command, "--entry", options->entries, "only this entry (repeatable; default: all that run)");
   addRepeated(*command, "--emit", options->emit, "obj,header,ir,llvm,asm (default obj,header)");
   command->add_option("--stop-after", options->stopAfter, "stop after this stage and print its IR");

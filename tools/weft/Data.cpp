@@ -172,7 +172,7 @@ int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector
     if (isLeftOut(*tensor)) {
       if (input.optional)
         continue;
-      return fail(kInvalid, "expected input " + quote(input.name) + " but it is missing");
+      return fail(kInvalid, "expected input " + quote(input.name) + " but it is missing", "--inputs FILE or --input " + std::string(input.name) + "=... gives it");
     }
     if (tensor->shape.size() != size_t(input.rank))
       return fail(kInvalid, "input " + quote(input.name) + ": expected " + axesText(input) + " but got " + tensor->shapeText());
@@ -244,14 +244,18 @@ static int convertInput(HostTensor &tensor, const weft_tensor_desc &input) {
 
 int bindInputs(const weft_model_desc *desc, int32_t entry, std::vector<HostTensor> given, std::vector<HostTensor> &inputs) {
   const weft_entry_desc &e = desc->entry[entry];
-  std::vector<std::string> names;
+  std::vector<std::string> names, own;
   for (int32_t i = 0; i < desc->inputs; ++i)
     names.push_back(desc->input[i].name);
+  for (int32_t i = 0; i < e.inputs; ++i)
+    own.push_back(inputOf(desc, entry, i).name);
   for (size_t i = 0; i < given.size(); ++i) {
     // A file may serve several entries: inputs of the model that this entry does not read are left aside.
     if (std::find(names.begin(), names.end(), given[i].name) == names.end()) {
-      std::string hint = didYouMean(given[i].name, names);
-      return fail(kInvalid, "expected an input of the model but got " + quote(given[i].name), hint.empty() ? "the inputs are " + listWords(names) : hint);
+      std::string hint = didYouMean(given[i].name, own);
+      if (hint.empty())
+        hint = own.empty() ? "entry " + quote(e.name) + " has no inputs" : "the inputs of entry " + quote(e.name) + " are " + listWords(own);
+      return fail(kInvalid, "expected an input of the model but got " + quote(given[i].name), hint);
     }
     for (size_t j = 0; j < i; ++j)
       if (given[j].name == given[i].name)
@@ -370,7 +374,7 @@ Summary summarise(const HostTensor &tensor) {
     summary.mean = sum / double(finite);
     summary.deviation = std::sqrt(std::max(0.0, squares / double(finite) - summary.mean * summary.mean));
   } else {
-    summary.low = summary.high = 0;
+    summary.low = summary.high = summary.mean = summary.deviation = NAN;
   }
   return summary;
 }

@@ -76,7 +76,8 @@ struct Compared {
   const HostTensor *got, *expected;
 };
 
-int compareOutputs(const RunOptions &options, const std::vector<HostTensor> &outputs, const std::vector<HostTensor> &expected, std::vector<Compared> &list) {
+/// `own`: how many of the outputs are the entry's; the others were asked for with --probe.
+int compareOutputs(const RunOptions &options, const std::vector<HostTensor> &outputs, size_t own, const std::vector<HostTensor> &expected, std::vector<Compared> &list) {
   bool equal = true;
   size_t matched = 0;
   for (const HostTensor &want : expected) {
@@ -93,6 +94,17 @@ int compareOutputs(const RunOptions &options, const std::vector<HostTensor> &out
   }
   if (matched == 0)
     return fail(kInvalid, quote(options.compare) + " has no tensor with the name of an output");
+  std::vector<std::string> without;
+  for (size_t i = 0; i < own; ++i)
+    if (std::none_of(expected.begin(), expected.end(), [&](const HostTensor &tensor) { return tensor.name == outputs[i].name; }))
+      without.push_back(outputs[i].name);
+  if (!without.empty()) {
+    std::string names;
+    for (size_t i = 0; i < std::min<size_t>(without.size(), 4); ++i)
+      names += (i ? ", " : "") + quote(without[i]);
+    note(options, "weft: warning: " + escapeText(options.compare) + ": has no tensor for " + std::to_string(without.size()) + (without.size() == 1 ? " output" : " outputs") +
+                      ", not compared: " + names + (without.size() > 4 ? ", ..." : ""));
+  }
   return equal ? kOk : kInvalid;
 }
 
@@ -245,6 +257,7 @@ int run(RunOptions options) {
   if (options.differentiates)
     if (int code = warnNonFinite(options, runner, inputs, dims, outputs))
       return code;
+  const size_t own = outputs.size();
   if (!probe.empty()) {
     std::vector<HostTensor> values;
     if (int code = runProbeEntry(runner, options, probe, given, dims, values))
@@ -255,7 +268,7 @@ int run(RunOptions options) {
   std::vector<Compared> compared;
   int result = kOk;
   if (!options.compare.empty()) {
-    result = compareOutputs(options, outputs, expected, compared);
+    result = compareOutputs(options, outputs, own, expected, compared);
     if (result != kOk && compared.empty())
       return result;
   }

@@ -51,7 +51,8 @@ int Runner::open(const CommonOptions &options, const WeightsChoice &weights, boo
   opening.limits = &limits;
   weft_status status = weft_model_open(object->descriptor(), &opening, &handle);
   if (status != WEFT_OK)
-    return fail(exitCodeOf(status), weft_model_error(handle));
+    return fail(exitCodeOf(status), weft_model_error(handle),
+                status == WEFT_ERR_CPU ? "without --cpu the code is for this CPU; --cpu x86-64-v3 runs wherever there is AVX2" : "");
   int code = loadWeights(options, model, weights, handle);
   loadMs = millisecondsNow() - start;
   return code;

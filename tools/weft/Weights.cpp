@@ -2,6 +2,10 @@
 // Texts of the runtime come without the file's name, so it is added here.
 #include "Weights.h"
 
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -41,6 +45,18 @@ weft_tensor_limits tensorLimits(const CommonOptions &options) {
   return {int64_t(limits.headerBytes), int64_t(limits.tensors), int64_t(limits.nameBytes), int64_t(limits.elements), int64_t(limits.metadata), int64_t(limits.shards)};
 }
 
+/// Of a folder in place of a file: the weights of the checkpoint that it is, or of the newest that it holds.
+static void hintOfFolder(const std::string &path) {
+  const std::string file = "/model.safetensors";
+  std::error_code problem;
+  std::string newest = llvm::sys::fs::exists(path + file) ? path : "";
+  for (llvm::sys::fs::directory_iterator entry(path, problem), end; !problem && entry != end && newest != path; entry.increment(problem))
+    if (llvm::sys::path::filename(entry->path()).starts_with("step-") && llvm::sys::fs::exists(entry->path() + file))
+      newest = std::max(newest, entry->path()); // the numbers are all of one length
+  if (!newest.empty())
+    std::fprintf(stderr, "  hint: the weights of this checkpoint are %s\n", quote(newest + file).c_str());
+}
+
 int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, const std::string &weights, std::string &bytes) {
   std::string path = weights;
   if (path.empty()) {
@@ -60,8 +76,11 @@ int readEmbeddedWeights(const CommonOptions &options, const ModelDesc &model, co
   weft_status status = weft_tensor_file_open(path.c_str(), &reading, &file);
   std::string text = status == WEFT_OK ? "" : weft_tensor_file_error(file);
   weft_tensor_file_close(file);
-  if (status != WEFT_OK)
-    return reportFile(path, status, text.c_str());
+  if (status != WEFT_OK) {
+    int code = reportFile(path, status, text.c_str());
+    hintOfFolder(path);
+    return code;
+  }
   const uint64_t limit = limitsOf(options).objectBytes;
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && uint64_t(info.st_size) > limit)
@@ -74,7 +93,11 @@ int loadWeights(const CommonOptions &options, const ModelDesc &model, const Weig
     return fail(kUsage, "expected --weights or --init but got both");
   if (!choice.file.empty()) {
     weft_status status = weft_model_load(handle, choice.file.c_str());
-    return status == WEFT_OK ? int(kOk) : reportFile(choice.file, status, weft_model_error(handle));
+    if (status == WEFT_OK)
+      return kOk;
+    int code = reportFile(choice.file, status, weft_model_error(handle));
+    hintOfFolder(choice.file);
+    return code;
   }
   if (model.tensors.empty() && model.weightFiles.empty()) {
     weft_status status = weft_model_init(handle, 0); // nothing to draw, but the model is complete

@@ -75,7 +75,16 @@ std::string fullName(const CLI::App *command) {
   return command->get_parent() ? fullName(command->get_parent()) + " " + command->get_name() : command->get_name();
 }
 
-int usageError(const CLI::App &root, const CLI::ParseError &error) {
+/// "--entry a --entry b" of a command line with `--entry a b`, where `extra` is b.
+std::string repetitionHint(const CLI::App &command, int argc, char **argv, const std::string &extra) {
+  for (int i = 3; i < argc; ++i)
+    if (const CLI::Option *option = argv[i] == extra && argv[i - 2][0] == '-' ? command.get_option_no_throw(argv[i - 2]) : nullptr;
+        option && option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll)
+      return "one value each time: " + escapeText(std::string(argv[i - 2]) + " " + argv[i - 1] + " " + argv[i - 2] + " " + extra);
+  return "";
+}
+
+int usageError(const CLI::App &root, const CLI::ParseError &error, int argc, char **argv) {
   const CLI::App *command = &chosenCommand(root);
   std::string text = error.what(), hint;
   if (dynamic_cast<const CLI::ExtrasError *>(&error)) {
@@ -87,6 +96,8 @@ int usageError(const CLI::App &root, const CLI::ParseError &error) {
       hint = didYouMean(name, optionNames(*command));
     else
       hint = didYouMean(word, commandNames(*command));
+    if (hint.empty())
+      hint = repetitionHint(*command, argc, argv, word);
   } else if (auto *missing = dynamic_cast<const CLI::RequiredError *>(&error)) {
     text = missing->what();
     size_t is = text.find(" is required");
@@ -138,7 +149,7 @@ int main(int argc, char **argv) {
     print(shown.help(&shown == &root ? "" : fullName(shown.get_parent())));
     return finish(kOk);
   } catch (const CLI::ParseError &error) {
-    return usageError(root, error);
+    return usageError(root, error, argc, argv);
   }
   if (version) {
     print(versionText());
