@@ -111,7 +111,7 @@ void ModelReader::readNode(const JsonValue &json, Frame &frame, std::vector<Node
 void ModelReader::checkHeadKeys(const JsonValue &json) {
   for (const char *key : {"id", "op"})
     for (const JsonMember &member : json.members)
-      if (!json.find(key) && member.key != "id" && member.key != "in" && editDistance(member.key, key) == 1) {
+      if (!json.find(key) && member.key != "id" && member.key != "in" && !closest(member.key, {key}).empty()) {
         unknownKeys[&json].push_back(member.key);
         if (!json.find("op"))
           keyError(member, "a node has no key " + quote(member.key), "did you mean " + quote(key) + "?");
@@ -152,6 +152,12 @@ void ModelReader::bindName(Frame &frame, const std::string &name, ValueId value,
       return;
     error(at, quote(name) + " is defined twice, first at " + std::to_string(found->second.line) + ":" +
                   std::to_string(found->second.column));
+    // Which of the two a later node means is open, so nothing is said about either.
+    if (auto first = frame.values.find(name); first != frame.values.end()) {
+      if (frame.graph == &model.graph)
+        usedValues.insert(first->second);
+      first->second = defineValue(frame, name, unknownType(), pos);
+    }
     return;
   }
   frame.values[name] = value;
@@ -241,7 +247,9 @@ bool ModelReader::checkNodeKeys(const JsonValue &json, const OpInfo *op, const s
       continue;
     good = false;
     unknownKeys[&json].push_back(member.key);
-    std::string hint = didYouMean(member.key, allowed), owners;
+    std::vector<std::string> meant = allowed;
+    meant.erase(meant.begin() + 1); // 'op' is there
+    std::string hint = didYouMean(member.key, meant), owners;
     // An attribute of another op: say which op has it.
     int count = 0;
     for (const OpInfo &other : opTable())
