@@ -166,6 +166,20 @@ class Run(CommandTest):
                 self.weft("run", "m.json", "--entry", entry, "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs", "out.safetensors")
                 self.assertEqual(list(read_safetensors(self.folder / "out.safetensors").values())[0][1], expected)
 
+    def test_a_label_that_the_loss_ignores_but_its_range_refuses(self):
+        labels = {"dtype": "i32", "shape": ["B"], "range": [0, 1]}
+        loss = {"id": "loss", "op": "cross_entropy", "in": {"logits": "y", "labels": "labels"}}
+        train = {"inputs": {"labels": labels}, "nodes": [loss], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0.1}}
+        graph = [{"id": "y", "op": "linear", "in": "x", "features": 2}]
+        inputs = {"x": {"dtype": "f32", "shape": ["B", 3]}}
+        self.model(inputs=inputs, graph=graph, outputs={"y": "y"}, train=train, entries={})
+        hint = "hint: the loss ignores it, but the input's 'range' does not hold it"
+        for label, said in ((-100, True), (2, False)):
+            write_safetensors(self.folder / "data.safetensors", {**GOLD, "labels": ("I32", [2], [label, 1])})
+            _, err = self.weft("train", "small.json", "--data", "data.safetensors", "--steps", "1", code=1)
+            self.assertIn(f"sample 0: expected 0..1 but got {label}\n", err)
+            self.assertEqual(hint in err, said)
+
     def test_weights(self):
         _, err = self.weft("run", self.model(), "--entry", "look", "--input", "ids=1,2,3,4", code=1)
         self.assertIn("--init SEED", err)

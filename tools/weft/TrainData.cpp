@@ -63,8 +63,12 @@ TrainInputs TrainInputs::of(const ModelDesc &model, const weft_model_desc *desc,
     for (const InputDesc &label : model.train->inputs)
       if (label.name == input.desc->name) {
         input.isLabel = true;
+        ElementRule ofLoss = input.rule;
+        boundLabels(model, label, ofLoss);
         if (!input.desc->has_range)
-          boundLabels(model, label, input.rule);
+          input.rule = ofLoss;
+        else
+          input.rule.refused = ofLoss.ignored;
       }
     int32_t first = input.desc->rank > 0 ? input.desc->dims[0] : -1;
     inputs.batchDim = inputs.list.empty() ? first : first == inputs.batchDim ? first : -1;

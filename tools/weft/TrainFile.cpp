@@ -194,7 +194,9 @@ int TrainFile::check(const MappedTensor &tensor, const ElementRule &rule, bool i
     if (!isIntegerType(tensor.dtype))
       return fail(tensor.name, text + "a finite number but got " + (std::isnan(realAt(tensor.data, tensor.dtype, wrong)) ? "NaN" : "infinity"));
     text += std::to_string(rule.low) + ".." + std::to_string(rule.high) + (rule.ignored ? " or " + std::to_string(*rule.ignored) : "");
-    return fail(tensor.name, text + " but got " + std::to_string(integerAt(tensor.data, tensor.dtype, wrong)));
+    const int64_t value = integerAt(tensor.data, tensor.dtype, wrong);
+    return fail(tensor.name, text + " but got " + std::to_string(value),
+                value == rule.refused ? "the loss ignores it, but the input's 'range' does not hold it; without a range the loss checks the labels itself" : "");
   }
   for (char letter : tensor.name)
     mix(fingerprint, (unsigned char)letter);

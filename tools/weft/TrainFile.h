@@ -24,6 +24,7 @@ struct MappedTensor {
 struct ElementRule {
   int64_t low = INT64_MIN, high = INT64_MAX;
   std::optional<int64_t> ignored;
+  std::optional<int64_t> refused = {}; ///< the loss ignores it, but it is outside the input's range
 };
 
 bool isIntegerType(int32_t dtype);
