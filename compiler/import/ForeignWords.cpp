@@ -1,5 +1,5 @@
-// Words of PyTorch, NumPy, ONNX and Keras for what has another name here: what a port from there types first.
-// A spelling that is near enough to the right word (num_heads, keepdims) is found without being listed.
+// Words of PyTorch, NumPy, ONNX and Keras for what has another name here: what a port from there types first; and the sections
+// that keys of the format stand in. A spelling that is near enough to the right word (num_heads, keepdims) is found without being listed.
 #include "import/Diagnostics.h"
 
 #include <algorithm>
