@@ -71,11 +71,11 @@ def CountLabelsPass : Pass<"weft-count-labels", "::mlir::ModuleOp"> {
     Before:
     ```mlir
     func.func @step_eval(%x: …, %y: …) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "eval"} {
-      %l = weft.cross_entropy %x, %y : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
+      %l = weft.cross_entropy %x, %y {weft.counts_batch} : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
       return %l : tensor<f32>
     }
     ```
-    After (`weight` only where the loss is a mean that ignores labels or weighs classes, `labels` and `correct` only in
+    After (`weight` only of a mean that is marked, as the loss is a factor times it, and that ignores labels or weighs classes; `labels` and `correct` only in
     entries that evaluate):
     ```mlir
       return %l, %weight, %labels, %correct : tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>

@@ -23,13 +23,14 @@ public:
   explicit Counts(func::FuncOp func) : func(func), ret(cast<func::ReturnOp>(func.getBody().front().getTerminator())), b(ret) {}
 
   void add() {
+    b.setInsertionPoint(ret);
+    Type f32 = b.getF32Type();
+    for (auto op : func.getOps<CrossEntropyOp>())
+      if (op->hasAttr("weft.counts_batch") && isAnyLabelLighter(op))
+        insert("weight", total(labelWeights(b, op, f32)));
     CrossEntropyOp loss = onlyCrossEntropy();
     if (!loss)
       return;
-    b.setInsertionPoint(ret);
-    Type f32 = b.getF32Type();
-    if (ret.getOperand(0) == loss.getLoss() && loss.getReduction() == "mean" && isAnyLabelLighter(loss))
-      insert("weight", total(labelWeights(b, loss, f32)));
     DimExpr classes = shapeOf(loss.getLogits()).back();
     if (mode() != "eval" || !classes.constant() || *classes.constant() > kMostClasses)
       return;

@@ -15,8 +15,13 @@ Values EntryImporter::loss(const NodeCall &c) {
     Value weights = c.operand(2);
     if (c.attrs.has("class_weights"))
       weights = factors("class_weights", {shapeOf(c.in[0]).back()});
-    return {CrossEntropyOp::create(b, loc, c.in[0], c.in[1], weights, c.attrs.integer("ignore_index", -100),
-                                  APFloat(c.attrs.real("label_smoothing")), reduction)};
+    auto result = CrossEntropyOp::create(b, loc, c.in[0], c.in[1], weights, c.attrs.integer("ignore_index", -100),
+                                         APFloat(c.attrs.real("label_smoothing")), reduction);
+    if (!weight)
+      weight = batchWeight(model);
+    if (weight->counted == &c.node)
+      result->setAttr("weft.counts_batch", b.getUnitAttr());
+    return {result};
   }
   if (op == "bce_with_logits") {
     std::vector<double> weights = c.attrs.reals("pos_weight");

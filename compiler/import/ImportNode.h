@@ -4,6 +4,7 @@
 #define WEFT_IMPORT_IMPORTNODE_H
 
 #include "dialect/Weft.h"
+#include "import/BatchWeight.h"
 #include "import/NodeAttrs.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -68,6 +69,8 @@ private:
   /// A scalar attribute: a number, or a size that is known when the entry runs.
   mlir::Value scalarAttribute(const NodeCall &c, const char *name, mlir::Type element);
   mlir::Value numbers(mlir::Location loc, llvm::ArrayRef<double> values, mlir::RankedTensorType type);
+
+  std::optional<BatchWeight> weight;  ///< once a loss asked for it
 
   DimExpr fixed(const DimExpr &expr) const;
   Shape shape(const std::vector<DimExpr> &shape) const;

@@ -136,7 +136,7 @@ public:
   void readEntry(const JsonMember &member);
   void checkEntryNames(const JsonValue &json);
   void addEvaluation(const EntryDesc &train);
-  void checkGradientReach();
+  void checkTraining();
   void readGenerate(const JsonMember &member);
 
   struct BlockUse {

@@ -72,7 +72,7 @@ ModelDesc ModelReader::read() {
   readWeights();
   readEntries();
   if (!diagnostics.hasErrors())
-    checkGradientReach();
+    checkTraining();
   if (!diagnostics.hasErrors())
     warnDeadNodes();
   model.config = config.values();

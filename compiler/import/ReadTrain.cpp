@@ -1,5 +1,6 @@
 // The `train` section: extra inputs, loss nodes, optimizer, schedule and the options of a training step.
 // Its nodes continue the graph: they see every value of it.
+#include "import/BatchWeight.h"
 #include "import/GradientReach.h"
 #include "import/ModelReader.h"
 #include "import/TrainGroups.h"
@@ -98,9 +99,14 @@ void ModelReader::readTrain() {
   }
 }
 
-/// A training entry whose loss is no function of its parameters, as far as gradients go, would change nothing in silence.
-void ModelReader::checkGradientReach() {
+/// What a training entry would do wrong in silence: average batches by another weight than the loss has, or change nothing, as its
+/// loss is no function of its parameters as far as gradients go.
+void ModelReader::checkTraining() {
   const bool trains = std::any_of(model.entries.begin(), model.entries.end(), [](const EntryDesc &entry) { return entry.mode == EntryDesc::Mode::train; });
+  if (const Node *loss = trains && model.train->accumulate > 1 ? batchWeight(model).uncounted : nullptr)
+    diagnostics.warning(root.find("train")->find("accumulate")->position(),
+                        "accumulate: the loss is not the mean of node " + quote(loss->path) + " alone, so a batch counts by its samples and not by its labels",
+                        "exact where each batch has as many labels that count");
   const Node *obstacle = nullptr;
   if (!trains || trainableTensors(model).empty() || lossReachesParameter(model, obstacle))
     return;

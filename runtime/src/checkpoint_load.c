@@ -4,6 +4,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,9 +139,9 @@ static verdict check_match(loading *l) {
   if (strcmp(l->values[WEFT_META_MODEL], trainer->desc->name))
     return other(l, "expected a checkpoint of model '%s' but got one of '%s'", trainer->desc->name, weft_quote(l->values[WEFT_META_MODEL]).text);
   if (strcmp(l->values[WEFT_META_OPTIMIZER], weft_optimizer_names[trainer->optimizer.kind]))
-    return other(l, "expected optimizer '%s' but got '%s'", weft_optimizer_names[trainer->optimizer.kind], weft_quote(l->values[WEFT_META_OPTIMIZER]).text);
+    return other(l, "expected a checkpoint of optimizer '%s' but got one of '%s'", weft_optimizer_names[trainer->optimizer.kind], weft_quote(l->values[WEFT_META_OPTIMIZER]).text);
   if (l->numbers[WEFT_META_SEED] != trainer->options.seed)
-    return other(l, "expected seed %llu but got %llu", (unsigned long long)trainer->options.seed, (unsigned long long)l->numbers[WEFT_META_SEED]);
+    return other(l, "expected a checkpoint of seed %llu but got one of %llu", (unsigned long long)trainer->options.seed, (unsigned long long)l->numbers[WEFT_META_SEED]);
   if (!weft_is_loss_scale(trainer, l->numbers[WEFT_META_LOSS_SCALE], l->numbers[WEFT_META_GOOD_UPDATES]))
     return other(l, "a loss scale of %s after %s good updates is none of this model's", weft_quote(l->values[WEFT_META_LOSS_SCALE]).text,
                  weft_quote(l->values[WEFT_META_GOOD_UPDATES]).text);
@@ -155,7 +156,7 @@ static verdict check_match(loading *l) {
       return other(l, "tensor '%s': expected f32 %s but got %s %s", weft_quote(info->name).text, weft_format_shape(param->shape, param->rank).text,
                    info->dtype_name, weft_format_shape(info->shape, info->rank).text);
   }
-  return count == wanted ? WHOLE_ONE : other(l, "expected %lld moments but got %lld", (long long)wanted, (long long)count);
+  return count == wanted ? WHOLE_ONE : other(l, "expected a checkpoint with %lld moments, as the model has parameters to train, but got %lld", (long long)wanted, (long long)count);
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
@@ -194,6 +195,7 @@ static verdict read_checkpoint(loading *l, char *note, size_t note_size) {
   m->samples = l->numbers[WEFT_META_SAMPLES];
   m->tokens = l->numbers[WEFT_META_TOKENS];
   m->skipped = l->numbers[WEFT_META_SKIPPED];
+  m->loss = m->grad_norm = m->lr = NAN;
   weft_set_loss_scale(l->trainer, (double)l->numbers[WEFT_META_LOSS_SCALE]);
   l->trainer->good_updates = l->numbers[WEFT_META_GOOD_UPDATES];
   weft_forget_batches(l->trainer);

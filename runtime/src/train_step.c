@@ -94,6 +94,9 @@ static void add_gradients(weft_trainer *trainer, float *to, const float *from, d
   weft_launch(trainer->session, trainer->model->variant->add, &args, trainer->elements / WEFT_TRAIN_BLOCK);
 }
 
+/* The number of the update that is being made, from 1; those that were left out count. */
+static unsigned long long this_step(const weft_trainer *trainer) { return trainer->metrics.step + trainer->metrics.skipped + 1; }
+
 static void report(const weft_trainer *trainer, bool updated, weft_metrics *out) {
   if (!out) return;
   *out = trainer->metrics;
@@ -189,8 +192,7 @@ static weft_status apply(weft_trainer *trainer, bool *updated) {
     const bool overflowed = isfinite(loss) && weft_lower_loss_scale(trainer);
     if (overflowed || trainer->options.nonfinite == WEFT_NONFINITE_SKIP) return skip(trainer);
     if (!trainer->cause[0]) find_gradient(trainer, gradients, trainer->cause, sizeof trainer->cause);
-    weft_fail(&trainer->error, WEFT_ERR_NUMERIC, "%s_%s: step %llu: %s", trainer->desc->name, entry_name(trainer),
-              (unsigned long long)trainer->metrics.step, trainer->cause);
+    weft_fail(&trainer->error, WEFT_ERR_NUMERIC, "%s_%s: step %llu: %s", trainer->desc->name, entry_name(trainer), this_step(trainer), trainer->cause);
     weft_forget_batches(trainer);
     return WEFT_ERR_NUMERIC;
   }
@@ -234,7 +236,7 @@ weft_status weft_trainer_step(weft_trainer *trainer, const int64_t *dims, const 
   if (status) return status;
   status = accumulate(trainer, dims, inputs);
   if (!status && trainer->added == trainer->accumulate) {
-    const unsigned long long step = trainer->metrics.step;
+    const unsigned long long step = this_step(trainer);
     char text[300];
     status = apply(trainer, &updated);
     /* The loss may be finite though an input is not, where an activation saturates. */

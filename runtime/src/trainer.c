@@ -145,6 +145,7 @@ static weft_status place(weft_model *model, weft_trainer *prepared, weft_trainer
   trainer->block_bytes = bytes;
   trainer->optimizer = trainer->train->optimizer;
   trainer->schedule = trainer->train->schedule;
+  trainer->metrics.loss = trainer->metrics.grad_norm = trainer->metrics.lr = NAN;
   trainer->clip_grad_norm = trainer->train->clip_grad_norm;
   atomic_init(&trainer->busy, 0);
   *out_trainer = trainer;

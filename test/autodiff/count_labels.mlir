@@ -9,7 +9,7 @@
 // CHECK: %[[BEST:.*]] = weft.argmax %arg0 {axis = 1 : i64}
 // CHECK: weft.equal %[[BEST]], %arg1
 func.func @evaluates(%x: tensor<?x3xf32, #weft.dims<"B">>, %y: tensor<?xi32, #weft.dims<"B">>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "eval"} {
-  %l = weft.cross_entropy %x, %y : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
+  %l = weft.cross_entropy %x, %y {weft.counts_batch} : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
   return %l : tensor<f32>
 }
 
@@ -17,7 +17,7 @@ func.func @evaluates(%x: tensor<?x3xf32, #weft.dims<"B">>, %y: tensor<?xi32, #we
 // CHECK-LABEL: func.func @trains
 // CHECK-SAME: (tensor<f32> {weft.name = "loss"}, tensor<f32> {weft.count = "weight", weft.name = "weight"})
 func.func @trains(%x: tensor<?x3xf32, #weft.dims<"B">>, %y: tensor<?xi32, #weft.dims<"B">>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "train"} {
-  %l = weft.cross_entropy %x, %y : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
+  %l = weft.cross_entropy %x, %y {weft.counts_batch} : (tensor<?x3xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
   return %l : tensor<f32>
 }
 
@@ -25,11 +25,11 @@ func.func @trains(%x: tensor<?x3xf32, #weft.dims<"B">>, %y: tensor<?xi32, #weft.
 // CHECK-LABEL: func.func @vocabulary
 // CHECK-NOT: weft.argmax
 func.func @vocabulary(%x: tensor<?x50257xf32, #weft.dims<"B">>, %y: tensor<?xi32, #weft.dims<"B">>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "eval"} {
-  %l = weft.cross_entropy %x, %y : (tensor<?x50257xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
+  %l = weft.cross_entropy %x, %y {weft.counts_batch} : (tensor<?x50257xf32, #weft.dims<"B">>, tensor<?xi32, #weft.dims<"B">>) -> tensor<f32>
   return %l : tensor<f32>
 }
 
-// A loss that is a mean of two things has no weight.
+// The labels of a loss that is a mean of two things are not marked (import/BatchWeight.h), and it has no weight.
 // CHECK-LABEL: func.func @several
 // CHECK-SAME: -> (tensor<f32> {weft.name = "loss"})
 func.func @several(%x: tensor<?x3xf32, #weft.dims<"B">>, %y: tensor<?xi32, #weft.dims<"B">>, %z: tensor<?xi32, #weft.dims<"B">>) -> (tensor<f32> {weft.name = "loss"}) attributes {weft.mode = "train"} {

@@ -121,6 +121,39 @@ class Train(CommandTest):
         losses = {name: self.result("--steps", 0, "--batch", 1, "--eval", name, model="chain.json", data=full)["eval_loss"] for name in (half, one)}
         self.assertAlmostEqual(losses[half], losses[one], places=6)
 
+    def with_loss(self, name, *nodes, **train):
+        nodes = [{"id": "ce", "op": "cross_entropy", "in": ["logits", "targets"], "ignore_index": -1}, *nodes]
+        (self.folder / name).write_text(json.dumps({**CHAIN, "train": {**CHAIN["train"], "nodes": nodes, **train}}))
+        return name
+
+    def half_ignored(self):
+        stream = [i % 7 for i in range(81)]
+        targets = [t if i < 20 or i % 3 == 0 else -1 for i, t in enumerate(stream[1:])]
+        return self.data("half", {"tokens": ("I32", [4, 20], stream[:80]), "targets": ("I32", [4, 20], targets)})
+
+    def test_a_factor_of_a_mean_does_not_change_what_batches_count(self):
+        data, model = self.half_ignored(), self.with_loss("twice.json", {"id": "loss", "op": "mul", "value": 2})
+        losses = [self.result("--steps", 0, "--batch", batch, "--eval", data, model=model, data=data)["eval_loss"] for batch in (1, 2, 4)]
+        self.assertAlmostEqual(losses[0], losses[2], places=5)
+        self.assertAlmostEqual(losses[1], losses[2], places=5)
+        steps = [self.result("--steps", 1, "--batch", 4 // parts, "--no-shuffle", model=self.with_loss(f"{parts}.json", {"id": "loss", "op": "mul", "value": 2}, accumulate=parts), data=data)
+                 for parts in (1, 2, 4)]
+        for step in steps[1:]:
+            self.assertAlmostEqual(step["loss"], steps[0]["loss"], places=5)
+            self.assertAlmostEqual(step["grad_norm"], steps[0]["grad_norm"], places=5)
+
+    def test_a_loss_of_several_means_says_that_batches_count_by_samples(self):
+        more = [{"id": "size", "op": "mul", "in": ["logits", "logits"]}, {"id": "m", "op": "mean"}, {"id": "loss", "op": "add", "in": ["ce", "m"]}]
+        data, model = self.half_ignored(), self.with_loss("both.json", *more, accumulate=2)
+        _, err = self.train("--steps", 1, "--batch", 2, "--eval", data, model=model, data=data)
+        self.assertIn("warning: accumulate: the loss is not the mean of node 'ce' alone, so a batch counts by its samples and not by its labels", err)
+        self.assertIn("--eval: the loss is not the mean of node 'ce' alone", err)
+
+    def test_a_weights_file_of_the_model_that_is_not_read_is_spoken_of(self):
+        (self.folder / "filed.json").write_text(json.dumps({**MODEL, "weights": {"file": "none.safetensors"}}))
+        _, err = self.train("--steps", 1, "--seed", 3, model="filed.json")
+        self.assertIn("parameters are drawn with seed 3, not read from the model's 'none.safetensors'", err)
+
     # ---- Order and sameness ----
 
     def test_threads_do_not_change_the_result(self):
@@ -175,7 +208,7 @@ class Train(CommandTest):
     def test_resume_refuses_other_data_and_order(self):
         self.train("-q", "--steps", 5, "--save", "s")
         self.data("other", points(200, 9))
-        for words, text in ((("--batch", 4), "expected batch 8 as in the checkpoint in 's' but got 4"), (("--seed", 3), "expected seed "), (("--no-shuffle",), "expected shuffle yes")):
+        for words, text in ((("--batch", 4), "expected batch 8 as in the checkpoint in 's' but got 4"), (("--seed", 3), "expected a checkpoint of seed "), (("--no-shuffle",), "expected shuffle yes")):
             self.assertIn(text, self.train("--steps", 9, "--resume", "s", *words, code=1)[1])
         self.assertIn("expected data ", self.train("--steps", 9, "--resume", "s", data="other.safetensors", code=1)[1])
         self.assertIn("chain", self.train("--steps", 9, "--resume", "s", model="chain.json", data=self.data("st", {"stream": ("I32", [99], [1] * 99)}), code=1)[1])
@@ -341,7 +374,7 @@ class Train(CommandTest):
         huge = points(40, 1)
         huge["x"][2][23 * 6] = 3e38
         _, err = self.train("--steps", 5, "--batch", 10, "--no-shuffle", "--init", 1, data=self.data("huge", huge), model=self.squared(), code=1)
-        self.assertRegex(err, r"step 2: the loss is inf; the first value that is not finite is that of node 'square' \(squared.json:1:\d+\): \[\d, \d\] is inf \(computed without dropout\)\n"
+        self.assertRegex(err, r"step 3: the loss is inf; the first value that is not finite is that of node 'square' \(squared.json:1:\d+\): \[\d, \d\] is inf \(computed without dropout\)\n"
                               r"  hint: the batch was samples 20..29; --on-nonfinite")
 
     def deep(self, train=None, start=0.1):
@@ -360,20 +393,25 @@ class Train(CommandTest):
     def test_the_round_of_a_repeat_that_is_not_finite_is_named(self):
         line, data = self.deep()
         _, err = self.train("--steps", 8, "--batch", 5, "--no-shuffle", model="deep.json", data=data, code=1)
-        self.assertIn(f"step 5: the loss is inf; the first value that is not finite is that of node 'h[3].sq' (deep.json:{line}:5): [2, 4] is inf\n"
+        self.assertIn(f"step 6: the loss is inf; the first value that is not finite is that of node 'h[3].sq' (deep.json:{line}:5): [2, 4] is inf\n"
                       "  hint: the batch was samples 25..29; --on-nonfinite", err)
+
+    def test_the_samples_of_a_shuffled_batch_are_listed(self):
+        _, data = self.deep()
+        _, err = self.train("--steps", 8, "--batch", 5, model="deep.json", data=data, code=1)
+        self.assertRegex(err, r"hint: the batch was samples (\d+, )*27\b")
 
     def test_the_batch_of_an_update_that_is_not_finite_is_named(self):
         _, data = self.deep({"accumulate": 4})
         _, err = self.train("--steps", 2, "--batch", 5, "--no-shuffle", model="deep.json", data=data, code=1)
-        self.assertIn("step 1: the loss is inf; the first value that is not finite is that of node 'h[3].sq'", err)
+        self.assertIn("step 2: the loss is inf; the first value that is not finite is that of node 'h[3].sq'", err)
         self.assertIn("hint: the batch was samples 25..29", err)
 
     def test_the_first_update_that_is_skipped_is_explained(self):
         _, data = self.deep()
         out, err = self.train("--steps", 8, "--batch", 5, "--no-shuffle", "--on-nonfinite", "skip", model="deep.json", data=data)
-        self.assertEqual(err.count("warning: step 5: the update is left out, as its loss or gradient is not finite; the first value that is not finite is that of node 'h[3].sq'"), 1)
-        self.assertRegex(err, r"step 5/8  not finite, left out  .*skipped 1")
+        self.assertEqual(err.count("warning: step 6: the update is left out, as its loss or gradient is not finite; the first value that is not finite is that of node 'h[3].sq'"), 1)
+        self.assertRegex(err, r"step 6/8  not finite, left out  .*skipped 1")
         self.assertRegex(out, r"^pick: 7 steps, 1 skipped, loss [\d.]+, ")
 
     def test_a_parameter_that_is_not_finite_is_named(self):
@@ -438,7 +476,7 @@ class Train(CommandTest):
         x, y = points(8, 1)["x"][2], points(8, 1)["y"]
         x[9] = 1e300
         _, err = self.train("--steps", 1, "--batch", 8, "--no-shuffle", model="tanh.json", data=self.data("big", {"x": ("F64", [8, 6], x), "y": y}), code=1)
-        self.assertIn("step 0: input x[1, 3] is inf\n", err)
+        self.assertIn("step 1: input x[1, 3] is inf\n", err)
 
     def test_infinities_that_a_mask_means_are_not_blamed(self):
         graph = [{"id": "negative", "op": "less", "in": "x", "value": 0}, {"id": "masked", "op": "masked_fill", "in": {"x": "x", "mask": "negative"}, "value": "-inf"},

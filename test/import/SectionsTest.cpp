@@ -237,7 +237,8 @@ TEST(Train, TheLossMustReachAParameterByFloats) {
 
 TEST(Train, WhatFreezeLeavesMustBeReached) {
   Reading all = lossOf(R"({"id": "l", "op": "mean", "in": "y"})", R"(, "freeze": ["*"])");
-  EXPECT_READS(all); // a warning
+  EXPECT_READS(all);
+  EXPECT_NE(all.warnings().find("freeze leaves no parameter to train"), std::string::npos);
   const std::string two = R"({"id": "z", "op": "linear", "in": "x", "features": 3}, {"id": "w", "op": "add", "in": ["y", "z"]})";
   const std::string frozen = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "z"}], "loss": "l", "freeze": ["z.*"]},)";
   EXPECT_ERROR(readParts("x:f32[B,8]", std::string(kNode) + ", " + two, "w", frozen), "the loss depends on no parameter that 'freeze' leaves to train");

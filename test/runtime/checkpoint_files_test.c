@@ -114,8 +114,8 @@ static bool change(content *c, int number, refusal *out) {
   int at = 0;
   CHANGE(c->values[WEFT_META_FORMAT] = "weft-checkpoint-1", "expected format 'weft-checkpoint-2' but got 'weft-checkpoint-1'", false, false)
   CHANGE(c->values[WEFT_META_MODEL] = "other", "expected a checkpoint of model 'trained' but got one of 'other'", false, false)
-  CHANGE(c->values[WEFT_META_OPTIMIZER] = "lion", "expected optimizer 'adam' but got 'lion'", false, false)
-  CHANGE(c->values[WEFT_META_SEED] = "6", "expected seed 5 but got 6", false, false)
+  CHANGE(c->values[WEFT_META_OPTIMIZER] = "lion", "expected a checkpoint of optimizer 'adam' but got one of 'lion'", false, false)
+  CHANGE(c->values[WEFT_META_SEED] = "6", "expected a checkpoint of seed 5 but got one of 6", false, false)
   CHANGE(c->values[WEFT_META_STEP] = NULL, "trainer.safetensors: expected metadata 'step'", true, false)
   CHANGE(c->values[WEFT_META_STEP] = "", "metadata 'step' is not a number", true, false)
   CHANGE(c->values[WEFT_META_STEP] = "-1", "metadata 'step' is not a number", true, false)
@@ -137,7 +137,7 @@ static bool change(content *c, int number, refusal *out) {
   CHANGE(c->tensors[0].dtype = WEFT_I32, "expected f32 ", false, false)
   CHANGE((c->tensors[0].rank = 2, c->tensors[0].shape[0] = c->tensors[0].shape[1] = 1), "but got F32 [1, 1]", false, false)
   CHANGE((c->tensors[0].rank = c->tensors[1].rank = 1, c->tensors[0].shape[0] = c->tensors[1].shape[0] = 2), "but got F32 [2]", false, false)
-  CHANGE(c->count = 3, "expected 4 moments but got 3", false, false)
+  CHANGE(c->count = 3, "expected a checkpoint with 4 moments, as the model has parameters to train, but got 3", false, false)
   return false;
 }
 

@@ -310,13 +310,13 @@ static void others_are_refused(void) {
   trainer = make(NULL, 4);
   state before = read_state(trainer);
   CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_FORMAT);
-  CHECK_CONTAINS(weft_trainer_error(trainer), "step-0000000001: expected seed 4 but got 3");
+  CHECK_CONTAINS(weft_trainer_error(trainer), "step-0000000001: expected a checkpoint of seed 4 but got one of 3");
   CHECK(same(before, read_state(trainer)));
   finish(trainer);
   trained_train.optimizer = (weft_optimizer_desc){WEFT_SGD, 0, .1, 0, 0, 0, 0, 0};
   trainer = make(NULL, 3);
   CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_ERR_FORMAT);
-  CHECK_CONTAINS(weft_trainer_error(trainer), "expected optimizer 'sgd' but got 'adam'");
+  CHECK_CONTAINS(weft_trainer_error(trainer), "expected a checkpoint of optimizer 'sgd' but got one of 'adam'");
   finish(trainer);
   trained_train.optimizer = adam;
 }

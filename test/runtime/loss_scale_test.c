@@ -134,7 +134,7 @@ static void what_overflows_unscaled_stops(void) {
   for (int i = 0; i < 16; ++i) CHECK_EQUAL(step(trainer, 1e5f, &metrics), WEFT_OK);
   CHECK(metrics.loss_scale == 1 && metrics.skipped == 16);
   CHECK_EQUAL(step(trainer, 1e5f, &metrics), WEFT_ERR_NUMERIC);
-  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: the gradient of w[0] is inf");
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: the gradient of w[0] is inf");
   CHECK_EQUAL(step(trainer, NAN, &metrics), WEFT_ERR_NUMERIC);
   finish(trainer);
 }
@@ -143,7 +143,7 @@ static void a_loss_that_is_not_finite_stops(void) {
   weft_trainer *trainer = make(NULL, 1);
   weft_metrics metrics;
   CHECK_EQUAL(step(trainer, NAN, &metrics), WEFT_ERR_NUMERIC);
-  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: input x[0, 0] is nan");
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: input x[0, 0] is nan");
   CHECK(metrics.loss_scale == 65536 && metrics.skipped == 0);
   finish(trainer);
 }

@@ -208,7 +208,7 @@ static void what_is_not_finite_stops_or_is_skipped(void) {
     CHECK_EQUAL(one(trainer, bad, &metrics), skip ? WEFT_OK : WEFT_ERR_NUMERIC);
     CHECK_EQUAL(metrics.skipped, skip);
     CHECK_EQUAL(metrics.updated, 0);
-    if (!skip) CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: input x[0, 1] is nan");
+    if (!skip) CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: input x[0, 1] is nan");
     CHECK_EQUAL(one(trainer, huge, &metrics), skip ? WEFT_OK : WEFT_ERR_NUMERIC);
     CHECK(tensor(trainer, "w", WEFT_ROLE_PARAMETER)[0] == 1 && tensor(trainer, "w", WEFT_ROLE_M)[0] == 0);
     CHECK_EQUAL(one(trainer, x4[0], &metrics), WEFT_OK);
@@ -243,14 +243,14 @@ static void the_first_that_is_not_finite_is_named(void) {
   weft_trainer_options options = {.gradients = poison};
   weft_trainer *trainer = make(&options);
   CHECK_EQUAL(one(trainer, x, NULL), WEFT_ERR_NUMERIC);
-  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: the gradient of w[1] is -inf");
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: the gradient of w[1] is -inf");
   finish(trainer);
   trainer = make(NULL);
   CHECK_EQUAL(one(trainer, huge, NULL), WEFT_ERR_NUMERIC);
-  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: the norm of the gradients is too large for f32");
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: the norm of the gradients is too large for f32");
   ((float *)(uintptr_t)tensor(trainer, "w", WEFT_ROLE_PARAMETER))[2] = INFINITY;
   CHECK_EQUAL(one(trainer, x, NULL), WEFT_ERR_NUMERIC);
-  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 0: the loss is inf");
+  CHECK_TEXT(weft_trainer_error(trainer), "trained_step: step 1: the loss is inf");
   finish(trainer);
 }
 

@@ -8,6 +8,8 @@
 #include "TrainEval.h"
 #include "TrainFolder.h"
 
+#include "import/BatchWeight.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -151,6 +153,8 @@ private:
       weights.initSeed = options.init.value_or(options.seed);
     else if (options.init)
       return fail(kUsage, "expected --weights or --init but got both");
+    if (weights.initSeed && options.resume.empty() && !runner.model.weightFiles.empty())
+      note_("parameters are drawn with seed " + std::to_string(*weights.initSeed) + ", not read from the model's " + quote(runner.model.weightFiles.front()) + "; --weights FILE begins with those of a file");
     return runner.open(options, weights, true);
   }
 
@@ -210,6 +214,8 @@ private:
     if (!options.eval.empty())
       if (int code = evaluator.open(inputs, options.eval, given, data.hasWholeBatches() ? given.dims[size_t(std::max(0, inputs.batchDim))] : order.batch))
         return code;
+    if (const Node *loss = options.eval.empty() ? nullptr : batchWeight(runner.model).uncounted)
+      note_("--eval: the loss is not the mean of node " + quote(loss->path) + " alone, so its batches count by their samples and not by their labels");
     accumulate = std::max<int64_t>(1, runner.desc()->train->accumulate);
     total = options.steps ? uint64_t(*options.steps) : uint64_t(*options.epochs) * uint64_t(order.perEpoch) / uint64_t(accumulate);
     if (options.epochs && total == 0)
@@ -306,10 +312,15 @@ private:
   std::string batchHint(uint64_t number) const {
     if (data.hasWholeBatches())
       return "the batch was " + quote(options.batches[size_t(number % uint64_t(data.count()))]);
-    if (order.shuffle || data.isStream())
+    if (data.isStream())
       return "";
-    const int64_t first = int64_t(number % uint64_t(order.perEpoch)) * order.batch;
-    return "the batch was samples " + std::to_string(first) + ".." + std::to_string(first + order.batch - 1);
+    const std::vector<int64_t> samples = samplesOf(data, order, number);
+    if (!order.shuffle)
+      return "the batch was samples " + std::to_string(samples.front()) + ".." + std::to_string(samples.back());
+    std::string text;
+    for (size_t i = 0; i < samples.size() && i < 64; ++i)
+      text += (i ? ", " : "") + std::to_string(samples[i]);
+    return "the batch was samples " + text + (samples.size() > 64 ? ", …" : "");
   }
 
   /// Why an update that ended with batch `last` is not finite, as text that goes on; `last` becomes the batch that it is.
@@ -350,7 +361,7 @@ private:
       return;
     report.breakLine();
     const std::string text = explain(last), batch = batchHint(last);
-    logLine(&options, WEFT_LOG_WARNING, ("step " + std::to_string(metrics.step) + ": the update is left out, as its loss or gradient is not finite" + text +
+    logLine(&options, WEFT_LOG_WARNING, ("step " + std::to_string(metrics.step + metrics.skipped) + ": the update is left out, as its loss or gradient is not finite" + text +
                                          (batch.empty() ? "" : "; " + batch) + "; further ones are only counted").c_str());
   }
 

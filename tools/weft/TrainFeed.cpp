@@ -4,16 +4,21 @@
 
 namespace weft {
 
-void fillBatch(const DataSet &data, const TrainOrder &order, uint64_t number, Batch &batch) {
+std::vector<int64_t> samplesOf(const DataSet &data, const TrainOrder &order, uint64_t number) {
   const uint64_t epoch = number / uint64_t(order.perEpoch);
   const int64_t first = int64_t(number % uint64_t(order.perEpoch)) * order.batch;
   std::vector<int64_t> chosen;
   chosen.reserve(size_t(order.batch));
   for (int64_t i = first; i < first + order.batch; ++i)
     chosen.push_back(order.shuffle ? weft_shuffle(order.seed, epoch, data.count(), i) : i);
+  return chosen;
+}
+
+void fillBatch(const DataSet &data, const TrainOrder &order, uint64_t number, Batch &batch) {
+  const uint64_t epoch = number / uint64_t(order.perEpoch);
   // Windows of a stream begin elsewhere in each epoch, so that what one of them cuts apart is whole in another.
   const int64_t shift = data.streamSlack() > 0 ? weft_shuffle(order.seed, epoch, data.streamSlack() + 1, 0) : 0;
-  data.fill(batch, chosen, shift);
+  data.fill(batch, samplesOf(data, order, number), shift);
 }
 
 TrainFeed::TrainFeed(const DataSet &set, const TrainOrder &how, uint64_t first, uint64_t last)

@@ -20,6 +20,8 @@ struct TrainOrder {
   int64_t perEpoch = 1;  ///< batches of an epoch; the samples that fill no batch are left out of it
 };
 
+/// The samples of batch `number`, in their order; of a stream its windows.
+std::vector<int64_t> samplesOf(const DataSet &data, const TrainOrder &order, uint64_t number);
 /// Copies batch number `number` of the order.
 void fillBatch(const DataSet &data, const TrainOrder &order, uint64_t number, Batch &batch);
 

@@ -132,13 +132,13 @@ void TrainReport::step(const weft_metrics &metrics, double epoch, const std::opt
     show(metrics);
   }
   if (evaluated)
-    evaluation(metrics.step, *evaluated);
+    evaluation(attempts(metrics), *evaluated);
 }
 
 void TrainReport::show(const weft_metrics &metrics) {
   const double perStep = (millisecondsNow() - began) / 1000 / double(std::max<uint64_t>(1, metrics.batches - first.batches));
   const double perUpdate = double(metrics.batches) / double(std::max<uint64_t>(1, attempts(metrics)));
-  std::string line = "step " + groupDigits(int64_t(metrics.step)) + "/" + groupDigits(int64_t(total));
+  std::string line = "step " + groupDigits(int64_t(attempts(metrics))) + "/" + groupDigits(int64_t(total));
   line += metrics.updated ? "  loss " + numberText(metrics.loss, "%.5g") + "  norm " + numberText(metrics.grad_norm) + "  lr " + numberText(metrics.lr) : "  not finite, left out";
   line += "  " + rateText(rateNow());
   if (metrics.loss_scale != 1)

@@ -33,7 +33,8 @@ struct weft_model;
 typedef struct weft_trainer weft_trainer;
 
 /* What a step reports of itself. `loss` and `grad_norm` are those of the last update: the loss before it, as if its
- * batches were one, and the Euclidean norm of all gradients before clipping. */
+ * batches were one, and the Euclidean norm of all gradients before clipping. Loss, norm and rate are NaN until there is an
+ * update: a checkpoint does not hold those of the one before it. */
 typedef struct weft_metrics {
   double loss, grad_norm;
   double lr;          /* of the last update */
