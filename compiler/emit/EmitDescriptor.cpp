@@ -3,6 +3,7 @@
 #include "emit/EmitDescriptor.h"
 
 #include "emit/EmitHeader.h"
+#include "import/CacheDims.h"
 
 #include "weft/abi.h"
 
@@ -195,7 +196,7 @@ private:
       uint64_t states = 0;
       for (int32_t s : e.entry->states)
         states |= uint64_t(1) << s;
-      auto [token, batch] = states ? sequenceDims(model, in.entries, e) : SequenceDims();
+      auto [token, batch] = states ? sequenceDims(model, *e.entry) : SequenceDims();
       out.push_back(record(sizeof(weft_entry_desc),
                            {text(e.entry->name), i32(e.inputs.size()), i32(e.outputs.size()), array(indices), array(outputs), i64(states),
                             i32(token), i32(batch), array(fixed), i32(e.buffers), i32(e.entry->lastTokenOnly), i32(e.keeps.size()),
@@ -303,19 +304,9 @@ private:
 
 }  // namespace
 
-SequenceDims sequenceDims(const ModelDesc &model, const std::vector<DescribedEntry> &entries, const DescribedEntry &entry) {
-  for (const std::string &name : entry.inputs) {
-    const InputDesc &input = *inputsOf(model)[inputIndex(model, name)];
-    bool integer = input.type.dtype == DType::i32 || input.type.dtype == DType::i64;
-    if (!integer || input.type.shape.size() < 2 || !input.type.shape[0].name() || !input.type.shape[1].name())
-      continue;
-    bool stepped = false;
-    for (const DescribedEntry &other : entries)
-      stepped = stepped || other.entry->fixedDims.count(*input.type.shape[1].name());
-    if (stepped || entry.inputs.size() == 1)
-      return {dimIndex(model, *input.type.shape[1].name()), dimIndex(model, *input.type.shape[0].name())};
-  }
-  return {};
+SequenceDims sequenceDims(const ModelDesc &model, const EntryDesc &entry) {
+  const CacheDims dims = cacheDims(model, entry);
+  return {dims.token.empty() ? -1 : dimIndex(model, dims.token), dims.batch.empty() ? -1 : dimIndex(model, dims.batch)};
 }
 
 bool emitDescriptor(Module &module, const DescriptorInput &input) { return DescriptorWriter(module, input).write(); }

@@ -61,12 +61,11 @@ struct DescriptorInput {
   std::string embedded;                                   ///< bytes of a safetensors file, or empty
 };
 
-/// Numbers of the dims that an entry's bound states grow by and count sequences with: axes 1 and 0 of its first integer input
-/// that steps along axis 1. -1: it has none.
+/// Numbers of the dims that an entry's bound states grow by and count sequences with. -1: it has none.
 struct SequenceDims {
   int token = -1, batch = -1;
 };
-SequenceDims sequenceDims(const ModelDesc &model, const std::vector<DescribedEntry> &entries, const DescribedEntry &entry);
+SequenceDims sequenceDims(const ModelDesc &model, const EntryDesc &entry);
 
 /// Adds PREFIX_weft_model (weft_model_desc) and PREFIX_weft_id_HASH (char) to `module`; the only external symbols of the
 /// object. Returns false if a struct's layout differs from abi.h.

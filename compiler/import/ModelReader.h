@@ -137,6 +137,7 @@ public:
   void checkEntryNames(const JsonValue &json);
   void addEvaluation(const EntryDesc &train);
   void checkTraining();
+  void checkCacheDims(const EntryDesc &entry);
   void readGenerate(const JsonMember &member);
 
   struct BlockUse {

@@ -1,5 +1,6 @@
 // `entries`: what of the model can be called, with which outputs, states and fixed dims; and `generate` entries on top.
 // Without the section: `forward` with all outputs, and `train_step` if there is a `train`.
+#include "import/CacheDims.h"
 #include "import/ModelReader.h"
 
 #include <algorithm>
@@ -202,9 +203,32 @@ void ModelReader::readEntry(const JsonMember &member) {
                 didYouMean(glob, known));
       }
   }
+  checkCacheDims(entry);
   model.entries.push_back(entry);
   if (entry.mode == EntryDesc::Mode::train)
     addEvaluation(entry);
+}
+
+/// A call says by one size how many positions it adds, and by one how many sequences there are.
+void ModelReader::checkCacheDims(const EntryDesc &entry) {
+  if (diagnostics.hasErrors())
+    return;
+  const std::string what = "a cache that entry " + quote(entry.name) + " binds";
+  std::optional<CachedKeys> first;
+  for (int32_t state : entry.states)
+    for (const CachedKeys &keys : cachedKeys(model, model.states[size_t(state)].name)) {
+      const DimExpr &batch = keys.shape[0], &token = keys.shape[1];
+      const Position &pos = keys.attention->pos;
+      if (!token.name())
+        diagnostics.error(pos, what + " grows by axis 1 of k, which must be a dim but is " + token.str());
+      else if (!batch.name() && batch != DimExpr(1))
+        diagnostics.error(pos, what + " has a sequence for each of axis 0 of k, which must be a dim or 1 but is " + batch.str());
+      else if (first && (first->shape[0] != batch || first->shape[1] != token))
+        diagnostics.error(pos, "caches that entry " + quote(entry.name) + " binds grow alike, but k is " + shapeText(keys.shape) + " here and " + shapeText(first->shape) + " at node " +
+                                   quote(first->attention->path));
+      if (!first)
+        first = keys;
+    }
 }
 
 void ModelReader::readGenerate(const JsonMember &member) {

@@ -657,7 +657,6 @@ private:
 
   HeaderInput header() {
     HeaderInput h;
-    const std::vector<DescribedEntry> described = descriptor().entries;
     h.name = model.name;
     h.doc = model.doc;
     h.prefix = prefix;
@@ -683,7 +682,7 @@ private:
       for (auto [from, to] : {std::pair(&info.keeps, &entry.keeps), std::pair(&info.recalls, &entry.recalls)})
         for (int kept : *from)
           to->push_back({out.kept[kept].name, out.kept[kept].type, false, false, 0, 0});
-      if (int batch = desc.states.empty() ? -1 : sequenceDims(model, described, described[number]).batch; batch >= 0)
+      if (int batch = desc.states.empty() ? -1 : sequenceDims(model, desc).batch; batch >= 0)
         entry.batchDim = model.dims[batch].name;
       h.entries.push_back(std::move(entry));
     }

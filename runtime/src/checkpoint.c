@@ -124,10 +124,11 @@ static void name_checkpoint(char *text, size_t size, const char *prefix, int64_t
   snprintf(text, size, "%s%0*lld", prefix, DIGITS, (long long)number);
 }
 
-/* Puts aside, then removes, all but the newest `keep`. */
+/* Puts aside, then removes, all but the newest `keep` up to the one just saved. Later ones are not those that this training
+ * goes on from: it began behind them because they are damaged. Counting them would leave only them. */
 static void prune(saving *s, int64_t keep) {
   char name[64];
-  s->newest_below = INT64_MAX;
+  s->newest_below = (int64_t)s->trainer->metrics.step + 1;
   for (int64_t kept = 0;; ++kept) {
     s->found = -1;
     if (s->files->list(s->files->user, s->folder, find_newest_below, s) || s->found < 0) return;

@@ -1,6 +1,7 @@
 // Entries and generation: defaults, bound states, fixed dims, gradients, token inputs.
 #include "Helpers.h"
 
+#include "import/CacheDims.h"
 #include "import/EntryInputs.h"
 
 using namespace weft;
@@ -85,6 +86,28 @@ TEST(Entries, MasksDoNotGoWithABoundCache) {
   EXPECT_READS(readParts("x:f32[B,T,8] k:bool[B,T]", nodes, "y"));
   EXPECT_ERROR(readParts("x:f32[B,T,8] k:bool[B,T]", nodes, "y", R"("entries": {"decode": {"state": "kv"}},)"),
                "an attention whose cache is bound (entry 'decode') takes no key_mask, mask or bias");
+}
+
+std::string attends(const char *id, const char *x, int layer) {
+  return std::string(R"({"id": ")") + id + R"(", "op": "attention", "in": [")" + x + "\", \"" + x + "\", \"" + x + R"("], "heads": 2, "causal": true, "cache": {"state": "kv", "layer": )" +
+         std::to_string(layer) + "}}";
+}
+
+TEST(Entries, ACacheGrowsByOneDimOfItsKeys) {
+  const std::string step = R"("entries": {"decode": {"state": "kv"}},)";
+  Reading got = readParts("x:f32[B,T,8]", attends("y", "x", 0), "y", step);
+  EXPECT_READS(got);
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).token, "T");
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).batch, "B");
+  got = readParts("i:i32[T]", R"({"id": "e", "op": "embedding", "in": "i", "rows": 9, "features": 8}, {"id": "x", "op": "unsqueeze", "axis": 0}, )" + attends("y", "x", 0), "y", step);
+  EXPECT_READS(got);
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).token, "T");
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).batch, "");
+  EXPECT_ERROR(readParts("x:f32[B,5,8]", attends("y", "x", 0), "y", step), "a cache that entry 'decode' binds grows by axis 1 of k, which must be a dim but is 5");
+  EXPECT_ERROR(readParts("x:f32[2,T,8]", attends("y", "x", 0), "y", step), "a cache that entry 'decode' binds has a sequence for each of axis 0 of k, which must be a dim or 1 but is 2");
+  EXPECT_ERROR(readParts("x:f32[B,T,8] z:f32[B,S,8]", attends("y", "x", 0) + ", " + attends("w", "z", 1), "y w", step),
+               "caches that entry 'decode' binds grow alike, but k is [B, S, 8] here and [B, T, 8] at node 'y'");
+  EXPECT_READS(readParts("x:f32[B,5,8]", attends("y", "x", 0), "y"));
 }
 
 TEST(Generate, Mistakes) {

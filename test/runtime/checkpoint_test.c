@@ -296,6 +296,50 @@ static void damage_is_found(void) {
   finish(trainer);
 }
 
+/* A training that goes on behind a damaged checkpoint saves below it: the damaged one must not count among those kept. */
+static void a_damaged_newest_does_not_push_out_good_ones(void) {
+  const weft_checkpoint_options keep_one = {.keep = 1};
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  run(trainer, 2);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  run(trainer, 4);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  spill(in("step-0000000006/model.safetensors"), "", 0);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK_EQUAL(read_state(trainer).step, 2);
+  run(trainer, 1);
+  state saved = read_state(trainer);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &keep_one), WEFT_OK);
+  CHECK(access(in("step-0000000003"), F_OK) == 0 && access(in("step-0000000002"), F_OK) != 0);
+  run(trainer, 1);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK(same(saved, read_state(trainer)));
+  run(trainer, 3);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &keep_one), WEFT_OK); /* in the place of the damaged one */
+  saved = read_state(trainer);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK(same(saved, read_state(trainer)) && entries(folder) == 2); /* and the lock */
+  finish(trainer);
+}
+
+/* What a checkpoint does not hold is not made up from what the trainer did before. */
+static void a_loaded_trainer_knows_no_loss(void) {
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  weft_metrics metrics;
+  CHECK_EQUAL(weft_trainer_metrics(trainer, &metrics), WEFT_OK);
+  CHECK(isnan(metrics.loss) && isnan(metrics.grad_norm) && isnan(metrics.lr));
+  run(trainer, 2);
+  CHECK_EQUAL(weft_trainer_metrics(trainer, &metrics), WEFT_OK);
+  CHECK(isfinite(metrics.loss) && isfinite(metrics.grad_norm) && isfinite(metrics.lr));
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK_EQUAL(weft_trainer_metrics(trainer, &metrics), WEFT_OK);
+  CHECK(metrics.step == 2 && isnan(metrics.loss) && isnan(metrics.grad_norm) && isnan(metrics.lr));
+  finish(trainer);
+}
+
 static void others_are_refused(void) {
   empty();
   const weft_optimizer_desc adam = trained_train.optimizer;
@@ -388,6 +432,8 @@ int main(void) {
   the_folder_itself_is_synced();
   a_load_that_fails_says_so();
   damage_is_found();
+  a_damaged_newest_does_not_push_out_good_ones();
+  a_loaded_trainer_knows_no_loss();
   others_are_refused();
   every_allocation_may_fail();
   empty();

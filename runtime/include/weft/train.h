@@ -157,7 +157,8 @@ weft_status weft_trainer_tensor(weft_trainer *trainer, const char *name, weft_ro
  * trainer.safetensors (moments, counters, checksums), which appears whole or not at all: files and folders are synced,
  * then renamed. Training on from it is bitwise the training that was interrupted. */
 typedef struct weft_checkpoint_options {
-  int64_t keep;      /* delete older ones once this one is safe, so that so many remain; 0: keep all; below: an error */
+  int64_t keep;      /* delete older ones once this one is safe, so that so many remain, with it; 0: keep all; below: an error.
+                      * Checkpoints of later steps neither count nor go: a training that goes on behind them found them damaged */
   const char *note;  /* the application's own, stored and given back */
 } weft_checkpoint_options;
 
