@@ -17,7 +17,22 @@ public:
   explicit Prober(Graph &graph) : graph(graph) {}
 
   /// Position in graph.nodes of the node of that path, after peeling what stands in the way; -1 with the reason in `failure`.
-  int find(const std::string &path, ProbeFailure &failure) {
+  /// The rounds of a repeat that the reader wrote out, as its index stands in attributes, are nodes "r.0.x" already.
+  int find(const std::string &asked, ProbeFailure &failure) {
+    for (std::string path = asked;;) {
+      int found = findKept(path, failure);
+      const size_t open = path.find('['), close = path.find(']', open);
+      if (found >= 0 || close == std::string::npos || enclosing(path) >= 0)
+        return found;
+      const std::string written = path.substr(0, open) + "." + path.substr(open + 1, close - open - 1);
+      auto isInside = [&](const Node &node) { return node.path == written + path.substr(close + 1) || node.path.compare(0, written.size() + 1, written + ".") == 0; };
+      if (std::none_of(graph.nodes.begin(), graph.nodes.end(), isInside))
+        return found;
+      path = written + path.substr(close + 1);
+    }
+  }
+
+  int findKept(const std::string &path, ProbeFailure &failure) {
     for (;;) {
       for (size_t n = 0; n < graph.nodes.size(); ++n)
         if (graph.nodes[n].path == path)

@@ -16,6 +16,8 @@ struct ScheduleKind {
   std::vector<std::string> required, optional;
 };
 
+constexpr double kAdamWDecay = 0.01;
+
 const std::vector<ScheduleKind> &scheduleKinds() {
   static const std::vector<ScheduleKind> kinds = {
       {"constant", {}, {"warmup_steps"}},
@@ -63,6 +65,8 @@ void ModelReader::readTrain() {
     error(*json, "train: the model has no parameters");
   if (const JsonValue *optimizer = json->find("optimizer"))
     readOptimizer(*optimizer, train.optimizer);
+  else
+    train.optimizer.weightDecay = kAdamWDecay;
   if (const JsonValue *schedule = json->find("schedule"))
     readSchedule(*schedule, train.schedule);
   if (const JsonValue *clip = json->find("clip_grad_norm"))
@@ -136,7 +140,7 @@ void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer)
   if (const JsonValue *kind = require(json, "kind", "optimizer"))
     readWord(*kind, {"sgd", "adam", "adamw"}, optimizer.kind);
   if (optimizer.kind == "adamw")
-    optimizer.weightDecay = 0.01;
+    optimizer.weightDecay = kAdamWDecay;
   bool isSgd = optimizer.kind == "sgd";
   for (const char *key : {"momentum", "nesterov"})
     if (const JsonValue *value = json.find(key); value && !isSgd)

@@ -233,6 +233,7 @@ static weft_status search(loading *l, char *note, size_t note_size) {
   for (;; ++seen) {
     l->found = -1;
     int code = l->files->list(l->files->user, l->folder, find_next, l);
+    if (code == -ENOENT) return weft_fail(&trainer->error, WEFT_ERR_MISSING, "%s: there is no such folder, so no checkpoint", weft_quote(l->folder).text);
     if (code < 0) return weft_fail(&trainer->error, WEFT_ERR_IO, "%s: cannot read the folder: %s", weft_quote(l->folder).text, weft_errno(code).text);
     if (l->found < 0) break;
     l->below = l->found;

@@ -261,6 +261,15 @@ int main(void) {
         self.weft("compile", self.model(graph=[]), code=1)
         self.assertEqual((self.folder / "small.o").read_bytes(), old)
 
+    def test_what_killed_processes_left_goes_after_an_hour(self):
+        old, new, other = ".small.o.tmp999999999-0", ".small.o.old999999998-1", ".other.o.tmp999999999-0"
+        for name in (old, new, other):
+            (self.folder / name).write_text("x")
+        for name in (old, other):
+            os.utime(self.folder / name, (1, 1))
+        self.weft("compile", self.model(), "-q")
+        self.assertEqual([name for name in self.files() if name.startswith(".")], [other, new])
+
     def test_the_model_is_not_overwritten(self):
         os.symlink("small.json", self.folder / "link.h")
         _, err = self.weft("compile", self.model(), "-o", "link", code=2)

@@ -94,6 +94,17 @@ class Probe(CommandTest):
         shapes = {tensor["name"]: tensor["shape"] for tensor in json.loads(out)["outputs"]}
         self.assertEqual(shapes["probe.x[4].a.weights"], [1, 8, 3, 3])
 
+    def test_rounds_of_a_repeat_whose_index_is_a_number_have_the_same_names(self):
+        body = [{"id": "up", "op": "mul", "in": "x", "value": "i + 1"}, {"id": "in", "op": "repeat", "in": {"x": "up"}, "carry": ["x"], "count": 2, "index": "j", "block": "twice"}]
+        model = {**NESTED, "blocks": {"twice": {"in": ["x"], "nodes": [{"id": "y", "op": "add", "in": ["x", "x"]}], "out": "y"}, "layer": {"in": ["x"], "nodes": body, "out": "in"}}}
+        (self.folder / "m.json").write_text(json.dumps(model))
+        self.weft("init", "m.json", "--seed", "3", "--save", "w.safetensors")
+        for name in ("enc[1].up", "enc.1.up", "enc[2].in[1].y"):
+            self.run_nested("--probe", name, "--outputs", "o.safetensors")
+            self.assertIn(f"probe.{name}", read_safetensors(self.folder / "o.safetensors"))
+        for name in ("enc[3].up", "enc[1].in[2].y", "enc[1].no"):
+            self.assertIn("expected ", self.run_nested("--probe", name, code=2)[1])
+
     def test_wrong_nodes(self):
         for node, expect in (("enc.a", "give the round: 'enc[0].a'"), ("enc[3].a", "round 3 of 'enc': expected 0..2"), ("enc[0].b", "expected a node of the model but got 'enc[0].b'"),
                              ("enc[0].ff[2].up", "round 2 of 'enc[0].ff': expected 0..1"), ("enc[x].a", "enc[x].a"), ("enc[0]a", "enc[0]a"), ("pooledd", "did you mean 'pooled'?")):

@@ -377,6 +377,20 @@ class Train(CommandTest):
         self.assertRegex(err, r"step 3: the loss is inf; the first value that is not finite is that of node 'square' \(squared.json:1:\d+\): \[\d, \d\] is inf \(computed without dropout\)\n"
                               r"  hint: the batch was samples 20..29; --on-nonfinite")
 
+    def test_data_that_is_not_finite_stops_or_is_left_out_as_asked(self):
+        bad = points(40, 1)
+        bad["x"][2][27 * 6 + 3] = float("nan")
+        data = self.data("bad", bad)
+        words = ("--steps", 8, "--batch", 5, "--no-shuffle", "--init", 1)
+        _, err = self.train(*words, data=data, code=1)
+        self.assertIn("bad.safetensors: error: tensor 'x': sample 27, element [3]: expected a finite number but got NaN\n  hint: --on-nonfinite skip", err)
+        out, err = self.train(*words, "--on-nonfinite", "skip", data=data)
+        self.assertIn("bad.safetensors: warning: tensor 'x': sample 27, element [3]: expected a finite number but got NaN\n", err)
+        self.assertIn("warning: step 6: the update is left out, as its loss or gradient is not finite; input 'x' is not finite: [2, 3] is nan", err)
+        self.assertRegex(out, r"^pick: 7 steps, 1 skipped, loss [\d.]+, ")
+        _, err = self.train(*words, "--on-nonfinite", "skip", "--eval", data, code=1)
+        self.assertIn("bad.safetensors: error: tensor 'x': sample 27, element [3]: expected a finite number but got NaN", err)
+
     def deep(self, train=None, start=0.1):
         """Rounds that square their value: small ones stay small, and a value of 1e3 overflows in the fourth round."""
         body = [{"id": "up", "op": "linear", "in": "x", "features": 6, "bias": False}, {"id": "sq", "op": "mul", "in": ["x", "x"]}, {"id": "out", "op": "add", "in": ["up", "sq"]}]

@@ -2,10 +2,11 @@
 # Help, version, wrong usage: exit code 2 with a hint, nothing on standard output.
 # The other commands' tests cover what is particular to each.
 import json
+import shutil
 import subprocess
 import unittest
 
-from weft_cli import WEFT, CommandTest, write_safetensors
+from weft_cli import STORIES, WEFT, CommandTest, write_safetensors
 
 COMMANDS = ["check", "compile", "run", "grad", "init", "train", "generate", "bench", "inspect", "new", "view"]
 
@@ -40,6 +41,25 @@ class Usage(CommandTest):
     def test_unknown_command(self):
         self.wrong("chekc", "m.json", expect="did you mean 'check'?")
         self.wrong("frobnicate", expect="the commands are")
+
+    def test_an_output_is_no_input(self):
+        for name in ("stories260k.json", "stories260k.safetensors", "tok512.bin"):
+            shutil.copy(STORIES / name, self.folder)
+        shutil.copy(STORIES / "stories260k.safetensors", self.folder / "w.safetensors")
+        (self.folder / "link.safetensors").symlink_to("w.safetensors")
+        write_safetensors(self.folder / "in.safetensors", {"tokens": ("I32", [1, 4], [1, 2, 3, 4])})
+        model, own, weights = "stories260k.json", "stories260k.safetensors", ("--weights", "w.safetensors")
+        before = {name: (self.folder / name).read_bytes() for name in self.files()}
+        run, inputs = ("run", model, "--inputs", "in.safetensors"), ("--inputs", "in.safetensors")
+        for words in ((*run, *weights, "--outputs", "w.safetensors"), (*run, *weights, "--outputs", "link.safetensors"), (*run, "--outputs", own),
+                      (*run, "--outputs", "in.safetensors"), (*run, "--compare", "w.safetensors", "--outputs", "w.safetensors"),
+                      ("bench", model, *weights, "--outputs", "w.safetensors"), ("bench", model, *inputs, "--outputs", "in.safetensors"),
+                      ("view", "attention", model, *inputs, *weights, "--node", "x[0].a", "-o", "w.safetensors"),
+                      *(("generate", model, "--tokens", "1", *weights, "--max-new", 1, "--save-cache", name) for name in ("w.safetensors", own))):
+            self.wrong(*words, expect="is an input file")
+        for words in ((*run, "--outputs", model), ("bench", model, "--outputs", model), ("generate", model, "--tokens", "1", "--max-new", 1, "--save-cache", model)):
+            self.wrong(*words, expect="is the model file itself")
+        self.assertEqual({name: (self.folder / name).read_bytes() for name in self.files()}, before)
 
     def test_commands_of_later_versions(self):
         for command in ("import",):

@@ -114,6 +114,10 @@ private:
     std::vector<HostTensor> given;
     if (int code = readGivenInputs(options, options.inputFiles, {}, given))
       return code;
+    std::vector<std::string> inputFiles = options.inputFiles;
+    inputFiles.push_back(options.weights);
+    if (int code = refuseInputs(options, runner.model, options.outputs, inputFiles))
+      return code;
     if (!options.outputs.empty()) {
       std::string text = files.add(options.outputs);
       if (!text.empty())

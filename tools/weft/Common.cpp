@@ -2,6 +2,8 @@
 // Model errors look as the importer prints them; everything else starts with "weft: error:".
 #include "Common.h"
 
+#include "OutputFiles.h"
+
 #include "Signals.h"
 
 #include "import/ReadJson.h"
@@ -258,6 +260,19 @@ std::vector<std::string> splitList(const std::string &text, char separator) {
     start = end + 1;
   }
   return parts;
+}
+
+int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::string &output, std::vector<std::string> inputs) {
+  if (output.empty())
+    return kOk;
+  if (sameFile(output, options.model))
+    return fail(kUsage, "output " + quote(output) + " is the model file itself");
+  for (const std::string &file : model.weightFiles)
+    inputs.push_back(besideModel(options, file));
+  for (const std::string &input : inputs)
+    if (!input.empty() && sameFile(output, input))
+      return fail(kUsage, "output " + quote(output) + " is an input file");
+  return kOk;
 }
 
 std::string besideModel(const CommonOptions &options, const std::string &path) {

@@ -72,6 +72,9 @@ std::vector<std::string> splitList(const std::string &text, char separator = ','
 bool hasEmptyPart(const std::string &text);
 /// Refuses numbers below 0.
 CLI::Validator notNegative();
+/// kUsage, with a text, if the output is the model file, one of its weights files or one of `inputs` (empty names are none).
+/// To be asked before the output is opened; kOk if the output is empty.
+int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::string &output, std::vector<std::string> inputs);
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 

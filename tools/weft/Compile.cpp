@@ -294,6 +294,9 @@ int compile(CompileCommand options) {
       std::string path = options.prefix + form.ending;
       if (sameFile(path, options.model))
         return fail(kUsage, "output " + quote(path) + " is the model file itself", "give another name with -o");
+      if (options.embedWeights)
+        if (int code = refuseInputs(options, model, path, {options.weights}))
+          return code;
       std::string text = files.add(path);
       if (!text.empty())
         return fail(kFile, text);

@@ -179,6 +179,10 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   std::vector<HostTensor> given, inputs;
   if (int code = readGivenInputs(options, options.inputFiles, options.inputs, given))
     return code;
+  std::vector<std::string> inputFiles = options.inputFiles;
+  inputFiles.insert(inputFiles.end(), {options.weights, options.tokenizer});
+  if (int code = refuseInputs(options, runner.model, options.saveCache, inputFiles))
+    return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;
   WeightsChoice weights;

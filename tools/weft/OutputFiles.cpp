@@ -7,7 +7,9 @@
 #include "import/Diagnostics.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +32,27 @@ std::string besides(const std::string &path, const char *kind, int number) {
   if (name.size() > 200) // room for the ending below the usual limit of 255
     name.resize(200);
   return folderOf(path) + "/." + name + kind + std::to_string(getpid()) + "-" + std::to_string(number);
+}
+
+/// Removes what processes that were killed have left beside `path`. Processes of other machines and containers can't be
+/// asked, so it must be an hour old.
+void removeLeftovers(const std::string &path) {
+  const std::string folder = folderOf(path);
+  struct stat info;
+  DIR *stream = opendir(folder.c_str());
+  for (dirent *entry = stream ? readdir(stream) : nullptr; entry; entry = readdir(stream))
+    for (const char *kind : {".tmp", ".old"}) {
+      std::string start = besides(path, kind, 0).substr(folder.size() + 1);
+      start.resize(start.rfind(kind) + 4);
+      const std::string name = entry->d_name;
+      char *end = nullptr;
+      const long pid = name.compare(0, start.size(), start) == 0 ? std::strtol(name.c_str() + start.size(), &end, 10) : 0;
+      const std::string leftover = folder + "/" + name;
+      if (pid > 0 && *end == '-' && kill(pid_t(pid), 0) != 0 && errno == ESRCH && stat(leftover.c_str(), &info) == 0 && info.st_mtime < time(nullptr) - 3600)
+        unlink(leftover.c_str());
+    }
+  if (stream)
+    closedir(stream);
 }
 
 bool syncFile(const std::string &path) {
@@ -66,6 +89,7 @@ std::string OutputFiles::add(const std::string &path) {
     return "can't write " + quote(path) + ": not a regular file";
   if (stat(path.c_str(), &info) == 0 && access(path.c_str(), W_OK) != 0)
     return reason(path, "write");
+  removeLeftovers(path);
   std::string temporary = besides(path, ".tmp", int(files.size()));
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (fd < 0)
@@ -100,7 +124,22 @@ std::string OutputFiles::write(const std::string &path, const std::string &bytes
   return close(fd) == 0 ? std::string() : reason(path, "write");
 }
 
+/// Signals wait until all files of a group are in place; only a kill can part them.
+class WithoutSignals {
+public:
+  WithoutSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+  }
+  ~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+
+private:
+  sigset_t before;
+};
+
 std::string OutputFiles::commit() {
+  const WithoutSignals guard;
   std::string failure;
   for (File &file : files)
     if (!syncFile(file.temporary))

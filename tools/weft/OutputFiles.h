@@ -1,5 +1,5 @@
 // Files that appear whole or not at all, alone or as a group: written beside their targets, synced, renamed at the end.
-// Targets are checked when they are added, before any long work starts.
+// Targets are checked when they are added, before any long work starts, and what killed processes left beside them goes.
 #ifndef WEFT_TOOLS_OUTPUTFILES_H
 #define WEFT_TOOLS_OUTPUTFILES_H
 

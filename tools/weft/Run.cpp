@@ -213,11 +213,12 @@ int run(RunOptions options) {
       return code;
   OutputFiles files;
   if (!options.outputs.empty()) {
-    for (const std::string &input : options.inputFiles)
-      if (sameFile(options.outputs, input))
-        return fail(kUsage, "output " + quote(options.outputs) + " is an input file");
-    if (sameFile(options.outputs, options.model))
-      return fail(kUsage, "output " + quote(options.outputs) + " is the model file itself");
+    std::vector<std::string> inputFiles = options.inputFiles;
+    inputFiles.insert(inputFiles.end(), {options.weights, options.compare});
+    for (const std::string &named : options.inputs)
+      inputFiles.push_back(named.substr(std::min(named.size(), named.find('=') + 1)));
+    if (int code = refuseInputs(options, runner.model, options.outputs, inputFiles))
+      return code;
     std::string text = files.add(options.outputs);
     if (!text.empty())
       return fail(kFile, text);

@@ -199,6 +199,11 @@ private:
     return kOk;
   }
 
+  void setMayBeNonFinite(bool may) {
+    for (auto &input : inputs.list)
+      input.rule.mayBeNonFinite = may;
+  }
+
   int openData() {
     inputs = TrainInputs::of(runner.model, runner.desc(), runner.entryIndex(options.entry));
     inputs.limits = tensorLimits(options);
@@ -206,8 +211,10 @@ private:
       return code;
     const TrainSizes given = sizes;
     const bool whole = !options.batches.empty();
+    setMayBeNonFinite(options.onNonfinite == "skip");
     if (int code = data.open(inputs, whole ? options.batches : std::vector<std::string>{options.data}, whole, sizes))
       return code;
+    setMayBeNonFinite(false); // what is evaluated has no updates to leave out
     if (int code = chooseBatch())
       return code;
     order.seed = options.seed;

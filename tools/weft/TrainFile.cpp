@@ -187,17 +187,8 @@ static void mix(uint64_t &hash, uint64_t value) {
   hash ^= hash >> 32;
 }
 
-int TrainFile::check(const MappedTensor &tensor, const ElementRule &rule, bool isWhole, uint64_t &fingerprint) const {
-  int64_t wrong = firstWrong(tensor, rule);
-  if (wrong >= 0) {
-    std::string text = placeOf(tensor, wrong, isWhole) + ": expected ";
-    if (!isIntegerType(tensor.dtype))
-      return fail(tensor.name, text + "a finite number but got " + (std::isnan(realAt(tensor.data, tensor.dtype, wrong)) ? "NaN" : "infinity"));
-    text += std::to_string(rule.low) + ".." + std::to_string(rule.high) + (rule.ignored ? " or " + std::to_string(*rule.ignored) : "");
-    const int64_t value = integerAt(tensor.data, tensor.dtype, wrong);
-    return fail(tensor.name, text + " but got " + std::to_string(value),
-                value == rule.refused ? "the loss ignores it, but the input's 'range' does not hold it; without a range the loss checks the labels itself" : "");
-  }
+/// Adds the tensor to the fingerprint. kOk.
+static int hashOf(const MappedTensor &tensor, uint64_t &fingerprint) {
   for (char letter : tensor.name)
     mix(fingerprint, (unsigned char)letter);
   mix(fingerprint, uint64_t(tensor.dtype));
@@ -210,6 +201,25 @@ int TrainFile::check(const MappedTensor &tensor, const ElementRule &rule, bool i
     mix(fingerprint, word);
   }
   return kOk;
+}
+
+int TrainFile::check(const MappedTensor &tensor, const ElementRule &rule, bool isWhole, uint64_t &fingerprint) const {
+  int64_t wrong = firstWrong(tensor, rule);
+  if (wrong >= 0) {
+    std::string text = placeOf(tensor, wrong, isWhole) + ": expected ";
+    if (!isIntegerType(tensor.dtype)) {
+      text += std::string("a finite number but got ") + (std::isnan(realAt(tensor.data, tensor.dtype, wrong)) ? "NaN" : "infinity");
+      if (!rule.mayBeNonFinite)
+        return fail(tensor.name, text, "--on-nonfinite skip leaves out the updates that this spoils");
+      std::fprintf(stderr, "%s: warning: tensor %s: %s\n", escapeText(path).c_str(), quote(tensor.name).c_str(), text.c_str());
+      return hashOf(tensor, fingerprint);
+    }
+    text += std::to_string(rule.low) + ".." + std::to_string(rule.high) + (rule.ignored ? " or " + std::to_string(*rule.ignored) : "");
+    const int64_t value = integerAt(tensor.data, tensor.dtype, wrong);
+    return fail(tensor.name, text + " but got " + std::to_string(value),
+                value == rule.refused ? "the loss ignores it, but the input's 'range' does not hold it; without a range the loss checks the labels itself" : "");
+  }
+  return hashOf(tensor, fingerprint);
 }
 
 } // namespace weft

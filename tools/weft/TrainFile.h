@@ -25,6 +25,7 @@ struct ElementRule {
   int64_t low = INT64_MIN, high = INT64_MAX;
   std::optional<int64_t> ignored;
   std::optional<int64_t> refused = {}; ///< the loss ignores it, but it is outside the input's range
+  bool mayBeNonFinite = false; ///< of floats: NaN and infinity are a warning
 };
 
 bool isIntegerType(int32_t dtype);

@@ -344,6 +344,8 @@ int view(AttentionOptions options) {
       shrink(one, block);
   std::string title = options.title.empty() ? "Attention of " + runner.model.name : options.title;
   std::vector<std::string> files = options.inputFiles;
+  if (int code = refuseInputs(options, runner.model, options.output, {options.weights}))
+    return code;
   files.push_back(options.model);
   return writePicture(options.output, Picture(std::move(maps), title, subtitle).draw(), files);
 }
