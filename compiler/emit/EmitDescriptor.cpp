@@ -3,7 +3,6 @@
 #include "emit/EmitDescriptor.h"
 
 #include "emit/EmitHeader.h"
-#include "import/CacheDims.h"
 
 #include "weft/abi.h"
 
@@ -196,10 +195,9 @@ private:
       uint64_t states = 0;
       for (int32_t s : e.entry->states)
         states |= uint64_t(1) << s;
-      auto [token, batch] = states ? sequenceDims(model, *e.entry) : SequenceDims();
       out.push_back(record(sizeof(weft_entry_desc),
                            {text(e.entry->name), i32(e.inputs.size()), i32(e.outputs.size()), array(indices), array(outputs), i64(states),
-                            i32(token), i32(batch), array(fixed), i32(e.buffers), i32(e.entry->lastTokenOnly), i32(e.keeps.size()),
+                            i32(e.tokenDim.empty() ? -1 : dimIndex(model, e.tokenDim)), i32(e.batchDim.empty() ? -1 : dimIndex(model, e.batchDim)), array(fixed), i32(e.buffers), i32(e.entry->lastTokenOnly), i32(e.keeps.size()),
                             i32(e.recalls.size()), array(numbers(e.keeps)), array(numbers(e.recalls)), symbol(e.shapes)}));
     }
     return out;
@@ -303,11 +301,6 @@ private:
 };
 
 }  // namespace
-
-SequenceDims sequenceDims(const ModelDesc &model, const EntryDesc &entry) {
-  const CacheDims dims = cacheDims(model, entry);
-  return {dims.token.empty() ? -1 : dimIndex(model, dims.token), dims.batch.empty() ? -1 : dimIndex(model, dims.batch)};
-}
 
 bool emitDescriptor(Module &module, const DescriptorInput &input) { return DescriptorWriter(module, input).write(); }
 

@@ -18,6 +18,7 @@ struct DescribedEntry {
   int buffers = 0;
   std::vector<int> keeps, recalls;                        ///< numbers of kept values
   std::string shapes;                                     ///< symbol, taken from the first variant
+  std::string tokenDim, batchDim;                         ///< dims that bound states grow by and count sequences with; empty: none
 };
 
 /// A tensor that training changes, in the order of the gradient memory.
@@ -60,12 +61,6 @@ struct DescriptorInput {
   std::vector<std::string> sites; ///< weft_site_desc::table
   std::string embedded;                                   ///< bytes of a safetensors file, or empty
 };
-
-/// Numbers of the dims that an entry's bound states grow by and count sequences with. -1: it has none.
-struct SequenceDims {
-  int token = -1, batch = -1;
-};
-SequenceDims sequenceDims(const ModelDesc &model, const EntryDesc &entry);
 
 /// Adds PREFIX_weft_model (weft_model_desc) and PREFIX_weft_id_HASH (char) to `module`; the only external symbols of the
 /// object. Returns false if a struct's layout differs from abi.h.

@@ -122,6 +122,6 @@ private:
 
 } // namespace
 
-BatchWeight batchWeight(const ModelDesc &model) { return Walk(model).run(); }
+BatchWeight batchWeight(const ModelDesc &model) { return model.train ? Walk(model).run() : BatchWeight(); }
 
 } // namespace weft

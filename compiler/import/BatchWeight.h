@@ -15,6 +15,7 @@ struct BatchWeight {
   const Node *uncounted = nullptr;
 };
 
+/// Of a model without training: neither.
 BatchWeight batchWeight(const ModelDesc &model);
 
 } // namespace weft

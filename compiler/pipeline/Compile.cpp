@@ -8,6 +8,7 @@
 #include "emit/EmitHeader.h"
 #include "entry/BuildEntry.h"
 #include "entry/TrainKernels.h"
+#include "import/CacheDims.h"
 #include "import/EntryInputs.h"
 #include "import/ImportGraph.h"
 #include "import/TrainGroups.h"
@@ -634,6 +635,9 @@ private:
       entry.keeps = info.keeps;
       entry.recalls = info.recalls;
       entry.shapes = variants.front()->entries[i].shapes;
+      const CacheDims grow = cacheDims(model, *entry.entry);
+      entry.tokenDim = grow.token;
+      entry.batchDim = grow.batch;
       d.entries.push_back(std::move(entry));
     }
     for (auto &variant : variants) {
@@ -682,8 +686,7 @@ private:
       for (auto [from, to] : {std::pair(&info.keeps, &entry.keeps), std::pair(&info.recalls, &entry.recalls)})
         for (int kept : *from)
           to->push_back({out.kept[kept].name, out.kept[kept].type, false, false, 0, 0});
-      if (int batch = desc.states.empty() ? -1 : sequenceDims(model, desc).batch; batch >= 0)
-        entry.batchDim = model.dims[batch].name;
+      entry.batchDim = cacheDims(model, desc).batch;
       h.entries.push_back(std::move(entry));
     }
     for (const GenerateDesc &g : model.generates)

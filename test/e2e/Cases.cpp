@@ -126,7 +126,7 @@ std::string modelText(const Case &c) {
   std::string train;
   if (option(c, "loss", value)) {
     nodes.insert(nodes.size() - 1, ", {\"id\": \"total\", \"op\": \"sum\"}");
-    train = ",\n \"train\": {\"nodes\": " + nodes + ", \"loss\": \"total\"}";
+    train = ",\n \"train\": {\"nodes\": " + nodes + ", \"loss\": \"total\"},\n \"entries\": {\"forward\": {}}"; // nothing trains
     nodes = "[{\"id\": \"unread\", \"op\": \"parameter\", \"shape\": [1]}]";
     outputs = "\"unread\": \"unread\"";
   }

@@ -150,6 +150,8 @@ int runAll(const std::vector<Job> &jobs, const Arguments &args) {
   std::printf("seed %llu: %lld passed, %lld failed, %lld skipped; %lld calls, %lld elements compared, %.1f s\n", static_cast<unsigned long long>(args.settings.seed),
               static_cast<long long>(totals.passed), static_cast<long long>(totals.failed), static_cast<long long>(totals.skipped), static_cast<long long>(totals.calls),
               static_cast<long long>(totals.elements), seconds);
+  if (!args.here)
+    std::printf("count: calls between guard pages = %lld\n", static_cast<long long>(totals.calls));
   if (totals.worstRatio > 0)
     std::printf("worst error %.3g of what is allowed: %s\n", totals.worstRatio, totals.worst.c_str());
   return totals.failed != 0;

@@ -47,4 +47,4 @@ print(f"count: random models with gradients = {compared}")
 print(f"{len(tensors)} gradients, {sum(tensor['by_element'] for tensor in tensors)} by every element, {differences} also by differences, "
       f"{sum(tensor['result'] == 'kink' for tensor in tensors)} at a kink")
 print(f"{compared - len(failed)} passed, {len(failed)} failed, {count - compared} without a gradient")
-sys.exit(bool(failed) or compared < count // 2 or differences < 0.9 * len(tensors))
+sys.exit(bool(failed) or compared < 0.88 * count or differences < 0.9 * len(tensors))
