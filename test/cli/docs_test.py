@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # The pages of docs/ are true: generated ones are up to date, links and file names lead somewhere, commands exist, examples
-# of messages are what the tool prints. WEFT_WRITE_DOCS=1 writes the messages that it prints into docs/diagnostics.md.
+# of messages are what the tool prints. WEFT_WRITE_DOCS=1 writes the messages that it prints into docs/diagnostics/.
 import json
 import os
 import re
@@ -15,7 +15,7 @@ from weft_cli import INCLUDE, MODELS, RUNTIME, WEFT, CommandTest, read_safetenso
 ROOT = MODELS.parent
 DOCS = ROOT / "docs"
 ROOMS = ("compiler", "runtime", "test")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *sorted(MODELS.glob("**/README.md")), ROOT / "examples" / "README.md",
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("**/*.md")), *sorted(MODELS.glob("**/README.md")), ROOT / "examples" / "README.md",
          *sorted(page for room in ROOMS for page in (ROOT / room).glob("**/README.md"))]
 GENERATED = {"passes.md", "dialect.md", "ops.md"}
 
@@ -118,9 +118,7 @@ class Docs(CommandTest):
                         self.assertIn(line[1:].strip(), text, f"{page}: {line}")
 
     def test_messages_are_what_the_tool_prints(self):
-        page = DOCS / "diagnostics.md"
-        text = page.read_text()
-        model = blocks(page, "json")[0].splitlines()
+        model = blocks(DOCS / "diagnostics.md", "json")[0].splitlines()
         tested = 0
 
         def example(found):
@@ -135,12 +133,17 @@ class Docs(CommandTest):
             done = subprocess.run([WEFT, *words[1:]], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
             return f"```console\n$ {command}; echo $?\n{done.stdout}{done.returncode}\n```"
 
-        new = re.sub(r"(?ms)^```console\n\$ (weft [^\n]*); echo \$\?\n(.*?)^```$", example, text)
-        self.assertGreater(tested, 30)
-        if os.environ.get("WEFT_WRITE_DOCS"):
-            page.write_text(new)
         self.maxDiff = None
-        self.assertEqual(text.splitlines() if not os.environ.get("WEFT_WRITE_DOCS") else new.splitlines(), new.splitlines())
+        pages = [DOCS / name for name in re.findall(r"\]\((diagnostics/[\w-]+\.md)\)", (DOCS / "diagnostics.md").read_text())]
+        self.assertEqual(sorted(pages), sorted(DOCS.glob("diagnostics/*.md")))
+        for page in pages:  # in order: some go on with files of the page before
+            text = page.read_text()
+            new = re.sub(r"(?ms)^```console\n\$ (weft [^\n]*); echo \$\?\n(.*?)^```$", example, text)
+            if os.environ.get("WEFT_WRITE_DOCS"):
+                page.write_text(new)
+            else:
+                self.assertEqual(text.splitlines(), new.splitlines(), page)
+        self.assertGreater(tested, 30)
 
     def test_program_of_the_c_page(self):
         (self.folder / "tiny.json").write_text(blocks(ROOT / "README.md", "json")[0])

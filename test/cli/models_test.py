@@ -33,7 +33,7 @@ class Models(CommandTest):
                 for a, b in zip(map(float, NUMBER.findall(got)), map(float, NUMBER.findall(expected))):
                     self.assertAlmostEqual(a, b, delta=1e-4 * abs(b) + 1e-6, msg=command)
                 tested += 1
-        self.assertGreaterEqual(tested, 6)
+        self.assertGreaterEqual(tested, 14)
 
 
 if __name__ == "__main__":

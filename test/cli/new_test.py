@@ -22,7 +22,7 @@ class New(CommandTest):
             name = f"my_{template}"
             self.weft("new", name, "--template", template, f"work_{template}")
             folder = self.folder / f"work_{template}"
-            self.assertEqual(sorted(p.name for p in folder.iterdir()), ["CMakeLists.txt", "README.md", "main.c", f"{name}.json"])
+            self.assertEqual(sorted(p.name for p in folder.iterdir()), ["CMakeLists.txt", "README.md", "main.c", f"{name}.json", "weft-1.schema.json"])
             self.weft("check", folder / f"{name}.json")
             self.run_here("cmake", "-G", "Ninja", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_C_FLAGS=-Wall -Wextra -pedantic -Werror")
             self.run_here("cmake", "--build", folder / "build")

@@ -3,6 +3,8 @@
 #include "Commands.h"
 #include "OutputFiles.h"
 
+#include "import/OpTable.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -26,10 +28,14 @@ const TemplateFile kFiles[] = {
 #include "New.inc"
 };
 
+constexpr const char *kSchema = "weft-1.schema.json"; ///< what an editor completes the model with
+
 const std::vector<std::string> kTemplates = {"gpt", "encoder", "mlp"};
 
 /// The file of the program, with the project's name in place of @NAME@.
 std::string instantiate(const std::string &file, const std::string &name) {
+  if (file == kSchema)
+    return schemaText();
   auto found = std::find_if(std::begin(kFiles), std::end(kFiles), [&](const TemplateFile &one) { return file == one.name; });
   std::string text = found->text;
   const std::string mark = "@NAME@";
@@ -71,7 +77,8 @@ int create(NewOptions options) {
   const std::pair<std::string, std::string> files[] = {{options.name + ".json", options.kind + ".json"},
                                                        {"main.c", options.kind + ".c"},
                                                        {"CMakeLists.txt", "CMakeLists.txt.in"},
-                                                       {"README.md", "README.md.in"}};
+                                                       {"README.md", "README.md.in"},
+                                                       {kSchema, kSchema}};
   std::string failure;
   {
     OutputFiles outputs;
