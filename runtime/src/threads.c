@@ -175,14 +175,20 @@ static void make_alive_word(weft_threads *pool) {
 #endif
 }
 
+static int64_t threads_of(int64_t threads) {
+  if (threads == 0) threads = weft_cpu_count();
+  return threads > WEFT_MAX_THREADS ? WEFT_MAX_THREADS : threads;
+}
+
+int64_t weft_threads_bytes(int64_t threads) { return (int64_t)sizeof(weft_threads) + (threads_of(threads) - 1) * (int64_t)sizeof(worker); }
+
 weft_status weft_threads_create(int64_t threads, const weft_allocator *given, weft_threads **out_threads) {
   if (!out_threads) return WEFT_ERR_ARGUMENT;
   *out_threads = NULL;
   if (threads < 0) return WEFT_ERR_ARGUMENT;
-  if (threads == 0) threads = weft_cpu_count();
-  if (threads > WEFT_MAX_THREADS) threads = WEFT_MAX_THREADS;
+  threads = threads_of(threads);
   weft_allocator allocator = weft_allocator_or_default(given);
-  int64_t bytes = (int64_t)sizeof(weft_threads) + (threads - 1) * (int64_t)sizeof(worker);
+  const int64_t bytes = weft_threads_bytes(threads);
   weft_threads *pool = weft_allocate(&allocator, bytes);
   if (!pool) return WEFT_ERR_MEMORY;
   memset(pool, 0, (size_t)bytes);

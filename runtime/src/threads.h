@@ -19,6 +19,9 @@ typedef struct weft_job {
   int64_t scratch_stride;
 } weft_job;
 
+/* What weft_threads_create allocates for `threads` (not negative; 0: as many as there are processors). */
+int64_t weft_threads_bytes(int64_t threads);
+
 void weft_job_part(const weft_job *job, int64_t part);
 
 /* Runs all parts and returns when they are done. False, and nothing is done: another session uses the pool. */

@@ -4,6 +4,7 @@
 
 #include "checked.h"
 #include "memory.h"
+#include "threads.h"
 
 #include <math.h>
 #include <string.h>
@@ -86,6 +87,9 @@ weft_status weft_trainer_memory(const weft_model *model, const int64_t *max_dims
   out_memory->gradients = sizes.gradients;
   out_memory->moments = sizes.moments;
   out_memory->arena = arena;
+  /* One thread needs no pool, and a shared one is the caller's. */
+  const int64_t threads = session.threads ? session.threads : weft_cpu_count();
+  if (threads > 1 && !session.shared_threads) session_bytes += weft_threads_bytes(threads);
   if (!w.good || !weft_ck_add(w.at, session_bytes, &out_memory->other)) return WEFT_ERR_LIMIT;
   out_memory->other -= sizes.gradients + sizes.moments + arena;
   return weft_ck_add(out_memory->parameters, w.at + session_bytes, &out_memory->total) ? WEFT_OK : WEFT_ERR_LIMIT;

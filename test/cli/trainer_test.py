@@ -76,8 +76,7 @@ int main(int argc, char **argv) {
   if (net_open(&options, &model) || weft_model_init(model, 1)) return 1;
   before = taken;
   if (weft_trainer_memory(model, sizes, &training, &plan) || net_trainer(model, &dims, &training, &trainer)) return 2;
-  /* The pool of threads has a handle of its own beside the plan. */
-  if (taken - before < plan.total - plan.parameters || taken - before > plan.total - plan.parameters + 4096) return 3;
+  if (taken - before != plan.total - plan.parameters) return fprintf(stderr, "%lld bytes for a plan of %lld\n", (long long)(taken - before), (long long)(plan.total - plan.parameters)), 3;
   armed = 1;
   for (int s = 0; s < steps; ++s) {
     static int32_t tokens[B * T], targets[B * T];
