@@ -29,8 +29,7 @@ class Walk {
 public:
   explicit Walk(const ModelDesc &model) {
     for (int32_t tensor : trainableTensors(model))
-      if (isFloat(model.tensors[size_t(tensor)].dtype))
-        trainable.insert(tensor);
+      trainable.insert(tensor);
   }
 
   /// `asked`: values whose gradient is wanted; operands are added to it.
@@ -63,7 +62,7 @@ private:
   void repeat(const Node &node, std::set<ValueId> &asked) {
     const Graph &body = *node.body;
     std::set<ValueId> inner;
-    for (size_t i = 0; i < node.results.size() && i < body.outputs.size(); ++i)
+    for (size_t i = 0; i < node.results.size(); ++i)
       if (asked.count(node.results[i]) && isFloat(body.values[size_t(body.outputs[i])].type.dtype))
         inner.insert(body.outputs[i]);
     for (size_t before = 0; before != inner.size() && !found;) {

@@ -41,6 +41,19 @@ TEST(BatchWeight, FactorsAndSumsThatNoBatchChangesLeaveIt) {
   EXPECT_COUNTED(lossOf(std::string(kCross) + R"({"id": "decay", "op": "mul", "in": ["s", "s"]}, )", R"("op": "add", "in": ["ce", "decay"])"), "ce");
 }
 
+TEST(BatchWeight, DifferencesSignsAndCastsLeaveIt) {
+  EXPECT_COUNTED(lossOf(kCross, R"("op": "sub", "in": ["ce", "s"])"), "ce");
+  EXPECT_COUNTED(lossOf(std::string(kCross) + R"({"id": "minus", "op": "neg", "in": "ce"}, )", R"("op": "neg", "in": "minus")"), "ce");
+  EXPECT_COUNTED(lossOf(kCross, R"("op": "cast", "in": "ce", "dtype": "f64")"), "ce");
+}
+
+TEST(BatchWeight, WhatABatchDrawsOrGivesIsAnotherTerm) {
+  EXPECT_COUNTED(lossOf(std::string(kCross) + R"({"id": "d", "op": "dropout", "in": "s", "p": 0.5}, )", R"("op": "add", "in": ["ce", "d"])"), "samples, not the labels of ce");
+  Reading given = readParts("x:f32[B,8] c:f32[]", R"({"id": "y", "op": "linear", "in": "x", "features": 3})", "y",
+                          R"("train": {"inputs": {"t": {"dtype": "i32", "shape": ["B"]}}, "nodes": [{"id": "ce", "op": "cross_entropy", "in": ["y", "t"]}, {"id": "l", "op": "add", "in": ["ce", "c"]}], "loss": "l"},)");
+  EXPECT_COUNTED(std::move(given), "samples, not the labels of ce");
+}
+
 TEST(BatchWeight, SeveralMeansOverTheSameLabelsAreOne) {
   EXPECT_COUNTED(lossOf(std::string(kCross) + kOther, R"("op": "add", "in": ["ce", "more"])"), "more");
   const char *ignoring = R"({"id": "more", "op": "cross_entropy", "in": ["z", "t"], "ignore_index": 0}, )";
@@ -59,6 +72,11 @@ TEST(BatchWeight, LabelsThatAreNeverIgnoredCountAsSamples) {
   EXPECT_COUNTED(lossOf(std::string(kCross) + kSquares, R"("op": "add", "in": ["ce", "sq"])", ranged), "samples");
   const char *weighted = R"({"id": "ce", "op": "cross_entropy", "in": ["y", "t"], "class_weights": [1, 2, 3]}, )";
   EXPECT_COUNTED(lossOf(std::string(weighted) + kSquares, R"("op": "add", "in": ["ce", "sq"])", ranged), "samples, not the labels of ce");
+  const char *operand = R"({"id": "w", "op": "parameter", "shape": [3]}, {"id": "ce", "op": "cross_entropy", "in": ["y", "t", "w"]}, )";
+  EXPECT_COUNTED(lossOf(std::string(operand) + kSquares, R"("op": "add", "in": ["ce", "sq"])", ranged), "samples, not the labels of ce");
+  const char *holding = R"({"dtype": "i32", "shape": ["B"], "range": [-100, 2]})", *above = R"({"dtype": "i32", "shape": ["B"], "range": [-200, -101]})";
+  EXPECT_COUNTED(lossOf(std::string(kCross) + kSquares, R"("op": "add", "in": ["ce", "sq"])", holding), "samples, not the labels of ce");
+  EXPECT_COUNTED(lossOf(std::string(kCross) + kSquares, R"("op": "add", "in": ["ce", "sq"])", above), "samples");
 }
 
 TEST(BatchWeight, AccumulatingByAnotherWeightIsWarnedOf) {

@@ -107,7 +107,20 @@ TEST(Entries, ACacheGrowsByOneDimOfItsKeys) {
   EXPECT_ERROR(readParts("x:f32[2,T,8]", attends("y", "x", 0), "y", step), "a cache that entry 'decode' binds has a sequence for each of axis 0 of k, which must be a dim or 1 but is 2");
   EXPECT_ERROR(readParts("x:f32[B,T,8] z:f32[B,S,8]", attends("y", "x", 0) + ", " + attends("w", "z", 1), "y w", step),
                "caches that entry 'decode' binds grow alike, but k is [B, S, 8] here and [B, T, 8] at node 'y'");
+  EXPECT_ERROR(readParts("x:f32[B,T,8] z:f32[E,T,8]", attends("y", "x", 0) + ", " + attends("w", "z", 1), "y w", step), "but k is [E, T, 8] here and [B, T, 8] at node 'y'");
   EXPECT_READS(readParts("x:f32[B,5,8]", attends("y", "x", 0), "y"));
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).token, "T");
+}
+
+TEST(Entries, ACacheOfMhaGrowsByItsInput) {
+  const std::string step = R"("entries": {"decode": {"state": "kv"}, "forward": {}},)", rest = R"(, "heads": 2, "causal": true, "cache": {"state": "kv", "layer": 0}})";
+  Reading got = readParts("x:f32[B,T,8]", R"({"id": "y", "op": "mha", "in": "x")" + rest, "y", step);
+  EXPECT_READS(got);
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).token, "T");
+  EXPECT_EQ(cacheDims(*got, got->entries[1]).token, "");
+  got = readParts("x:f32[B,T,8] z:f32[B,S,8]", R"({"id": "y", "op": "mha", "in": {"q": "x", "k": "z", "v": "z"})" + rest, "y", step);
+  EXPECT_READS(got);
+  EXPECT_EQ(cacheDims(*got, got->entries[0]).token, "S");
 }
 
 TEST(Generate, Mistakes) {

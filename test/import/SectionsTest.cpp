@@ -227,6 +227,28 @@ Reading lossOf(const std::string &nodes, const std::string &more = "") {
                    R"("train": {"nodes": [)" + nodes + R"(], "loss": "l")" + more + "},");
 }
 
+TEST(Train, ScalesOfTheLossAndRecomputedNodes) {
+  EXPECT_READS(sections(R"("precision": {"compute": "f16"}, )" + train(R"(, "loss_scale": "dynamic", "recompute": ["y"])")));
+  EXPECT_ERROR(sections(train(R"(, "recompute": [1])")), "expected text");
+  EXPECT_ERROR(sections(train(R"(, "loss_scale": "fixed")")), "unknown word 'fixed'");
+}
+
+TEST(States, AreObjectsOfKnownKeys) {
+  EXPECT_ERROR(readText(withHead(R"("format": "1.0", "name": "m", "state": {"kv": 1})")), "expected an object but got 1");
+  EXPECT_ERROR(readText(withHead(R"("format": "1.0", "name": "m", "state": {"kv": {"kind": "kv_cache", "depth": 3}})")), "has no key 'depth'");
+}
+
+TEST(Dims, SpecializedSizesAreSizesOfTheDim) {
+  const std::string head = R"("format": "1.0", "name": "m", "dims": {"N": {"min": 2, "max": 8, "multiple_of": 2, "specialize": )";
+  auto with = [&](const std::string &sizes) {
+    return readText("{" + head + sizes + R"(}}, "inputs": {"x": {"dtype": "f32", "shape": ["N"]}}, "graph": [{"id": "y", "op": "relu", "in": "x"}], "outputs": {"y": "y"}})");
+  };
+  EXPECT_READS(with("[2, 8]"));
+  for (const char *sizes : {"[9]", "[1]", "[3]"})
+    EXPECT_NE(with(sizes).warnings().find("is no size of"), std::string::npos) << sizes;
+  EXPECT_ERROR(with("4"), "specialize: expected a list but got 4");
+}
+
 TEST(Train, TheLossMustReachAParameterByFloats) {
   EXPECT_READS(lossOf(R"({"id": "l", "op": "mean", "in": "y"})"));
   const char *hits = R"({"id": "f", "op": "cast", "in": "best", "dtype": "f32"}, {"id": "l", "op": "mean"})";
@@ -242,6 +264,14 @@ TEST(Train, WhatFreezeLeavesMustBeReached) {
   const std::string two = R"({"id": "z", "op": "linear", "in": "x", "features": 3}, {"id": "w", "op": "add", "in": ["y", "z"]})";
   const std::string frozen = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "z"}], "loss": "l", "freeze": ["z.*"]},)";
   EXPECT_ERROR(readParts("x:f32[B,8]", std::string(kNode) + ", " + two, "w", frozen), "the loss depends on no parameter that 'freeze' leaves to train");
+}
+
+TEST(Train, ALossThatGoesThroughWholeNumbersInARepeatReachesNothing) {
+  const std::string block = R"("blocks": {"step": {"in": ["a", "n"], "nodes": [{"id": "i", "op": "cast", "in": "a", "dtype": "i32"}, {"id": "m", "op": "add", "in": ["n", "i"]}], "out": ["a", "m"]}},)";
+  const std::string nodes = R"({"id": "w", "op": "parameter", "shape": [3]}, {"id": "zero", "op": "constant", "value": 0, "shape": [3], "dtype": "i32"},
+    {"id": "r", "op": "repeat", "block": "step", "count": 2, "in": {"a": "w", "n": "zero"}, "carry": ["a", "n"], "out": ["p", "q"]}, {"id": "f", "op": "cast", "in": "q", "dtype": "f32"})";
+  const std::string train = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "f"}], "loss": "l"},)";
+  EXPECT_ERROR(readParts("x:f32[B,8]", nodes + R"(, {"id": "u", "op": "neg", "in": "x"})", "f u", block + train), "no gradient of the loss reaches a parameter (node 'r' (repeat)");
 }
 
 /// A repeat whose second carry is the parameters' only way out: it needs two rounds of the walk.
