@@ -16,7 +16,7 @@ LIT = "/usr/lib/llvm-22/bin/lit"
 # What --quick leaves out, in ctest's regular expressions: what takes long because it tries much. The rest is under 90
 # seconds on two cores.
 SLOW = (r"^faults/(fuzz_|mutations|compile_|generated_|coverage)|^e2e_[^s]|^tiling/|^reference_goldens|^autodiff_|^tools/"
-        r"|^cli_(bisect|bench|check|compile|determinism|docs|emulated|examples|generate|grad|install|kept|kill|link|models|new|precision|probe|readme|signals"
+        r"|^cli_(bisect|bench|check|compile|determinism|docs|emulated|examples|generate|grad|install|kept|kill|link|mixed_precision|models|new|precision|probe|readme|signals"
         r"|spelled|tables|train|view)")
 
 
