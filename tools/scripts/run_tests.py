@@ -91,6 +91,8 @@ def run_ctest(build, jobs, name_filter, leave_out, tally):
 def run_lit(build, jobs, name_filter, tally):
     registered = subprocess.run(["ctest", "--test-dir", str(build), "-N", "-V"], capture_output=True, text=True, check=False).stdout
     for config in sorted(build.glob("**/lit.site.cfg.py")):
+        if any((folder / "CMakeCache.txt").exists() for folder in config.parents if build in folder.parents):
+            continue  # of a build inside this one, as that of faults/coverage
         if re.search(r"Test command:.*\blit\b.*" + re.escape(str(config.parent)), registered):
             continue  # ctest ran it
         command = [LIT, "-sv", "-j", str(jobs), str(config.parent)] + (["--filter", name_filter] if name_filter else [])
