@@ -80,10 +80,7 @@ std::vector<int32_t> tensorsIn(const Node &node, const std::vector<Round> &round
 
 class Search {
 public:
-  Search(const CommonOptions &common, const NonFiniteCall &call) : options(common), call(call) {
-    options.quiet = true; // what there is to say about the model has been said
-    options.json = false;
-  }
+  Search(const CommonOptions &common, const NonFiniteCall &call) : options(quietly(common)), call(call) {}
 
   int run(std::string &text) {
     if (int code = readModelOrFail(options, model))
@@ -288,6 +285,12 @@ std::string elementText(const HostTensor &tensor, int64_t at) {
 
 std::string nodeText(const ModelDesc &model, const std::string &path, const Position &pos) {
   return "node " + quote(path) + " (" + model.file + ":" + std::to_string(pos.line) + ":" + std::to_string(pos.column) + ")";
+}
+
+CommonOptions quietly(CommonOptions options) {
+  options.quiet = true;
+  options.json = false;
+  return options;
 }
 
 void addEntry(ModelDesc &model, const std::string &name) {

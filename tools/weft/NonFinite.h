@@ -32,6 +32,9 @@ std::string nodeOfGradient(const ModelDesc &model, const std::function<bool(cons
 /// the entry has. Errors are printed; kOk or an exit code.
 int callAgain(Runner &runner, const CommonOptions &options, const std::string &entry, const NonFiniteCall &call, std::vector<HostTensor> &values);
 
+/// The options without what has been said about the model already, for reading it again.
+CommonOptions quietly(CommonOptions options);
+
 /// Adds the entry if it stands in no file, as that of `weft grad` may.
 void addEntry(ModelDesc &model, const std::string &name);
 

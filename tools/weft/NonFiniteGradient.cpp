@@ -14,10 +14,7 @@ constexpr int64_t kWrittenOut = 4000; ///< nodes of a repeat's rounds, all of wh
 
 class GradientSearch {
 public:
-  GradientSearch(const CommonOptions &common, const NonFiniteCall &call) : options(common), call(call) {
-    options.quiet = true; // what there is to say about the model has been said
-    options.json = false;
-  }
+  GradientSearch(const CommonOptions &common, const NonFiniteCall &call) : options(quietly(common)), call(call) {}
 
   int run(std::string &text) {
     std::vector<std::string> writtenOut;
