@@ -153,7 +153,7 @@ void ModelReader::readOptimizer(const JsonValue &json, OptimizerDesc &optimizer)
     double *place;
     AttrRange range;
   };
-  for (const Real &next : {Real{"lr", &optimizer.lr, AttrRange::nonNegative},
+  for (const Real &next : {Real{"lr", &optimizer.lr, AttrRange::positive},
                            Real{"momentum", &optimizer.momentum, AttrRange::probability},
                            Real{"eps", &optimizer.eps, AttrRange::nonNegative},
                            Real{"weight_decay", &optimizer.weightDecay, AttrRange::nonNegative}})

@@ -175,7 +175,7 @@ J trainSchema() {
   auto integer = [](const char *text) { return with(ref("integer"), text); };
   J optimizer = record(
       {{"kind", with(words({"sgd", "adam", "adamw"}), "the rule of an update")},
-       {"lr", number("learning rate, default 1e-3; the schedule scales it")},
+       {"lr", number("learning rate, above 0, default 1e-3; the schedule scales it")},
        {"momentum", number("sgd: share of the last update that is kept, default 0")},
        {"nesterov", with(ref("boolean"), "sgd: Nesterov's momentum, default false")},
        {"betas", with(listOf(ref("number")), "adam, adamw: decay of the two moments, default [0.9, 0.999]")},

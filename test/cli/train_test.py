@@ -172,10 +172,10 @@ class Train(CommandTest):
         self.assertNotEqual(losses("--seed", 1, "--no-shuffle"), first)
 
     def test_an_epoch_shows_every_sample_once(self):
-        # With rate 0 and no dropout the losses of an epoch are those of all samples, in another order.
+        # With a rate that moves nothing and no dropout the losses of an epoch are those of all samples, in another order.
         model = json.loads(json.dumps(MODEL))
         model["graph"][1]["p"] = 0
-        model["train"]["optimizer"] = {"kind": "sgd", "lr": 0}
+        model["train"]["optimizer"] = {"kind": "sgd", "lr": 1e-30}
         (self.folder / "still.json").write_text(json.dumps(model))
         self.data("few", points(10, 3))
         self.train("-q", "--epochs", 2, "--batch", 1, "--log", "l.jsonl", model="still.json", data="few.safetensors")
@@ -212,6 +212,24 @@ class Train(CommandTest):
             self.assertIn(text, self.train("--steps", 9, "--resume", "s", *words, code=1)[1])
         self.assertIn("expected data ", self.train("--steps", 9, "--resume", "s", data="other.safetensors", code=1)[1])
         self.assertIn("chain", self.train("--steps", 9, "--resume", "s", model="chain.json", data=self.data("st", {"stream": ("I32", [99], [1] * 99)}), code=1)[1])
+
+    def test_resume_refuses_another_model(self):
+        """Of the same name and parameters: what differs is named. What losses do not depend on may differ, and what sets up the training."""
+        self.train("-q", "--steps", 5, "--save", "s")
+        after = {"id": "p", "op": "softmax", "axis": -1}
+        for change, text in (
+                (lambda m: m["graph"][0].update(activation="tanh"), "node 'up' (linear) has other attributes or operands than in the checkpoint in 's'"),
+                (lambda m: (m["graph"][1].update(op="tanh"), m["graph"][1].pop("p")), "node 'drop': expected 'dropout' as in the checkpoint in 's' but got 'tanh'"),
+                (lambda m: m["graph"].pop(1), "expected a node 'drop' (dropout) as in the checkpoint in 's'"),
+                (lambda m: m["graph"].insert(1, {"id": "more", "op": "tanh"}), "node 'more' (tanh) is not in the model of the checkpoint in 's'"),
+                (lambda m: (m["graph"].append(after), m["outputs"].update(p="p"), m["graph"][1].update(p=0.2)), None),
+                (lambda m: (m["train"]["nodes"][0].update(label_smoothing=0.1), m["train"]["optimizer"].update(lr=0.02)), None)):
+            model = json.loads(json.dumps(MODEL))
+            change(model)
+            (self.folder / "other.json").write_text(json.dumps(model))
+            _, err = self.train("-q", "--steps", 9, "--resume", "s", "--save", "s2" if text else "s3", model="other.json", code=1 if text else 0)
+            if text:
+                self.assertIn(f"{text}\n  hint: training goes on with the same model only; --weights takes a checkpoint's model.safetensors", err)
 
     def test_resume_of_no_folder_of_checkpoints(self):
         self.assertIn("can't open the folder 'none': No such file or directory", self.train("--steps", 3, "--resume", "none", code=3)[1])
@@ -362,7 +380,7 @@ class Train(CommandTest):
 
     def squared(self):
         model = {**MODEL, "train": {"nodes": [{"id": "square", "op": "mul", "in": ["logits", "logits"]}, {"id": "loss", "op": "mean"}], "loss": "loss",
-                                    "optimizer": {"kind": "sgd", "lr": 0}}}
+                                    "optimizer": {"kind": "sgd", "lr": 1e-30}}}
         (self.folder / "squared.json").write_text(json.dumps(model))
         return "squared.json"
 
@@ -397,7 +415,7 @@ class Train(CommandTest):
         model = {**MODEL, "blocks": {"layer": {"in": ["x"], "nodes": body, "out": "out"}},
                  "graph": [{"id": "h", "op": "repeat", "in": {"x": "x"}, "carry": ["x"], "count": 6, "index": "i", "scope": "h.{i}", "block": "layer"}, {"id": "logits", "op": "linear", "features": 3}],
                  "init": {"default": {"constant": 0.01}},
-                 "train": {"inputs": {}, "nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}, **(train or {})}}
+                 "train": {"inputs": {}, "nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 1e-30}, **(train or {})}}
         (self.folder / "deep.json").write_text(json.dumps(model, indent=1))
         line = (self.folder / "deep.json").read_text().splitlines().index('     "id": "sq",')
         x = [start] * 240
@@ -440,7 +458,7 @@ class Train(CommandTest):
     def rooted(self, name, graph, train=None, **more):
         """A model that ends in a mean; sqrt has a slope of infinity at 0."""
         graph = graph + [{"id": "logits", "op": "linear", "features": 3}]
-        train = {"nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}, **(train or {})}
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "logits"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 1e-30}, **(train or {})}
         (self.folder / name).write_text(json.dumps({**MODEL, "graph": graph, "train": train, **more}))
         return name
 
@@ -496,7 +514,7 @@ class Train(CommandTest):
         graph = [{"id": "negative", "op": "less", "in": "x", "value": 0}, {"id": "masked", "op": "masked_fill", "in": {"x": "x", "mask": "negative"}, "value": "-inf"},
                  {"id": "scaled", "op": "div", "value": 2}, {"id": "p", "op": "softmax", "axis": -1}, {"id": "logits", "op": "linear", "features": 3},
                  {"id": "huge", "op": "mul", "value": 1e30}, {"id": "square", "op": "mul", "in": ["huge", "huge"]}]
-        train = {"nodes": [{"id": "loss", "op": "mean", "in": "square"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 0}}
+        train = {"nodes": [{"id": "loss", "op": "mean", "in": "square"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 1e-30}}
         (self.folder / "masked.json").write_text(json.dumps({**MODEL, "graph": graph, "outputs": {"logits": "square"}, "train": train}))
         rows = {"x": ("F32", [8, 6], [1, -1, 2, -2, 3, -3] * 8)}
         _, err = self.train("--steps", 1, model="masked.json", data=self.data("rows", rows), code=1)

@@ -59,7 +59,8 @@ TEST(Hints, WordsOfOtherFrameworksNameOurs) {
       {"view", "reshape"},   {"permute", "transpose"}, {"cat", "concat"},     {"bmm", "matmul"},
       {"arange", "iota"},    {"Swish", "silu"},        {"clip", "clamp"},     {"scaled_dot_product_attention", "attention"},
       {"MultiheadAttention", "mha"}, {"nll_loss", "cross_entropy"}, {"ReduceMean", "mean"}, {"loop", "repeat"},
-      {"avg_pool", "mean_pool"},     {"CrossEntropyLoss", "cross_entropy"}, {"ce_loss", "cross_entropy"}, {"norm", "layer_norm"}};
+      {"avg_pool", "mean_pool"},     {"CrossEntropyLoss", "cross_entropy"}, {"ce_loss", "cross_entropy"}, {"norm", "layer_norm"},
+      {"lrelu", "leaky_relu"}};
   for (const auto &[typed, meant] : ops)
     EXPECT_EQ(didYouMean(typed, opNames()).find("did you mean '" + meant + "'"), 0u) << typed;
   auto hint = [](const std::string &node) {
@@ -94,6 +95,7 @@ TEST(Hints, KeysAndDtypesOfOtherFrameworksNameOurs) {
            {"pred", "prediction", losses},  {"output", "prediction", losses},  {"labels", "target", losses},      {"y_true", "target", losses},
            {"targets", "target", losses},   {"target", "labels", labelled},    {"input", "logits", labelled},     {"max_grad_norm", "clip_grad_norm", train},
            {"T_max", "total_steps", schedule}, {"eta_min", "min_lr_ratio", schedule}, {"type", "kind", schedule}, {"type", "kind", optimizer},
+           {"idx", "index", {"id", "op", "in", "axis", "index"}}, {"truncated_normal", "trunc_normal", {"normal", "trunc_normal", "uniform"}},
            {"type", "kind", sample},        {"name", "kind", optimizer},       {"type", "dtype", {"dtype", "shape", "optional", "range"}}})
     EXPECT_EQ(didYouMean(next.typed, next.known), "did you mean '" + next.meant + "'?") << next.typed;
   for (const auto &[typed, meant] : std::vector<std::pair<std::string, std::string>>{

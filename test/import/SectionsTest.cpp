@@ -192,7 +192,7 @@ TEST(Train, Mistakes) {
   EXPECT_ERROR(sections(train(R"(, "optimizer": {"kind": "adam", "betas": [0.9]})")), "betas: expected two numbers");
   EXPECT_ERROR(sections(train(R"(, "optimizer": {"kind": "adam", "betas": [0.9, 1]})")), "from 0 to below 1 but got 1");
   EXPECT_ERROR(sections(train(R"(, "optimizer": {"kind": "adam", "lr": -1})")),
-               "expected a number of 0 or more but got -1");
+               "expected a number above 0 but got -1");
   EXPECT_ERROR(sections(train(R"(, "schedule": {"kind": "linear"})")), "schedule 'linear' needs the key 'total_steps'");
   EXPECT_ERROR(sections(train(R"(, "schedule": {"kind": "noam", "d_model": 8, "warmup_steps": 0})")),
                "warmup_steps: expected at least 1 but got 0");

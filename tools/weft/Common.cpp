@@ -145,7 +145,7 @@ int compileOrFail(const CommonOptions &common, const ModelDesc &model, CompileOp
     std::string family = common.target.substr(0, common.target.find(':'));
     if (family == "cuda")
       return fail(kUnsupported, "target " + quote(common.target) + " is not in this version; expected 'cpu'");
-    return fail(kUnsupported, "expected a target 'cpu' but got " + quote(common.target), didYouMean(family, {"cpu", "cuda"}));
+    return fail(kUnsupported, "expected a target 'cpu' but got " + quote(common.target), didYouMean(family, {"cpu"}));
   }
   options.cpus = splitList(common.cpu);
   if (options.cpus.empty())

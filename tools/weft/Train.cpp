@@ -7,11 +7,13 @@
 #include "Runner.h"
 #include "TrainEval.h"
 #include "TrainFolder.h"
+#include "TrainGraph.h"
 
 #include "import/BatchWeight.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace weft {
 
@@ -81,7 +83,7 @@ private:
   int64_t accumulate = 1, evalEvery = 0;
   bool skipWarned = false;
   std::string saveFolder;
-  TrainNote note;
+  TrainNote note, nodes;
 
   int checkOptions() {
     if (options.data.empty() == options.batches.empty())
@@ -230,6 +232,7 @@ private:
     evalEvery = options.evalEvery ? options.evalEvery : std::max<int64_t>(1, order.perEpoch / accumulate);
     note = {{"data", hexText(data.fingerprint())}, {"samples", std::to_string(data.count())}, {"batch", std::to_string(order.batch)},
             {"seed", std::to_string(options.seed)}, {"shuffle", order.shuffle ? "yes" : "no"}};
+    nodes = graphNote(runner.model);
     return kOk;
   }
 
@@ -272,9 +275,13 @@ private:
 
   int resume() {
     if (!options.resume.empty()) {
-      char stored[1024] = "";
-      if (weft_status status = weft_trainer_load(trainer, options.resume.c_str(), stored, sizeof(stored)))
+      // A longer one, cut at the end, is of another model, and found to be one.
+      std::string stored(2 * (noteText(note).size() + noteText(nodes).size()) + 1024, '\0');
+      if (weft_status status = weft_trainer_load(trainer, options.resume.c_str(), stored.data(), stored.size()))
         return failTrainer(status);
+      stored.resize(std::strlen(stored.c_str()));
+      if (int code = checkGraphNote(options.resume, stored, nodes))
+        return code;
       if (int code = checkNote(options.resume, stored, note))
         return code;
     }
@@ -289,7 +296,7 @@ private:
   int save(bool isLast) {
     weft_checkpoint_options saving = {};
     saving.keep = options.keep;
-    std::string text = noteText(note);
+    std::string text = noteText(note) + noteText(nodes);
     saving.note = text.c_str();
     weft_status status = weft_trainer_save(trainer, saveFolder.c_str(), &saving);
     if (status == WEFT_OK)
