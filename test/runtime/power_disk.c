@@ -8,8 +8,8 @@
 #include <string.h>
 
 enum { NODES = 64, NAMES = 16, BYTES = 4096, LOG = 512, FILES = 16, NAME = 64, ROOT = 0 };
-typedef enum kind { WRITE, ADD, MOVE, DROP, SYNC } kind;
-enum { LOST, WHOLE, HALF, LONGER }; /* outcomes; those of folder operations are the first two */
+typedef enum kind { WRITE, CUT, ADD, MOVE, DROP, SYNC } kind;
+enum { LOST, WHOLE, HALF, LONGER }; /* outcomes; only those of a write are more than the first two */
 
 typedef struct node {
   bool folder;
@@ -119,6 +119,7 @@ static void apply(power_disk *disk, const operation *o, int outcome) {
     if (bytes) memcpy(n->data + o->offset, o->data, (size_t)bytes);
     if (end > n->size) n->size = end;
     break;
+  case CUT: memset(n->data, 0, (size_t)n->size), n->size = 0; break;
   case ADD: assign(n, o->to, o->other); break;
   case MOVE: drop(n, o->from), assign(n, o->to, o->other); break;
   case DROP: drop(n, o->from); break;
@@ -141,9 +142,9 @@ static int make_node(power_disk *disk, const char *path, bool folder) {
   int parent = walk(disk, path, last);
   if (parent < 0) return parent;
   int there = find(&disk->node[parent], last);
-  if (there >= 0 && (disk->mistakes & POWER_IN_PLACE)) { /* a file is written anew; the old bytes go with the new writes */
+  if (there >= 0 && (disk->mistakes & POWER_IN_PLACE)) { /* a file is written anew */
     there = disk->node[parent].name[there].node;
-    if (!folder) disk->node[there].size = 0;
+    if (!folder) apply(disk, record(disk, CUT, there, 0), WHOLE);
     return there;
   }
   if (there >= 0) return -EEXIST;

@@ -109,7 +109,14 @@ static void train(weft_trainer *trainer, int steps) {
     CHECK_EQUAL(weft_trainer_step(trainer, (const int64_t[]){2}, (const void *const[]){x, weight}, NULL), WEFT_OK);
 }
 
-/* Four saves: the first, one that removes it, the same step again, one more. */
+/* As a resumed training that comes to the same step another way. */
+static void change(weft_trainer *trainer) {
+  float *w;
+  CHECK_EQUAL(weft_trainer_tensor(trainer, "w", WEFT_ROLE_PARAMETER, &w, NULL), WEFT_OK);
+  w[0] += 1;
+}
+
+/* Four saves: the first, one that removes it, the same step again with other numbers, one more. */
 enum { SAVES = 4 };
 static const int steps_before[SAVES] = {2, 2, 0, 3};
 static const weft_checkpoint_options keep_one = {.keep = 1};
@@ -135,6 +142,7 @@ static void record(run *r, int mistakes) {
   CHECK_EQUAL(weft_trainer_create(r->model, (const int64_t[]){2}, NULL, &r->trainer), WEFT_OK);
   for (int s = 0; s < SAVES; ++s) {
     train(r->trainer, steps_before[s]);
+    if (!steps_before[s]) change(r->trainer);
     CHECK_EQUAL(weft_trainer_save(r->trainer, folder, &keep_one), WEFT_OK);
     r->saved[s] = read_state(r->trainer);
     r->done[s] = power_disk_operations(r->disk);
@@ -194,8 +202,8 @@ static void the_last_checkpoint_or_a_newer_one_is_found(void) {
   CHECK_EQUAL(bad_checkpoints(0), 0);
   CHECK(bad_checkpoints(POWER_NO_SYNC) > 0);
   CHECK(bad_checkpoints(POWER_NO_FOLDER_SYNC) > 0);
-  /* Each has a name of its own and is verified, so that a torn one, written in its place, only means the one before. */
-  CHECK_EQUAL(bad_checkpoints(POWER_IN_PLACE), 0);
+  /* A step that is saved again is the only checkpoint there is, and is lost while it is written anew. */
+  CHECK(bad_checkpoints(POWER_IN_PLACE) > 0);
 }
 
 int main(void) {
