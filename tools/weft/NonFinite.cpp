@@ -4,6 +4,7 @@
 #include "NonFinite.h"
 
 #include "import/EntryInputs.h"
+#include "import/Rounds.h"
 #include "Probe.h"
 
 #include <algorithm>
@@ -57,11 +58,6 @@ bool hasInfiniteAttribute(const Node &node) {
       return true;
   }
   return false;
-}
-
-/// A path inside a repeat, with the rounds that lead there.
-std::string pathOf(const Node &node, const std::string &outer, const std::string &prefix) {
-  return prefix + (node.path.compare(0, outer.size(), outer) == 0 ? node.path.substr(outer.size()) : node.path);
 }
 
 /// The parameter tensors that a node uses in these rounds.
@@ -121,7 +117,7 @@ private:
     for (const Node *node : nodes) {
       const bool isLoss = std::any_of(model.train->nodes.begin(), model.train->nodes.end(), [&](const Node &n) { return &n == node; });
       if (!isLoss)
-        paths.push_back(pathOf(*node, outer, prefix));
+        paths.push_back(prefix + pathWithin(node->path, outer));
       for (ValueId result : node->results) {
         level.producers[result] = node;
         order.emplace_back(node, result);
@@ -166,9 +162,9 @@ private:
         continue;
       }
       if (node.body)
-        if (int code = lookInto(level, node, pathOf(node, outer, prefix), rounds, text); code || !text.empty())
+        if (int code = lookInto(level, node, prefix + pathWithin(node.path, outer), rounds, text); code || !text.empty())
           return code;
-      return sayNode(node, pathOf(node, outer, prefix), rounds, level.elements[value], text);
+      return sayNode(node, prefix + pathWithin(node.path, outer), rounds, level.elements[value], text);
     }
   }
 
@@ -251,7 +247,7 @@ std::string lastWith(const ModelDesc &model, const std::vector<Node> &nodes, con
                      const std::function<bool(const std::string &)> &isFinite) {
   for (size_t n = nodes.size(); n-- > 0;) {
     const Node &node = nodes[n];
-    const std::string path = pathOf(node, outer, prefix);
+    const std::string path = prefix + pathWithin(node.path, outer);
     for (int64_t round = node.body ? node.count : 0; round-- > 0;) {
       rounds.push_back({node.index, round, node.count});
       std::string found = lastWith(model, node.body->nodes, node.path + ".", path + "[" + std::to_string(round) + "].", rounds, isFinite);
