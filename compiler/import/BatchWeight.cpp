@@ -62,10 +62,11 @@ private:
   /// The means that the loss is a sum of, with factors that no batch changes. False if it is anything else.
   bool isSumOfMeans(std::vector<const Node *> &means) const {
     std::vector<ValueId> work = {model.train->loss};
+    std::set<ValueId> seen;
     while (!work.empty()) {
       const ValueId value = work.back();
       work.pop_back();
-      if (!varied.count(value))
+      if (!varied.count(value) || !seen.insert(value).second)
         continue;
       auto found = producers.find(value);
       if (found == producers.end())

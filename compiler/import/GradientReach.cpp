@@ -34,6 +34,7 @@ public:
 
   /// `asked`: values whose gradient is wanted; operands are added to it.
   void nodes(const Graph &graph, const NodeList &list, std::set<ValueId> &asked) {
+    std::set<ValueId> others;
     for (auto at = list.rbegin(); at != list.rend() && !found; ++at) {
       const Node &node = **at;
       if (!makesOneOf(node, asked))
@@ -47,12 +48,11 @@ public:
       for (ValueId operand : node.operands) {
         if (operand == kNoValue)
           continue;
-        if (isFloat(graph.values[size_t(operand)].type.dtype))
-          asked.insert(operand);
-        else if (!obstacle)
-          obstacle = lastWithFloats(graph, list, operand);
+        (isFloat(graph.values[size_t(operand)].type.dtype) ? asked : others).insert(operand);
       }
     }
+    if (!found && !obstacle)
+      obstacle = lastWithFloats(graph, list, others);
   }
 
   bool found = false;
@@ -77,9 +77,8 @@ private:
         asked.insert(node.operands[i]);
   }
 
-  /// The node before `value` that has the last float operand, through values that are none.
-  static const Node *lastWithFloats(const Graph &graph, const NodeList &list, ValueId value) {
-    std::set<ValueId> behind = {value};
+  /// The last node with a float operand behind the values, which are no floats, through others that are none.
+  static const Node *lastWithFloats(const Graph &graph, const NodeList &list, std::set<ValueId> behind) {
     for (auto at = list.rbegin(); at != list.rend(); ++at) {
       if (!makesOneOf(**at, behind))
         continue;

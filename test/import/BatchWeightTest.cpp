@@ -47,6 +47,13 @@ TEST(BatchWeight, DifferencesSignsAndCastsLeaveIt) {
   EXPECT_COUNTED(lossOf(kCross, R"("op": "cast", "in": "ce", "dtype": "f64")"), "ce");
 }
 
+TEST(BatchWeight, AMeanMayOccurAnyNumberOfTimes) {
+  std::string doubled = kCross, last = "ce";
+  for (int i = 0; i < 60; ++i, last = "d" + std::to_string(i - 1))
+    doubled += R"({"id": "d)" + std::to_string(i) + R"(", "op": "add", "in": [")" + last + R"(", ")" + last + R"("]}, )";
+  EXPECT_COUNTED(lossOf(doubled, R"("op": "neg", "in": ")" + last + R"(")"), "ce");
+}
+
 TEST(BatchWeight, WhatABatchDrawsOrGivesIsAnotherTerm) {
   EXPECT_COUNTED(lossOf(std::string(kCross) + R"({"id": "d", "op": "dropout", "in": "s", "p": 0.5}, )", R"("op": "add", "in": ["ce", "d"])"), "samples, not the labels of ce");
   Reading given = readParts("x:f32[B,8] c:f32[]", R"({"id": "y", "op": "linear", "in": "x", "features": 3})", "y",

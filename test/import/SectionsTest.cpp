@@ -274,6 +274,15 @@ TEST(Train, ALossThatGoesThroughWholeNumbersInARepeatReachesNothing) {
   EXPECT_ERROR(readParts("x:f32[B,8]", nodes + R"(, {"id": "u", "op": "neg", "in": "x"})", "f u", block + train), "no gradient of the loss reaches a parameter (node 'r' (repeat)");
 }
 
+/// Each node asks for a gradient of its condition, which has none.
+TEST(Train, ALossReachesParametersThroughAnyNumberOfConditions) {
+  std::string nodes = kNode, last = "y";
+  for (int i = 0; i < 60000; ++i, last = "w" + std::to_string(i - 1))
+    nodes += R"(, {"id": "w)" + std::to_string(i) + R"(", "op": "where", "in": ["c", ")" + last + R"(", "z"]})";
+  const std::string train = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": ")" + last + R"("}], "loss": "l"},)";
+  EXPECT_READS(readParts("x:f32[B,8] z:f32[B,3] c:bool[B,3]", nodes, last, train));
+}
+
 /// A repeat whose second carry is the parameters' only way out: it needs two rounds of the walk.
 TEST(Train, ALossReachesParametersThroughCarriedValues) {
   const std::string block = R"("blocks": {"swap": {"in": ["a", "b"], "nodes": [{"id": "w", "op": "linear", "in": "a", "features": 8}, {"id": "n", "op": "neg", "in": "b"}], "out": ["n", "w"]}},)";
