@@ -262,13 +262,25 @@ int main(void) {
         self.assertEqual((self.folder / "small.o").read_bytes(), old)
 
     def test_what_killed_processes_left_goes_after_an_hour(self):
-        old, new, other = ".small.o.tmp999999999-0", ".small.o.old999999998-1", ".other.o.tmp999999999-0"
-        for name in (old, new, other):
-            (self.folder / name).write_text("x")
-        for name in (old, other):
-            os.utime(self.folder / name, (1, 1))
+        """An hour by the clock of the folder: a backup has the times of the old file, which may be older than this."""
         self.weft("compile", self.model(), "-q")
-        self.assertEqual([name for name in self.files() if name.startswith(".")], [other, new])
+        os.utime(self.folder / "small.o", (1, 1))
+        os.link(self.folder / "small.o", self.folder / ".small.o.old999999998-1")
+        left = [".small.o.old999999998-1", ".small.o.tmp999999999-0"]
+        kept = [".other.o.tmp999999999-0", ".small.o.tmp999999999-0-mine.txt"]
+        for name in (left[1], *kept):
+            (self.folder / name).write_text("x")
+
+        def hidden():
+            return [name for name in self.files() if name.startswith(".")]
+
+        self.weft("compile", "small.json", "-q")
+        self.assertEqual(hidden(), sorted(left + kept))
+        (self.folder / "later.c").write_text("#include <sys/time.h>\n#include <time.h>\n"
+                                             "time_t time(time_t *out) { struct timeval now; gettimeofday(&now, 0); if (out) *out = now.tv_sec + 4000; return now.tv_sec + 4000; }\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "later.c", "-o", "later.so"], cwd=self.folder, check=True)
+        self.weft("compile", "small.json", "-q", env={"LD_PRELOAD": str(self.folder / "later.so")})
+        self.assertEqual(hidden(), kept)
 
     def test_the_model_is_not_overwritten(self):
         os.symlink("small.json", self.folder / "link.h")

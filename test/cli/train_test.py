@@ -240,6 +240,15 @@ class Train(CommandTest):
         _, err = self.train("--steps", 3, "--resume", "s/step-0000000002", code=3)
         self.assertIn("'s/step-0000000002' is one checkpoint\n  hint: --resume takes the folder that it lies in", err)
 
+    def test_what_is_read_is_not_written_over(self):
+        names = [self.data(f"b{i}", points(8, i)) for i in range(2)]
+        before = {name: (self.folder / name).read_bytes() for name in self.files()}
+        for words in (("--log", names[1]), ("--export", names[1]), ("--export", "./" + names[0])):
+            self.assertIn("is an input file", self.train("--batches", *names, "--steps", 2, *words, data=None, code=2)[1])
+        self.assertIn("the model file itself", self.train("--steps", 2, "--export", "m.json", code=2)[1])
+        self.assertIn("expected outputs in files of their own but got './o.st' twice", self.train("--steps", 2, "--export", "o.st", "--log", "./o.st", code=2)[1])
+        self.assertEqual({name: (self.folder / name).read_bytes() for name in self.files()}, before)
+
     def test_a_folder_with_checkpoints_is_not_mixed(self):
         self.train("-q", "--steps", 5, "--save", "s")
         _, err = self.train("--steps", 5, "--save", "s", code=2)
@@ -407,7 +416,8 @@ class Train(CommandTest):
         self.assertIn("warning: step 6: the update is left out, as its loss or gradient is not finite; input 'x' is not finite: [2, 3] is nan", err)
         self.assertRegex(out, r"^pick: 7 steps, 1 skipped, loss [\d.]+, ")
         _, err = self.train(*words, "--on-nonfinite", "skip", "--eval", data, code=1)
-        self.assertIn("bad.safetensors: error: tensor 'x': sample 27, element [3]: expected a finite number but got NaN", err)
+        self.assertIn("bad.safetensors: error: tensor 'x': sample 27, element [3]: expected a finite number but got NaN\n", err)
+        self.assertNotIn("hint", err)
 
     def deep(self, train=None, start=0.1):
         """Rounds that square their value: small ones stay small, and a value of 1e3 overflows in the fourth round."""
@@ -438,6 +448,20 @@ class Train(CommandTest):
         _, err = self.train("--steps", 2, "--batch", 5, "--no-shuffle", model="deep.json", data=data, code=1)
         self.assertIn("step 2: the loss is inf; the first value that is not finite is that of node 'h[3].sq'", err)
         self.assertIn("hint: the batch was samples 25..29", err)
+
+    def test_steps_are_counted_alike_everywhere(self):
+        """An update that is left out has a number, and a line of the log if something was evaluated after it."""
+        bad = points(40, 1)
+        bad["x"][2][27 * 6 + 3] = float("nan")
+        _, err = self.train("--steps", 6, "--batch", 5, "--no-shuffle", "--init", 1, "--on-nonfinite", "skip", "--eval", "d.safetensors", "--eval-every", 6, "--save", "s", "--log", "l.jsonl",
+                            data=self.data("bad", bad))
+        self.assertRegex(err, r"step 6/6  not finite, left out(.|\n)*step 6  eval loss")
+        lines = self.steps("l.jsonl")
+        self.assertEqual([line["step"] for line in lines], [1, 2, 3, 4, 5, 6])
+        self.assertEqual(("loss" in lines[5], "eval_loss" in lines[5], lines[5]["skipped"]), (False, True, 1))
+        _, err = self.train("--steps", 8, "--batch", 5, "--no-shuffle", "--on-nonfinite", "skip", "--resume", "s", "--log", "l.jsonl", data="bad.safetensors")
+        self.assertIn("goes on from step 6 in 's'", err)
+        self.assertEqual([line["step"] for line in self.steps("l.jsonl")], [1, 2, 3, 4, 5, 6, 7, 8])
 
     def test_the_first_update_that_is_skipped_is_explained(self):
         _, data = self.deep()
@@ -539,7 +563,7 @@ class Train(CommandTest):
         for words, text in (((), "expected --steps N or --epochs N but got neither"), (("--steps", 1, "--epochs", 1), "expected --steps or --epochs but got both"),
                             (("--steps", 1, "--save-every", 2), "expected --save FOLDER with --save-every"), (("--steps", 1, "--eval-every", 2), "expected --eval FILE"),
                             (("--steps", 1, "--batch", 4, "--dim", "B=5"), "expected one batch size"), (("--steps", 1, "--resume", "s", "--init", 1), "expected --resume or new weights"),
-                            (("--steps", 1, "--log", "d.safetensors"), "output 'd.safetensors' is also an input"), (("--steps", 1, "--entry", "forward"), "expected an entry of mode 'train'")):
+                            (("--steps", 1, "--log", "d.safetensors"), "output 'd.safetensors' is an input file"), (("--steps", 1, "--entry", "forward"), "expected an entry of mode 'train'")):
             self.assertIn(text, self.train(*words, code=2)[1])
         self.assertIn("got neither", self.train("--steps", 1, data=None, code=2)[1])
         _, err = self.weft("train", self.model(), "--data", "d.safetensors", "--steps", 1, code=1)

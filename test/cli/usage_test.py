@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from weft_cli import STORIES, WEFT, CommandTest, write_safetensors
+from weft_cli import STORIES, WEFT, CommandTest, read_safetensors, write_safetensors
 
 COMMANDS = ["check", "compile", "run", "grad", "init", "train", "generate", "bench", "inspect", "new", "view"]
 
@@ -59,6 +59,11 @@ class Usage(CommandTest):
             self.wrong(*words, expect="is an input file")
         for words in ((*run, "--outputs", model), ("bench", model, "--outputs", model), ("generate", model, "--tokens", "1", "--max-new", 1, "--save-cache", model)):
             self.wrong(*words, expect="is the model file itself")
+        # The files that an index of shards names are inputs too.
+        index = {"weight_map": {name: "w.safetensors" for name in read_safetensors(self.folder / "w.safetensors")}}
+        (self.folder / "w.index.json").write_text(json.dumps(index))
+        before = {name: (self.folder / name).read_bytes() for name in self.files()}
+        self.wrong(*run, "--weights", "w.index.json", "--outputs", "w.safetensors", expect="is an input file")
         self.assertEqual({name: (self.folder / name).read_bytes() for name in self.files()}, before)
 
     def test_commands_of_later_versions(self):

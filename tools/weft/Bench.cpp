@@ -116,7 +116,7 @@ private:
       return code;
     std::vector<std::string> inputFiles = options.inputFiles;
     inputFiles.push_back(options.weights);
-    if (int code = refuseInputs(options, runner.model, options.outputs, inputFiles))
+    if (int code = refuseInputs(options, runner.model, {options.outputs}, inputFiles))
       return code;
     if (!options.outputs.empty()) {
       std::string text = files.add(options.outputs);

@@ -262,19 +262,6 @@ std::vector<std::string> splitList(const std::string &text, char separator) {
   return parts;
 }
 
-int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::string &output, std::vector<std::string> inputs) {
-  if (output.empty())
-    return kOk;
-  if (sameFile(output, options.model))
-    return fail(kUsage, "output " + quote(output) + " is the model file itself");
-  for (const std::string &file : model.weightFiles)
-    inputs.push_back(besideModel(options, file));
-  for (const std::string &input : inputs)
-    if (!input.empty() && sameFile(output, input))
-      return fail(kUsage, "output " + quote(output) + " is an input file");
-  return kOk;
-}
-
 std::string besideModel(const CommonOptions &options, const std::string &path) {
   size_t slash = options.model.rfind('/');
   if (path.empty() || path[0] == '/' || slash == std::string::npos)

@@ -72,9 +72,11 @@ std::vector<std::string> splitList(const std::string &text, char separator = ','
 bool hasEmptyPart(const std::string &text);
 /// Refuses numbers below 0.
 CLI::Validator notNegative();
-/// kUsage, with a text, if the output is the model file, one of its weights files or one of `inputs` (empty names are none).
-/// To be asked before the output is opened; kOk if the output is empty.
-int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::string &output, std::vector<std::string> inputs);
+/// kUsage, with a text, if an output is one of `inputs`, a shard that one of these names, or another output; empty names are
+/// none. To be asked before an output is opened.
+int refuseInputs(const std::vector<std::string> &outputs, const std::vector<std::string> &inputs);
+/// The same, with the model file and the weights files that it names among the inputs.
+int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::vector<std::string> &outputs, std::vector<std::string> inputs);
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 

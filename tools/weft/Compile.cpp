@@ -292,11 +292,8 @@ int compile(CompileCommand options) {
   if (!compile.stopAfter)
     for (const Form &form : forms) {
       std::string path = options.prefix + form.ending;
-      if (sameFile(path, options.model))
-        return fail(kUsage, "output " + quote(path) + " is the model file itself", "give another name with -o");
-      if (options.embedWeights)
-        if (int code = refuseInputs(options, model, path, {options.weights}))
-          return code;
+      if (int code = refuseInputs(options, model, {path}, {options.weights}))
+        return code;
       std::string text = files.add(path);
       if (!text.empty())
         return fail(kFile, text);

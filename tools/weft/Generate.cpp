@@ -181,7 +181,7 @@ int generate(const GenerateOptions &options, bool seedGiven) {
     return code;
   std::vector<std::string> inputFiles = options.inputFiles;
   inputFiles.insert(inputFiles.end(), {options.weights, options.tokenizer});
-  if (int code = refuseInputs(options, runner.model, options.saveCache, inputFiles))
+  if (int code = refuseInputs(options, runner.model, {options.saveCache}, inputFiles))
     return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;

@@ -16,8 +16,8 @@ int init(const InitOptions &options) {
   Runner runner;
   if (int code = runner.read(options))
     return code;
-  if (sameFile(options.save, options.model))
-    return fail(kUsage, "output " + quote(options.save) + " is the model file itself");
+  if (int code = refuseInputs(options, runner.model, {options.save}, {}))
+    return code;
   if (options.save.size() > 4 && options.save.compare(options.save.size() - 4, 4, ".npy") == 0)
     return fail(kUsage, "expected a safetensors file but got " + quote(options.save), "a .npy file holds one array; name the file .safetensors");
   OutputFiles files;

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,7 +36,7 @@ std::string besides(const std::string &path, const char *kind, int number) {
 }
 
 /// Removes what processes that were killed have left beside `path`. Processes of other machines and containers can't be
-/// asked, so it must be an hour old.
+/// asked, so it must have been there for an hour: by its change time, for a backup is the old file with the times of that.
 void removeLeftovers(const std::string &path) {
   const std::string folder = folderOf(path);
   struct stat info;
@@ -44,11 +45,12 @@ void removeLeftovers(const std::string &path) {
     for (const char *kind : {".tmp", ".old"}) {
       std::string start = besides(path, kind, 0).substr(folder.size() + 1);
       start.resize(start.rfind(kind) + 4);
-      const std::string name = entry->d_name;
-      char *end = nullptr;
-      const long pid = name.compare(0, start.size(), start) == 0 ? std::strtol(name.c_str() + start.size(), &end, 10) : 0;
-      const std::string leftover = folder + "/" + name;
-      if (pid > 0 && *end == '-' && kill(pid_t(pid), 0) != 0 && errno == ESRCH && stat(leftover.c_str(), &info) == 0 && info.st_mtime < time(nullptr) - 3600)
+      const std::string name = entry->d_name, leftover = folder + "/" + name;
+      int pid = 0, number = 0, length = -1;
+      if (name.compare(0, start.size(), start) != 0 || std::sscanf(name.c_str() + start.size(), "%9d-%9d%n", &pid, &number, &length) != 2 ||
+          size_t(length) != name.size() - start.size())
+        continue;
+      if (pid > 0 && kill(pid_t(pid), 0) != 0 && errno == ESRCH && lstat(leftover.c_str(), &info) == 0 && info.st_ctime < time(nullptr) - 3600)
         unlink(leftover.c_str());
     }
   if (stream)
@@ -181,9 +183,12 @@ std::string OutputFiles::commit() {
 
 bool sameFile(const std::string &a, const std::string &b) {
   struct stat x, y;
-  if (stat(a.c_str(), &x) == 0 && stat(b.c_str(), &y) == 0)
-    return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-  return a == b;
+  const bool isA = stat(a.c_str(), &x) == 0, isB = stat(b.c_str(), &y) == 0;
+  if (isA != isB)
+    return false;
+  if (!isA && (a.substr(a.rfind('/') + 1) != b.substr(b.rfind('/') + 1) || stat(folderOf(a).c_str(), &x) != 0 || stat(folderOf(b).c_str(), &y) != 0))
+    return a == b;
+  return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 } // namespace weft

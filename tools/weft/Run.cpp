@@ -217,7 +217,7 @@ int run(RunOptions options) {
     inputFiles.insert(inputFiles.end(), {options.weights, options.compare});
     for (const std::string &named : options.inputs)
       inputFiles.push_back(named.substr(std::min(named.size(), named.find('=') + 1)));
-    if (int code = refuseInputs(options, runner.model, options.outputs, inputFiles))
+    if (int code = refuseInputs(options, runner.model, {options.outputs}, inputFiles))
       return code;
     std::string text = files.add(options.outputs);
     if (!text.empty())

@@ -101,10 +101,6 @@ private:
       return fail(kUsage, "expected --save FOLDER with --save-every");
     if (options.evalEvery && options.eval.empty())
       return fail(kUsage, "expected --eval FILE with --eval-every");
-    for (const std::string &output : {options.log, options.exportFile})
-      for (const std::string &input : {options.model, options.data, options.eval, options.weights})
-        if (!output.empty() && !input.empty() && sameFile(output, input))
-          return fail(kUsage, "output " + quote(output) + " is also an input");
     return kOk;
   }
 
@@ -130,6 +126,10 @@ private:
     if (int code = runner.read(options))
       return code;
     if (int code = chooseTraining())
+      return code;
+    std::vector<std::string> inputFiles = options.batches;
+    inputFiles.insert(inputFiles.end(), {options.data, options.eval, options.weights});
+    if (int code = refuseInputs(options, runner.model, {options.log, options.exportFile}, inputFiles))
       return code;
     if (!options.resume.empty())
       if (int code = TrainFolder::find(options.resume))
@@ -201,9 +201,9 @@ private:
     return kOk;
   }
 
-  void setMayBeNonFinite(bool may) {
+  void setNonFinite(NonFinite what) {
     for (auto &input : inputs.list)
-      input.rule.mayBeNonFinite = may;
+      input.rule.nonFinite = what;
   }
 
   int openData() {
@@ -213,10 +213,10 @@ private:
       return code;
     const TrainSizes given = sizes;
     const bool whole = !options.batches.empty();
-    setMayBeNonFinite(options.onNonfinite == "skip");
+    setNonFinite(options.onNonfinite == "skip" ? NonFinite::warning : NonFinite::skippable);
     if (int code = data.open(inputs, whole ? options.batches : std::vector<std::string>{options.data}, whole, sizes))
       return code;
-    setMayBeNonFinite(false); // what is evaluated has no updates to leave out
+    setNonFinite(NonFinite::error); // what is evaluated has no updates to leave out
     if (int code = chooseBatch())
       return code;
     order.seed = options.seed;
@@ -288,9 +288,9 @@ private:
     if (weft_status status = weft_trainer_metrics(trainer, &metrics))
       return failTrainer(status);
     if (!options.resume.empty())
-      note_("goes on from step " + groupDigits(int64_t(metrics.step)) + " in " + quote(options.resume));
+      note_("goes on from step " + groupDigits(int64_t(attempts(metrics))) + " in " + quote(options.resume));
     savedAt = options.resume == saveFolder ? metrics.batches : UINT64_MAX;
-    return report.open(options, options.log, !options.resume.empty(), metrics.step, total);
+    return report.open(options, options.log, !options.resume.empty(), attempts(metrics), total);
   }
 
   int save(bool isLast) {
@@ -306,7 +306,7 @@ private:
     else {
       // The disk may have room again at the next save; the checkpoints before this one are whole.
       report.breakLine();
-      logLine(&options, WEFT_LOG_WARNING, (std::string("no checkpoint at step ") + std::to_string(metrics.step) + ": " + weft_trainer_error(trainer)).c_str());
+      logLine(&options, WEFT_LOG_WARNING, (std::string("no checkpoint at step ") + std::to_string(attempts(metrics)) + ": " + weft_trainer_error(trainer)).c_str());
     }
     return kOk;
   }
@@ -375,7 +375,7 @@ private:
       return;
     report.breakLine();
     const std::string text = explain(last), batch = batchHint(last);
-    logLine(&options, WEFT_LOG_WARNING, ("step " + std::to_string(metrics.step + metrics.skipped) + ": the update is left out, as its loss or gradient is not finite" + text +
+    logLine(&options, WEFT_LOG_WARNING, ("step " + std::to_string(attempts(metrics)) + ": the update is left out, as its loss or gradient is not finite" + text +
                                          (batch.empty() ? "" : "; " + batch) + "; further ones are only counted").c_str());
   }
 
@@ -424,18 +424,18 @@ private:
       if (int code = evaluate())
         return code;
       if (evaluation)
-        report.evaluation(metrics.step, *evaluation);
+        report.evaluation(attempts(metrics), *evaluation);
     }
     if (!saveFolder.empty() && savedAt != metrics.batches)
       if (int code = save(true))
         return code;
     if (interrupt) {
-      note_("stopped by signal " + std::to_string(interrupt) + " after step " + groupDigits(int64_t(metrics.step)) +
+      note_("stopped by signal " + std::to_string(interrupt) + " after step " + groupDigits(int64_t(attempts(metrics))) +
             (saveFolder.empty() ? "; nothing was saved" : ": --resume " + saveFolder + " goes on"));
       return 128 + interrupt;
     }
     if (report.logFailed())
-      return fail(kFile, "can't write " + quote(options.log) + ", so training stopped at step " + groupDigits(int64_t(metrics.step)));
+      return fail(kFile, "can't write " + quote(options.log) + ", so training stopped at step " + groupDigits(int64_t(attempts(metrics))));
     if (!options.exportFile.empty())
       if (int code = exportWeights())
         return code;

@@ -209,8 +209,8 @@ int TrainFile::check(const MappedTensor &tensor, const ElementRule &rule, bool i
     std::string text = placeOf(tensor, wrong, isWhole) + ": expected ";
     if (!isIntegerType(tensor.dtype)) {
       text += std::string("a finite number but got ") + (std::isnan(realAt(tensor.data, tensor.dtype, wrong)) ? "NaN" : "infinity");
-      if (!rule.mayBeNonFinite)
-        return fail(tensor.name, text, "--on-nonfinite skip leaves out the updates that this spoils");
+      if (rule.nonFinite != NonFinite::warning)
+        return fail(tensor.name, text, rule.nonFinite == NonFinite::skippable ? "--on-nonfinite skip leaves out the updates that this spoils" : "");
       std::fprintf(stderr, "%s: warning: tensor %s: %s\n", escapeText(path).c_str(), quote(tensor.name).c_str(), text.c_str());
       return hashOf(tensor, fingerprint);
     }

@@ -20,12 +20,15 @@ struct MappedTensor {
   std::string shapeText() const;
 };
 
+/// What NaN and infinity in floats are: an error, one that leaving out updates would avoid, or a warning.
+enum class NonFinite { error, skippable, warning };
+
 /// What the elements of an input may be: integers in low..high, or the one that a loss ignores; floats finite.
 struct ElementRule {
   int64_t low = INT64_MIN, high = INT64_MAX;
   std::optional<int64_t> ignored;
   std::optional<int64_t> refused = {}; ///< the loss ignores it, but it is outside the input's range
-  bool mayBeNonFinite = false; ///< of floats: NaN and infinity are a warning
+  NonFinite nonFinite = NonFinite::error;
 };
 
 bool isIntegerType(int32_t dtype);

@@ -39,9 +39,6 @@ std::string numberText(double value, const char *format = "%.4g") {
   return text;
 }
 
-/// Updates that are made or left out, which is what --steps counts.
-uint64_t attempts(const weft_metrics &metrics) { return metrics.step + metrics.skipped; }
-
 std::string timeText(double seconds) {
   auto whole = int64_t(std::min(seconds, 1e9) + 0.5);
   char text[40];
@@ -53,6 +50,8 @@ std::string timeText(double seconds) {
 }
 
 } // namespace
+
+uint64_t attempts(const weft_metrics &metrics) { return metrics.step + metrics.skipped; }
 
 TrainReport::~TrainReport() {
   breakLine();
@@ -109,9 +108,11 @@ void TrainReport::step(const weft_metrics &metrics, double epoch, const std::opt
     recentTime = now;
     recent = metrics;
   }
-  if (log && metrics.updated) {
+  if (log && (metrics.updated || evaluated)) {
     JsonWriter json;
-    json.open('{').key("step").integer(int64_t(metrics.step)).key("loss").number(metrics.loss, 9).key("grad_norm").number(metrics.grad_norm, 9);
+    json.open('{').key("step").integer(int64_t(attempts(metrics)));
+    if (metrics.updated)
+      json.key("loss").number(metrics.loss, 9).key("grad_norm").number(metrics.grad_norm, 9);
     json.key("lr").number(metrics.lr, 9).key("epoch").number(epoch).key("samples").integer(int64_t(metrics.samples)).key("tokens").integer(int64_t(metrics.tokens));
     json.key("tokens_per_s").number(rateNow()).key("seconds").number((now - began) / 1000).key("skipped").integer(int64_t(metrics.skipped));
     if (metrics.loss_scale != 1)

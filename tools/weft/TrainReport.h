@@ -17,6 +17,9 @@ struct Evaluation {
   std::optional<double> accuracy;
 };
 
+/// Updates that were made or left out: what --steps counts, and every step that is printed or logged.
+uint64_t attempts(const weft_metrics &metrics);
+
 class TrainReport {
 public:
   TrainReport() = default;
@@ -27,7 +30,8 @@ public:
   int open(const CommonOptions &options, const std::string &logPath, bool continues, uint64_t done, uint64_t total);
   /// Time counts from here.
   void start(const weft_metrics &metrics);
-  /// After a step, with what was evaluated after it: one line of the log, unless the update was skipped.
+  /// After a step, with what was evaluated after it: one line of the log, unless the update was skipped
+  /// and nothing evaluated.
   void step(const weft_metrics &metrics, double epoch, const std::optional<Evaluation> &evaluation);
   void evaluation(uint64_t step, const Evaluation &result);
   /// Ends the line on the terminal, so that other lines may follow.

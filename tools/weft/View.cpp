@@ -11,9 +11,8 @@ int writePicture(const std::string &path, const std::string &svg, const std::vec
     print(svg);
     return kOk;
   }
-  for (const std::string &input : inputs)
-    if (sameFile(path, input))
-      return fail(kUsage, "output " + quote(path) + " is an input file");
+  if (int code = refuseInputs({path}, inputs))
+    return code;
   OutputFiles files;
   std::string text = files.add(path);
   if (text.empty())

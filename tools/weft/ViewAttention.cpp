@@ -344,9 +344,9 @@ int view(AttentionOptions options) {
       shrink(one, block);
   std::string title = options.title.empty() ? "Attention of " + runner.model.name : options.title;
   std::vector<std::string> files = options.inputFiles;
-  if (int code = refuseInputs(options, runner.model, options.output, {options.weights}))
+  files.push_back(options.weights);
+  if (int code = refuseInputs(options, runner.model, {options.output}, files))
     return code;
-  files.push_back(options.model);
   return writePicture(options.output, Picture(std::move(maps), title, subtitle).draw(), files);
 }
 

@@ -145,9 +145,8 @@ weft_status weft_model_save(weft_model *model, const char *path);
 
 /* A pool that several sessions may share. A session that finds it in use by another computes alone, with the same
  * result. Idle threads sleep. `threads` counts the caller of weft_session_run: 1 makes none. 0: weft_cpu_count(). More
- * than 1024 become 1024.
- * Where the system refuses a thread, the pool has fewer. After fork the child's pool has no threads and its sessions
- * compute alone. */
+ * than 1024 become 1024. Where the system refuses a thread, the pool has fewer. After fork the child's pool has no threads
+ * and its sessions compute alone. */
 weft_status weft_threads_create(int64_t threads, const weft_allocator *allocator, weft_threads **out_threads);
 int64_t weft_threads_count(const weft_threads *threads);
 /* All sessions that use it must be destroyed before. */

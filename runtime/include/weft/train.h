@@ -168,9 +168,10 @@ typedef struct weft_checkpoint_options {
 weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const weft_checkpoint_options *options);
 
 /* Continues from the newest whole checkpoint in `folder`; damaged ones are logged as warnings and passed over. `note` (may
- * be NULL) receives the stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none, or no folder), WEFT_ERR_FORMAT
- * (none is whole; or of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Everything is verified first; only when reading fails after that (WEFT_ERR_IO), parameters and moments
- * may hold anything until a load succeeds. */
+ * be NULL) receives the stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none, or no folder),
+ * WEFT_ERR_FORMAT (none is whole; or of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Of another
+ * model: of another name, or with other parameters; `weft train` compares the nodes too. Everything is verified first; only
+ * when reading fails after that (WEFT_ERR_IO), parameters and moments may hold anything until a load succeeds. */
 weft_status weft_trainer_load(weft_trainer *trainer, const char *folder, char *note, size_t note_size);
 
 /* ---- Data --------------------------------------------------------------------------------------------------------- */
