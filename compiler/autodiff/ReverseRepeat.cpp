@@ -35,49 +35,42 @@ public:
   Residuals(RepeatOp forward, RepeatOp backward, const Recompute &recompute)
       : index(forward.getIndex()), round(forward.getRound()), backward(backward), body(forward.getBody().front()), recompute(recompute) {}
 
-  /// Forward values to keep, in order.
+  /// Forward values to keep, in order. A body may be long and read a value often, so each op is looked at once, in order.
   SmallVector<Value> choose() {
-    llvm::SetVector<Value> needed;
     backward.getBody().walk([&](Operation *op) {
       for (Value operand : op->getOperands())
         if (isForward(operand))
           needed.insert(operand);
     });
-    sorted.assign(needed.begin(), needed.end());
-    llvm::sort(sorted, [&](Value x, Value y) { return order(x) < order(y); });
-    for (Value value : sorted)
-      keepCostly(value);
-    for (Value value : sorted)
-      if (!isAvailable(value))
-        kept.insert(value);
-    for (Value value : sorted)
-      findUsed(value);
-    return llvm::to_vector(used);
+    findReached();
+    for (Value argument : body.getArguments())
+      if (argument == round)
+        available.insert(argument);
+      else if (reached.contains(argument))
+        keep(argument);
+    for (Operation &op : body)
+      decide(&op);
+    findUsed();
+    return used;
   }
 
   /// `stacks`: what the forward loop returns for the values that were chosen.
   void replace(ValueRange stacks) {
     for (auto [value, stack] : llvm::zip_equal(used, stacks))
       stackOf[value] = stack;
-    for (Value value : sorted) {
-      Value here = materialize(value);
-      value.replaceUsesWithIf(here, [&](OpOperand &use) { return backward.getBody().isAncestor(use.getOwner()->getParentRegion()); });
-    }
-    for (Operation *clone : llvm::reverse(clones))
-      sink(clone);
+    for (Value value : used)
+      if (isa<BlockArgument>(value))
+        takePart(value);
+    map.map(round, backward.getRound());
+    for (Operation &op : body)
+      materialize(&op);
+    for (Value value : needed)
+      value.replaceUsesWithIf(map.lookup(value), [&](OpOperand &use) { return backward.getBody().isAncestor(use.getOwner()->getParentRegion()); });
+    sinkClones();
   }
 
 private:
   bool isForward(Value v) const { return v.getParentBlock() == &body; }
-
-  std::pair<int64_t, int64_t> order(Value v) {
-    if (auto argument = dyn_cast<BlockArgument>(v))
-      return {-1, argument.getArgNumber()};
-    if (numbers.empty())
-      for (auto [i, op] : llvm::enumerate(body))
-        numbers[&op] = int64_t(i);
-    return {numbers.lookup(v.getDefiningOp()), cast<OpResult>(v).getResultNumber()};
-  }
 
   bool isRecomputed(Operation *op) const {
     if (recompute.block)
@@ -91,26 +84,34 @@ private:
     return isa<ParameterOp>(op) || isGenerator(op) || isView(op) || isPointwise(op) || isRecomputed(op);
   }
 
-  /// Keeps the values behind `v` that no policy computes again.
-  void keepCostly(Value v) {
-    if (!isForward(v) || v == round || kept.contains(v))
-      return;
-    Operation *op = v.getDefiningOp();
-    bool narrows = op && growth(op) < 0 && !isRecomputed(op) && !isAvailable(op->getOperand(0));
-    if (!op || !isCheap(op) || narrows) {
-      kept.insert(v);
-      return;
-    }
-    if (isView(op) || isRecomputed(op) || growth(op) > 0)
-      for (Value operand : op->getOperands())
-        keepCostly(operand);
+  /// The values that are needed, and those behind them that a policy, not what is there, decides on.
+  void findReached() {
+    reached.insert(needed.begin(), needed.end());
+    for (Operation &op : llvm::reverse(body))
+      if (isAnyOf(&op, reached) && isCheap(&op) && (isView(&op) || isRecomputed(&op) || growth(&op) > 0))
+        reached.insert_range(operandsOf(&op));
   }
 
-  bool isAvailable(Value v) {
-    if (!isForward(v) || v == round || kept.contains(v))
-      return true;
-    Operation *op = v.getDefiningOp();
-    return op && isCheap(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isAvailable(operand); });
+  /// Keeps the results of an op that are reached and costly, or needed and not there otherwise.
+  void decide(Operation *op) {
+    const bool cheap = isCheap(op);
+    if (cheap && llvm::all_of(operandsOf(op), [&](Value operand) { return !isForward(operand) || available.contains(operand); })) {
+      available.insert_range(op->getResults());
+      return;
+    }
+    const bool narrows = growth(op) < 0 && !isRecomputed(op);
+    for (Value result : op->getResults())
+      if (reached.contains(result) && (!cheap || narrows || needed.contains(result)))
+        keep(result);
+  }
+
+  void keep(Value v) {
+    kept.insert(v);
+    available.insert(v);
+  }
+
+  static bool isAnyOf(Operation *op, const llvm::DenseSet<Value> &values) {
+    return llvm::any_of(op->getResults(), [&](Value result) { return values.contains(result); });
   }
 
   /// The operands of a forward op and of its regions, those from outside the loop too.
@@ -120,58 +121,63 @@ private:
     return operands;
   }
 
-  /// Of the values that would be kept, those that `v` needs.
-  void findUsed(Value v) {
-    if (!isForward(v) || v == round || !visited.insert(v).second)
-      return;
-    if (kept.contains(v)) {
-      used.insert(v);
-      return;
-    }
-    for (Value operand : operandsOf(v.getDefiningOp()))
-      findUsed(operand);
+  /// Of the values that would be kept, those that are needed or behind what is done again.
+  void findUsed() {
+    wanted.insert(needed.begin(), needed.end());
+    for (Operation &op : llvm::reverse(body))
+      if (isDoneAgain(&op))
+        wanted.insert_range(operandsOf(&op));
+    auto use = [&](Value v) {
+      if (wanted.contains(v) && kept.contains(v))
+        used.push_back(v);
+    };
+    llvm::for_each(body.getArguments(), use);
+    for (Operation &op : body)
+      llvm::for_each(op.getResults(), use);
   }
 
-  Value materialize(Value v) {
-    if (!isForward(v))
-      return v;
-    if (v == round)
-      return backward.getRound();
-    if (Value known = map.lookupOrNull(v))
-      return known;
+  bool isDoneAgain(Operation *op) const {
+    return llvm::any_of(op->getResults(), [&](Value result) { return wanted.contains(result) && !kept.contains(result); });
+  }
+
+  void takePart(Value v) {
     OpBuilder b(&backward.getBody().front(), place);
-    if (kept.contains(v)) {
-      Value part = partOf(b, v.getLoc(), stackOf.lookup(v), index);
-      note(part.getDefiningOp());
-      map.map(v, part);
-      return part;
+    Value part = partOf(b, v.getLoc(), stackOf.lookup(v), index);
+    note(part.getDefiningOp());
+    map.map(v, part);
+  }
+
+  /// Makes the wanted results of a forward op in the backward body: from their stacks, or by doing the op again.
+  void materialize(Operation *op) {
+    if (isDoneAgain(op)) {
+      OpBuilder b(&backward.getBody().front(), place);
+      clones.push_back(b.clone(*op, map));
+      note(clones.back());
     }
-    Operation *op = v.getDefiningOp();
-    IRMapping operands;
-    for (Value operand : operandsOf(op))
-      if (isForward(operand))
-        operands.map(operand, materialize(operand));
-    OpBuilder after(&backward.getBody().front(), place);
-    Operation *clone = after.clone(*op, operands);
-    note(clone);
-    clones.push_back(clone);
-    for (auto [from, to] : llvm::zip(op->getResults(), clone->getResults()))
-      map.map(from, to);
-    return map.lookup(v);
+    for (Value result : op->getResults())
+      if (wanted.contains(result) && kept.contains(result))
+        takePart(result);
   }
 
   void note(Operation *op) { place = std::next(Block::iterator(op)); }
 
-  /// Moves a clone to its first reader, so that its value lives briefly.
-  void sink(Operation *clone) {
-    Operation *first = nullptr;
-    for (Operation *user : clone->getUsers()) {
-      Operation *here = backward.getBody().front().findAncestorOpInBlock(*user);
-      if (here && (!first || here->isBeforeInBlock(first)))
-        first = here;
+  /// Moves each clone to the first op but clones that its value leads to, so that the value lives briefly.
+  void sinkClones() {
+    Block &block = backward.getBody().front();
+    SmallVector<Operation *> ops;
+    llvm::DenseMap<Operation *, size_t> position;
+    for (Operation &op : block) {
+      position[&op] = ops.size();
+      ops.push_back(&op);
     }
-    if (first)
-      clone->moveBefore(first);
+    for (Operation *clone : llvm::reverse(clones)) {
+      size_t first = ops.size() - 1;
+      for (Operation *user : clone->getUsers())
+        first = std::min(first, position.lookup(block.findAncestorOpInBlock(*user)));
+      position[clone] = first;
+    }
+    for (Operation *clone : clones)
+      clone->moveBefore(ops[position.lookup(clone)]);
   }
 
   std::string index; ///< of the forward loop, like its round
@@ -179,10 +185,10 @@ private:
   RepeatOp backward;
   Block &body;
   const Recompute &recompute;
-  llvm::DenseMap<Operation *, int64_t> numbers;
-  SmallVector<Value> sorted;
-  llvm::SetVector<Value> kept, used;
-  llvm::DenseSet<Value> visited;
+  llvm::SetVector<Value> needed;            ///< forward values that the backward body reads
+  llvm::DenseSet<Value> reached, available; ///< `available`: kept, or done again from what is
+  llvm::DenseSet<Value> kept, wanted;       ///< `wanted`: needed, or read by what is done again
+  SmallVector<Value> used;                  ///< kept and wanted
   llvm::DenseMap<Value, Value> stackOf;
   SmallVector<Operation *> clones;
   Block::iterator place = backward.getBody().front().begin();

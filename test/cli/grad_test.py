@@ -129,6 +129,17 @@ class Grad(GradTest):
         self.assertEqual(shapes["grad.layer.0.u.weight"], [7, 8])
         self.assertEqual(shapes["grad.layer.0.u.bias"], [7])
 
+    def test_a_layer_may_read_each_value_twice(self):
+        squares = [{"id": "s0", "op": "mul", "in": ["h", "h"]}] + [{"id": f"s{i}", "op": "mul", "in": [f"s{i - 1}"] * 2} for i in range(1, 60)]
+        model = {**MODEL, "inputs": {"x": {"dtype": "f32", "shape": [2]}},
+                 "graph": [{"id": "w", "op": "parameter", "shape": [2]}, {"id": "wx", "op": "mul", "in": ["w", "x"]},
+                           {"id": "h", "op": "repeat", "block": "layer", "count": 2, "in": {"h": "wx"}, "carry": "h"}],
+                 "blocks": {"layer": {"in": ["h"], "nodes": squares, "out": "s59"}}, "outputs": {"h": "h"}}
+        for recompute in ("none", "block", ["h.s3*"]):
+            self.write({**model, "train": {"nodes": [{"id": "loss", "op": "sum", "in": "h"}], "loss": "loss", "recompute": recompute}}, {"x": ("F32", [2], [1.0, -1.0])})
+            write_safetensors(self.folder / "w.safetensors", {"w": ("F32", [2], [1.0, 1.0])})
+            self.assertEqual(self.grad(), {"loss": [2.0], "grad.w": [2.0 ** 120, 2.0 ** 120]})
+
     def test_what_has_no_rule_is_said_with_its_node_and_is_no_crash(self):
         self.write({"format": "1.0", "name": "learned", "inputs": {"x": {"dtype": "f32", "shape": [2, 4]}, "t": {"dtype": "i32", "shape": [2], "range": [0, 3]}},
                     "graph": [{"id": "q", "op": "linear", "in": "x", "features": 4}], "outputs": {"q": "q"},
