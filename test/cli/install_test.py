@@ -68,6 +68,22 @@ class Install(CommandTest):
         out = self.run_here(str(self.prefix / "bin" / "weft"), "compile", "small.json", "-o", "again")
         self.assertIn("installed", out)  # the line to link with names the installed runtime
 
+    def test_new_weights_are_embedded_again(self):
+        """Of the file that is named, and of the one that the model names."""
+        for name, options in (("named", "--weights ${CMAKE_CURRENT_SOURCE_DIR}/named.safetensors"), ("own", "")):
+            self.weft("init", self.model(f"{name}.json", weights={"file": "own.safetensors"}), "--save", f"{name}.safetensors")
+            (self.folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.20)\nproject(app C)\nfind_package(weft REQUIRED)\n"
+                                                        f"add_library(lib STATIC main.c)\nweft_add_model(lib {name}.json --embed-weights {options})\n")
+            self.run_here("cmake", "-G", "Ninja", "-S", ".", "-B", name, f"-DCMAKE_PREFIX_PATH={self.prefix}")
+            (self.folder / "main.c").write_text(f'#include "{name}.h"\n')
+            objects = []
+            for seed in (1, 1, 2):
+                self.weft("init", f"{name}.json", "--save", f"{name}.safetensors", "--seed", seed)
+                self.run_here("cmake", "--build", name)
+                objects.append((self.folder / name / "lib.models" / f"{name}.o").read_bytes())
+            self.assertTrue(objects[0] == objects[1])
+            self.assertFalse(objects[1] == objects[2])
+
     @unittest.skipUnless(shutil.which("pkg-config"), "expected pkg-config")
     def test_pkg_config_wherever_it_is_installed(self):
         self.weft("compile", "small.json", "-o", "small", "-q")

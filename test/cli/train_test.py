@@ -249,6 +249,13 @@ class Train(CommandTest):
         self.assertIn("expected outputs in files of their own but got './o.st' twice", self.train("--steps", 2, "--export", "o.st", "--log", "./o.st", code=2)[1])
         self.assertEqual({name: (self.folder / name).read_bytes() for name in self.files()}, before)
 
+    def test_weights_go_to_the_file_that_the_model_names(self):
+        """Training draws parameters and does not read that file; what runs the model does."""
+        (self.folder / "own.json").write_text(json.dumps({**MODEL, "weights": {"file": "own.safetensors"}}))
+        self.weft("init", "own.json", "--save", "own.safetensors")
+        self.train("-q", "--steps", 2, "--export", "own.safetensors", model="own.json")
+        self.weft("run", "own.json", "--inputs", self.data("x", {"x": ("F32", [1, 6], [1] * 6)}))
+
     def test_a_folder_with_checkpoints_is_not_mixed(self):
         self.train("-q", "--steps", 5, "--save", "s")
         _, err = self.train("--steps", 5, "--save", "s", code=2)

@@ -75,8 +75,10 @@ CLI::Validator notNegative();
 /// kUsage, with a text, if an output is one of `inputs`, a shard that one of these names, or another output; empty names are
 /// none. To be asked before an output is opened.
 int refuseInputs(const std::vector<std::string> &outputs, const std::vector<std::string> &inputs);
-/// The same, with the model file and the weights files that it names among the inputs.
-int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::vector<std::string> &outputs, std::vector<std::string> inputs);
+/// The same, with the model file among the inputs.
+int refuseInputs(const CommonOptions &options, const std::vector<std::string> &outputs, const std::vector<std::string> &inputs);
+/// The weights files that the model names: inputs of what loads them.
+std::vector<std::string> weightFilesOf(const CommonOptions &options, const ModelDesc &model);
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 

@@ -289,10 +289,13 @@ int compile(CompileCommand options) {
 
   // Targets are made ready before the long work, so that a folder without permission costs no time.
   OutputFiles files;
+  std::vector<std::string> embedded = {options.weights};
+  if (options.embedWeights && options.weights.empty())
+    embedded = weightFilesOf(options, model);
   if (!compile.stopAfter)
     for (const Form &form : forms) {
       std::string path = options.prefix + form.ending;
-      if (int code = refuseInputs(options, model, {path}, {options.weights}))
+      if (int code = refuseInputs(options, {path}, embedded))
         return code;
       std::string text = files.add(path);
       if (!text.empty())

@@ -16,7 +16,7 @@ int init(const InitOptions &options) {
   Runner runner;
   if (int code = runner.read(options))
     return code;
-  if (int code = refuseInputs(options, runner.model, {options.save}, {}))
+  if (int code = refuseInputs(options, {options.save}, {}))
     return code;
   if (options.save.size() > 4 && options.save.compare(options.save.size() - 4, 4, ".npy") == 0)
     return fail(kUsage, "expected a safetensors file but got " + quote(options.save), "a .npy file holds one array; name the file .safetensors");

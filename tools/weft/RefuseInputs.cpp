@@ -47,13 +47,18 @@ int refuseInputs(const std::vector<std::string> &outputs, const std::vector<std:
   return kOk;
 }
 
-int refuseInputs(const CommonOptions &options, const ModelDesc &model, const std::vector<std::string> &outputs, std::vector<std::string> inputs) {
+int refuseInputs(const CommonOptions &options, const std::vector<std::string> &outputs, const std::vector<std::string> &inputs) {
   for (const std::string &output : outputs)
     if (!output.empty() && sameFile(output, options.model))
       return fail(kUsage, "output " + quote(output) + " is the model file itself");
-  for (const std::string &file : model.weightFiles)
-    inputs.push_back(besideModel(options, file));
   return refuseInputs(outputs, inputs);
+}
+
+std::vector<std::string> weightFilesOf(const CommonOptions &options, const ModelDesc &model) {
+  std::vector<std::string> files;
+  for (const std::string &file : model.weightFiles)
+    files.push_back(besideModel(options, file));
+  return files;
 }
 
 } // namespace weft

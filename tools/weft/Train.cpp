@@ -129,7 +129,7 @@ private:
       return code;
     std::vector<std::string> inputFiles = options.batches;
     inputFiles.insert(inputFiles.end(), {options.data, options.eval, options.weights});
-    if (int code = refuseInputs(options, runner.model, {options.log, options.exportFile}, inputFiles))
+    if (int code = refuseInputs(options, {options.log, options.exportFile}, inputFiles))
       return code;
     if (!options.resume.empty())
       if (int code = TrainFolder::find(options.resume))
