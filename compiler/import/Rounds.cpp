@@ -20,8 +20,8 @@ void keepRounds(Node &node, const std::string &index, int64_t count, int64_t fir
       keepRounds(nested, index, count, first, rounds);
 }
 
-void substitute(TensorType &type, const Names &names) {
-  for (DimExpr &size : type.shape)
+void substitute(std::vector<DimExpr> &sizes, const Names &names) {
+  for (DimExpr &size : sizes)
     size = size.substitute(names);
 }
 
@@ -29,13 +29,7 @@ void substitute(TensorType &type, const Names &names) {
 void fix(Node &node, const std::string &index, int64_t round, const std::string &outer, const std::string &prefix) {
   const Names names{{index, DimExpr(round)}};
   node.path = prefix + pathWithin(node.path, outer);
-  for (auto &[name, value] : node.attrs) {
-    if (auto *size = std::get_if<DimExpr>(&value))
-      *size = size->substitute(names);
-    else if (auto *sizes = std::get_if<std::vector<DimExpr>>(&value))
-      for (DimExpr &one : *sizes)
-        one = one.substitute(names);
-  }
+  substituteSizes(node.attrs, names);
   for (ParamUse &use : node.params) {
     if (use.indices.empty() || use.indices.front() != index)
       continue;
@@ -47,12 +41,21 @@ void fix(Node &node, const std::string &index, int64_t round, const std::string 
   if (!node.body)
     return;
   for (ValueDesc &value : node.body->values)
-    substitute(value.type, names);
+    substitute(value.type.shape, names);
   for (Node &nested : node.body->nodes)
     fix(nested, index, round, outer, prefix);
 }
 
 } // namespace
+
+void substituteSizes(std::map<std::string, AttrValue> &attrs, const Names &names) {
+  for (auto &[name, value] : attrs) {
+    if (auto *size = std::get_if<DimExpr>(&value))
+      *size = size->substitute(names);
+    else if (auto *sizes = std::get_if<std::vector<DimExpr>>(&value))
+      substitute(*sizes, names);
+  }
+}
 
 Node cloneNode(const Node &node) {
   Node copy;
@@ -102,7 +105,7 @@ std::vector<ValueId> writeOutRound(Graph &graph, const Node &repeat, int64_t rou
       operand = values.at(operand);
     for (ValueId &result : copy.results) {
       ValueDesc value = body.values[result];
-      substitute(value.type, names);
+      substitute(value.type.shape, names);
       graph.values.push_back(std::move(value));
       result = values[result] = static_cast<ValueId>(graph.values.size() - 1);
     }

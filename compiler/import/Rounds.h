@@ -7,6 +7,9 @@
 
 namespace weft {
 
+/// Replaces dims and indices in all sizes among the attributes.
+void substituteSizes(std::map<std::string, AttrValue> &attrs, const std::map<std::string, DimExpr> &names);
+
 /// A copy with its body.
 Node cloneNode(const Node &node);
 

@@ -257,15 +257,21 @@ static void spill(const char *file, const char *bytes, long size) {
   fclose(stream);
 }
 
-/* Every byte of both files is changed in turn, and both are cut at every length: the older checkpoint is found. */
-static void damage_is_found(void) {
-  static const char *const names[] = {"step-0000000004/model.safetensors", "step-0000000004/trainer.safetensors"};
+/* A trainer with checkpoints of step 2 and of step 2 + `more`. */
+static weft_trainer *with_two_checkpoints(int more) {
   empty();
   weft_trainer *trainer = make(NULL, 0);
   run(trainer, 2);
   CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
-  run(trainer, 2);
+  run(trainer, more);
   CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  return trainer;
+}
+
+/* Every byte of both files is changed in turn, and both are cut at every length: the older checkpoint is found. */
+static void damage_is_found(void) {
+  static const char *const names[] = {"step-0000000004/model.safetensors", "step-0000000004/trainer.safetensors"};
+  weft_trainer *trainer = with_two_checkpoints(2);
   state newest = read_state(trainer);
   for (int n = 0; n < 2; ++n) {
     long size;
@@ -300,12 +306,7 @@ static void damage_is_found(void) {
 /* A training that goes on behind a damaged checkpoint saves below it: the damaged one must not count among those kept. */
 static void a_damaged_newest_does_not_push_out_good_ones(void) {
   const weft_checkpoint_options keep_one = {.keep = 1};
-  empty();
-  weft_trainer *trainer = make(NULL, 0);
-  run(trainer, 2);
-  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
-  run(trainer, 4);
-  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  weft_trainer *trainer = with_two_checkpoints(4);
   spill(in("step-0000000006/model.safetensors"), "", 0);
   CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
   CHECK_EQUAL(read_state(trainer).step, 2);

@@ -5,6 +5,7 @@
 #include "RandomTensors.h"
 
 #include "import/OpTable.h"
+#include "import/Rounds.h"
 
 #include <algorithm>
 #include <cmath>
@@ -101,13 +102,7 @@ private:
     copy.attrs = node.attrs;
     copy.attrs.erase("cache_state"); // of a state that the entry does not bind: there is no cache
     copy.attrs.erase("cache_layer");
-    for (auto &[name, value] : copy.attrs) {
-      if (auto *size = std::get_if<DimExpr>(&value))
-        *size = size->substitute(names);
-      else if (auto *sizes = std::get_if<std::vector<DimExpr>>(&value))
-        for (DimExpr &one : *sizes)
-          one = one.substitute(names);
-    }
+    substituteSizes(copy.attrs, names);
     for (size_t i = 0; i < node.operands.size(); ++i) {
       const ValueId id = node.operands[i];
       copy.operands.push_back(id == kNoValue ? kNoValue : addInput("operand" + std::to_string(i + 1), resolve(graph.values[size_t(id)].type)));
