@@ -61,21 +61,38 @@ public:
   }
 
   /// `within`: the beginning of the paths of nodes to probe.
-  void probe(const std::string &within, std::vector<GradientProbe> &probes) {
+  void probe(const std::string &within, GradientPiece &piece, std::vector<GradientProbe> &probes) {
     for (const std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes})
       for (const Node &node : *nodes)
         countUses(node, uses);
+    std::vector<std::pair<const Node *, std::set<int32_t>>> candidates;
+    for (const std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes})
+      for (const Node &node : *nodes) {
+        std::set<int32_t> tensors;
+        collect(node, tensors);
+        if (tensors.empty() && std::none_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return varied.count(v); }))
+          continue;
+        for (ValueId result : node.results)
+          if (isFloat(model.graph.values[size_t(result)].type.dtype))
+            varied.insert(result);
+        if (node.path.compare(0, within.size(), within) == 0)
+          candidates.emplace_back(&node, std::move(tensors));
+      }
+    const size_t end = std::min(piece.end, candidates.size());
+    size_t begin = end;
+    for (int64_t left = piece.bytes; begin > 0; --begin) {
+      const int64_t bytes = gradientBytes(*candidates[begin - 1].first, candidates[begin - 1].second, piece);
+      if (begin < end && bytes > left)
+        break;
+      left -= std::min(bytes, left);
+    }
+    piece.end = begin;
+    const std::map<const Node *, std::set<int32_t>> chosen(candidates.begin() + std::ptrdiff_t(begin), candidates.begin() + std::ptrdiff_t(end));
     for (std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes}) {
       std::vector<Node> all;
       for (Node &node : *nodes) {
-        std::set<int32_t> tensors;
-        collect(node, tensors);
-        const bool depends = !tensors.empty() || std::any_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return varied.count(v); });
-        if (depends && node.path.compare(0, within.size(), within) == 0)
-          probes.push_back(probeOf(node, tensors, all));
-        for (ValueId result : node.results)
-          if (depends && isFloat(model.graph.values[size_t(result)].type.dtype))
-            varied.insert(result);
+        if (auto found = chosen.find(&node); found != chosen.end())
+          probes.push_back(probeOf(node, found->second, all));
         all.push_back(std::move(node));
       }
       *nodes = std::move(all);
@@ -104,6 +121,26 @@ private:
     collect(node, tensors);
     for (int32_t tensor : tensors)
       ++counts[tensor];
+  }
+
+  /// Not more than all of the piece's.
+  int64_t gradientBytes(const Node &node, const std::set<int32_t> &tensors, const GradientPiece &piece) const {
+    double bytes = 0; // a sum of products that may be of any size
+    for (ValueId operand : node.operands)
+      if (operand != kNoValue && varied.count(operand)) {
+        const TensorType &type = model.graph.values[size_t(operand)].type;
+        double elements = 1;
+        for (const DimExpr &size : type.shape)
+          elements *= double(size.evaluate(piece.sizes).value_or(piece.bytes));
+        bytes += elements * (type.dtype == DType::f64 ? 8 : 4);
+      }
+    for (int32_t tensor : tensors) {
+      double elements = 1;
+      for (int64_t size : model.tensors[size_t(tensor)].shape)
+        elements *= double(size);
+      bytes += elements * 4;
+    }
+    return int64_t(std::min(bytes, double(piece.bytes)));
   }
 
   GradientProbe probeOf(Node &node, const std::set<int32_t> &tensors, std::vector<Node> &before) {
@@ -159,7 +196,8 @@ private:
 
 } // namespace
 
-std::string addGradientProbes(ModelDesc &model, const std::string &entry, const std::vector<std::string> &writtenOut, std::vector<GradientProbe> &probes) {
+std::string addGradientProbes(ModelDesc &model, const std::string &entry, const std::vector<std::string> &writtenOut, GradientPiece &piece,
+                              std::vector<GradientProbe> &probes) {
   auto named = [&](const std::string &name) { return std::find_if(model.entries.begin(), model.entries.end(), [&](const EntryDesc &e) { return e.name == name; }); };
   EntryDesc added;
   added.name = entry + "_gradients";
@@ -171,7 +209,7 @@ std::string addGradientProbes(ModelDesc &model, const std::string &entry, const 
   Prober prober(model, *named(entry));
   for (const std::string &path : writtenOut)
     prober.writeOut(path);
-  prober.probe(writtenOut.empty() ? "" : writtenOut.back() + "[", probes);
+  prober.probe(writtenOut.empty() ? "" : writtenOut.back() + "[", piece, probes);
   std::set<std::string> names;
   for (const GradientProbe &probe : probes)
     for (const GradientProbe::Gradient &gradient : probe.gradients)

@@ -109,6 +109,15 @@ class Grad(GradTest):
         _, err = self.weft("grad", "m.json", "--inputs", "in.safetensors", "--weights", "large.safetensors")
         self.assertRegex(err, r"weft: warning: the loss is not finite; the first value that is not finite is that of node 'h\[1\].d' \(m.json:1:\d+\): \[\d, \d\] is ")
 
+    def test_outputs_are_written_whatever_becomes_of_the_explanation(self):
+        # A model of standard input can't be read again.
+        self.write_model(graph=[{"id": "before", "op": "linear", "in": "x", "features": 4}, {"id": "zero", "op": "mul", "value": 0}, {"id": "root", "op": "sqrt"},
+                                {"id": "logits", "op": "linear", "features": 5}])
+        _, err = self.weft("grad", "-", "--inputs", "in.safetensors", "--init", 1, "--outputs", "g.safetensors", stdin=(self.folder / "m.json").read_text())
+        self.assertIn("weft: note: the search for where that begins ended early: ", err)
+        self.assertIn("weft: warning: gradients are not finite; the backward pass comes to a gradient that is not finite at node 'before' (<stdin>:1:", err)
+        self.assertIn("grad.before.weight", read_safetensors(self.folder / "g.safetensors"))
+
     def test_gradients_equal_central_differences(self):
         self.write_model()
         self.check_differences(("h0.weight", "layer.0.n.weight", "layer.0.u.weight", "layer.2.d.bias", "n.weight", "logits.bias"))

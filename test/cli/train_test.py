@@ -3,6 +3,7 @@
 # place of the mistake. kill_test.py interrupts saves.
 import json
 import math
+import os
 import random
 import resource
 import signal
@@ -525,6 +526,38 @@ class Train(CommandTest):
         self.assertIn("is made by node 'root' (batch.json", err)
         self.assertIn("that of its operand 'square': [2, 0] is", err)
         self.assertIn("hint: the batch was samples 25..29", err)
+
+    def test_the_search_for_a_gradient_takes_memory_as_the_training_does(self):
+        # Gradients of all nodes of all rounds are 300 MB, and were held four times.
+        body = [{"id": "a", "op": "parameter", "shape": [256]}, {"id": "by", "op": "mul", "in": ["x", "a"]}]
+        for node in range(9):
+            body.append({"id": f"n{node}", "op": ("tanh", "silu")[node % 2]})
+        body += [{"id": "square", "op": "mul", "in": ["s", "s"]}, {"id": "root", "op": "sqrt"}, {"id": "more", "op": "add", "in": ["n8", "root"]}, {"id": "less", "op": "sub", "in": "s", "value": 1}]
+        graph = [{"id": "up", "op": "linear", "in": "x", "features": 256}, {"id": "zero", "op": "mul", "value": 0}, {"id": "three", "op": "sub", "value": -3},
+                 {"id": "h", "op": "repeat", "in": {"x": "up", "s": "three"}, "carry": ["x", "s"], "out": ["end", "rest"], "count": 12, "index": "i", "block": "layer"}]
+        model = {"format": "1.0", "name": "wide", "dims": {"B": {"min": 1, "max": 4096, "hint": 8}}, "inputs": {"x": {"dtype": "f32", "shape": ["B", 6]}},
+                 "blocks": {"layer": {"in": ["x", "s"], "nodes": body, "out": ["more", "less"]}}, "graph": graph, "outputs": {"end": "end"},
+                 "train": {"nodes": [{"id": "loss", "op": "mean", "in": "end"}], "loss": "loss", "optimizer": {"kind": "sgd", "lr": 1e-30}}}
+        (self.folder / "wide.json").write_text(json.dumps(model))
+        data = self.data("rows", {"x": ("F32", [2048, 6], [0.5] * 12288)})
+        with open(self.folder / "err", "w") as err:
+            process = subprocess.Popen([WEFT, "train", "wide.json", "--data", data, "--batch", "2048", "--steps", "1", "--on-nonfinite", "skip"], cwd=self.folder, stderr=err)
+            _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        err = (self.folder / "err").read_text()
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("made by node 'h[3].root' (wide.json:1:", err)
+        self.assertLess(used.ru_maxrss, 700_000)
+
+    def test_a_search_that_fails_names_a_parameter_and_training_goes_on(self):
+        # A model of standard input can't be read again.
+        graph = [{"id": "before", "op": "linear", "in": "x", "features": 4}, {"id": "zero", "op": "mul", "value": 0}, {"id": "root", "op": "sqrt"}]
+        model = (self.folder / self.rooted("root.json", graph)).read_text()
+        out, err = self.weft("train", "-", "--data", "d.safetensors", "--batch", 8, "--steps", 2, "--on-nonfinite", "skip", stdin=model)
+        self.assertIn("weft: note: the search for where that begins ended early: ", err)
+        self.assertRegex(err, r"step 1: the update is left out, as its loss or gradient is not finite; the backward pass comes to a gradient that is not finite at "
+                              r"node 'before' \(<stdin>:1:\d+\), by its parameter 'before\.\w+'")
+        self.assertIn("pick: 0 steps, 2 skipped", out)
 
     def test_what_dropout_alone_makes_not_finite_is_named_by_a_parameter(self):
         graph = [{"id": "up", "op": "linear", "in": "x", "features": 1}, {"id": "drop", "op": "dropout", "p": 0.5}, {"id": "by", "op": "linear", "features": 1, "bias": False},

@@ -49,7 +49,17 @@ CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vecto
   return command.add_option(names, values, said ? text : text + " (repeatable)")->allow_extra_args(false)->type_name("TEXT")->expected(1)->take_all();
 }
 
+static HeldErrors *held = nullptr;
+
+HeldErrors::HeldErrors() { held = this; }
+HeldErrors::~HeldErrors() { held = nullptr; }
+
 int fail(ExitCode code, const std::string &text, const std::string &hint) {
+  if (held) {
+    if (held->text.empty())
+      held->text = text;
+    return code;
+  }
   std::string message = "weft: error: " + text + "\n";
   if (!hint.empty())
     message += "  hint: " + hint + "\n";
@@ -68,6 +78,9 @@ void note(const CommonOptions &options, const std::string &text) {
 void print(const std::string &text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 static int report(const CommonOptions &options, const Diagnostics &diagnostics) {
+  for (const Diagnostic &diagnostic : held ? diagnostics.sorted() : std::vector<Diagnostic>())
+    if (!diagnostic.warning)
+      return fail(ExitCode(diagnostics.exitCode()), diagnostic.text);
   if (options.json && diagnostics.hasErrors())
     print("{\"diagnostics\": " + diagnostics.json() + "}\n");
   std::string text = diagnostics.str();

@@ -43,6 +43,16 @@ CLI::Option *addRepeated(CLI::App &command, const std::string &names, std::vecto
 
 /// `weft: error: TEXT` and an optional hint on standard error; returns `code`.
 int fail(ExitCode code, const std::string &text, const std::string &hint = {});
+/// While one lives, errors are kept and not printed: of a work that the command can do without.
+class HeldErrors {
+public:
+  HeldErrors();
+  HeldErrors(const HeldErrors &) = delete;
+  HeldErrors &operator=(const HeldErrors &) = delete;
+  ~HeldErrors();
+  /// The first one, without a hint.
+  std::string text;
+};
 /// A line on standard error, unless -q.
 void note(const CommonOptions &options, const std::string &text);
 /// A result on standard output.

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <random>
 
+#include <sys/mman.h>
+
 namespace weft {
 
 int64_t HostTensor::elements() const {
@@ -293,6 +295,27 @@ std::vector<HostTensor> makeOutputs(const weft_model_desc *desc, int32_t entry, 
     outputs.push_back(std::move(tensor));
   }
   return outputs;
+}
+
+int64_t outputBytes(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims) {
+  const weft_entry_desc &e = desc->entry[entry];
+  const std::vector<int64_t> sizes = axisSizes(desc, entry, dims);
+  size_t at = sizes.size();
+  int64_t bytes = 0;
+  for (int32_t i = e.outputs; i-- > 0;) {
+    int64_t each = int64_t(weft_dtype_size(e.output[i].dtype));
+    for (int32_t axis = 0; axis < e.output[i].rank; ++axis)
+      each *= sizes[--at];
+    bytes += each;
+  }
+  return bytes;
+}
+
+bool canHold(int64_t bytes) {
+  if (bytes <= 0)
+    return true;
+  void *memory = mmap(nullptr, size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED && munmap(memory, size_t(bytes)) == 0;
 }
 
 std::vector<HostTensor> randomInputs(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims, uint64_t seed) {

@@ -36,6 +36,10 @@ int bindInputs(const weft_model_desc *desc, int32_t entry, std::vector<HostTenso
 int dimsFromInputs(const weft_model_desc *desc, int32_t entry, const std::vector<HostTensor> &inputs, std::vector<int64_t> &dims);
 /// Zeroed outputs of the entry, shaped for `dims`.
 std::vector<HostTensor> makeOutputs(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims);
+/// What makeOutputs takes.
+int64_t outputBytes(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims);
+/// Whether so much memory can be had now: an allocation that fails ends the process.
+bool canHold(int64_t bytes);
 /// Inputs drawn from `seed`: integers in their range, floats from a normal distribution, bools true.
 std::vector<HostTensor> randomInputs(const weft_model_desc *desc, int32_t entry, const std::vector<int64_t> &dims, uint64_t seed);
 

@@ -15,6 +15,8 @@ namespace weft {
 
 namespace {
 
+constexpr int64_t kCompiling = 256 << 20; ///< of memory, in which all but very large models are compiled
+
 enum class State : uint8_t { finite, intended, bad };
 
 /// What is known of the values of one graph: the model's own, or those of a repeat's body in one round.
@@ -299,6 +301,8 @@ void addEntry(ModelDesc &model, const std::string &name) {
 }
 
 int callAgain(Runner &runner, const CommonOptions &options, const std::string &entry, const NonFiniteCall &call, std::vector<HostTensor> &values) {
+  if (!canHold(kCompiling))
+    return fail(kLimit, "compiling needs " + byteText(double(kCompiling)) + " of memory, more than there is");
   CompileOptions compile;
   compile.entries = {entry};
   if (int code = runner.compile(options, compile))

@@ -12,7 +12,18 @@ struct NonFiniteCall {
   const weft_model *parameters = nullptr; ///< an open model whose parameters can be read
   std::vector<HostTensor> inputs;
   std::vector<int64_t> dims;
+  int64_t bytes = 0; ///< that the entry itself takes
 };
+
+struct NonFiniteReason {
+  std::string text; ///< continues a message
+  size_t call = 0;  ///< the one that it is of
+};
+
+/// Why what these calls compute is not finite: by explainNonFinite, else explainGradients, of each in turn, else nodeOfGradient.
+/// Never fails: what ends the search early is a note. `callOf` is asked again for the same call.
+NonFiniteReason reasonOf(const CommonOptions &options, const ModelDesc &model, size_t calls, const std::function<NonFiniteCall(size_t)> &callOf,
+                         const std::function<bool(const std::string &)> &isFinite);
 
 /// Computes the entry's loss again, without dropout, with the values of its nodes as outputs: first of the graph's own
 /// nodes, then of the rounds of a repeat in a binary search. `text` continues a message ("; the first value …"), and is
@@ -20,8 +31,9 @@ struct NonFiniteCall {
 int explainNonFinite(const CommonOptions &options, const NonFiniteCall &call, std::string &text);
 
 /// Computes the entry's gradients again, without dropout, with those that each node passes to its operands: first of the graph's
-/// own nodes, then of the repeat that makes one that is not finite, with its rounds written out. `text` names the node and
-/// what the gradient is of; it is empty when all are finite. Errors are printed; kOk or an exit code.
+/// own nodes, then of the repeat that makes one that is not finite, with its rounds written out. Some nodes at a time, so that
+/// it takes memory of the order of what the entry itself does. `text` names the node and what the gradient is of; it is empty
+/// when all are finite. Errors are printed; kOk or an exit code, after which `text` may name the repeat.
 int explainGradients(const CommonOptions &options, const NonFiniteCall &call, std::string &text);
 
 /// What is left when that finds nothing: the node that the backward pass reaches first of those with a parameter whose

@@ -22,6 +22,8 @@ int runProbeEntry(Runner &runner, const CommonOptions &options, const std::strin
     return code;
   if (int code = runner.start(options, dims))
     return code;
+  if (const int64_t bytes = outputBytes(runner.desc(), entry, dims); !canHold(bytes))
+    return fail(kLimit, "the values need " + byteText(double(bytes)) + " of memory, more than there is");
   values = makeOutputs(runner.desc(), entry, dims);
   weft_status status = runner.call(entry, dims, inputs, values);
   return status == WEFT_OK ? int(kOk) : runner.failCall(status);

@@ -171,23 +171,20 @@ void printJson(const std::string &entry, const std::vector<HostTensor> &outputs,
   print(json.close().text() + "\n");
 }
 
-/// A warning that says from where on the loss or its gradients are not finite. kOk or an exit code.
-int warnNonFinite(const RunOptions &options, const Runner &runner, const std::vector<HostTensor> &inputs, const std::vector<int64_t> &dims, const std::vector<HostTensor> &outputs) {
+/// A warning that says from where on the loss or its gradients are not finite.
+void warnNonFinite(const RunOptions &options, const Runner &runner, const std::vector<HostTensor> &inputs, const std::vector<int64_t> &dims, const std::vector<HostTensor> &outputs) {
   std::set<std::string> wrong;
   for (const HostTensor &output : outputs)
     if (summarise(output).nonFinite && (output.name == "loss" || output.name.compare(0, 5, "grad.") == 0))
       wrong.insert(output.name);
   if (wrong.empty() || options.quiet)
-    return kOk;
-  std::string text;
-  for (auto *explain : {explainNonFinite, explainGradients})
-    if (int code = text.empty() ? explain(options, {options.entry, runner.handle, inputs, dims}, text) : int(kOk))
-      return code;
-  if (text.empty())
-    text = "; every value of the forward pass is finite" + nodeOfGradient(runner.model, [&](const std::string &name) { return wrong.count("grad." + name) == 0; });
-  note(options, std::string("weft: warning: ") + (wrong.count("loss") ? "the loss is" : "gradients are") + " not finite" + escapeText(text) +
+    return;
+  const int64_t bytes = weft_entry_arena_bytes(runner.handle, runner.entryIndex(options.entry), dims.data());
+  const NonFiniteReason reason = reasonOf(
+      options, runner.model, 1, [&](size_t) { return NonFiniteCall{options.entry, runner.handle, inputs, dims, bytes}; },
+      [&](const std::string &name) { return wrong.count("grad." + name) == 0; });
+  note(options, std::string("weft: warning: ") + (wrong.count("loss") ? "the loss is" : "gradients are") + " not finite" + escapeText(reason.text) +
                     (options.dropout && hasDropout(runner.model) ? " (computed without dropout)" : ""));
-  return kOk;
 }
 
 int run(RunOptions options) {
@@ -256,9 +253,6 @@ int run(RunOptions options) {
   weft_status status = runner.call(entry, dims, inputs, outputs);
   if (status != WEFT_OK)
     return runner.failCall(status);
-  if (options.differentiates)
-    if (int code = warnNonFinite(options, runner, inputs, dims, outputs))
-      return code;
   const size_t own = outputs.size();
   if (!probe.empty()) {
     std::vector<HostTensor> values;
@@ -266,6 +260,15 @@ int run(RunOptions options) {
       return code;
     std::move(values.begin(), values.end(), std::back_inserter(outputs));
   }
+  if (!options.outputs.empty()) {
+    if (int code = writeTensors(files.temporary(options.outputs), options.outputs, outputs))
+      return code;
+    std::string text = files.commit();
+    if (!text.empty())
+      return fail(kFile, text);
+  }
+  if (options.differentiates)
+    warnNonFinite(options, runner, inputs, dims, outputs);
 
   std::vector<Compared> compared;
   int result = kOk;
@@ -287,13 +290,6 @@ int run(RunOptions options) {
   if (options.bisect && result == kInvalid) {
     if (int code = bisect(options, options.entry, weights, given, held, found.emplace()))
       return code;
-  }
-  if (!options.outputs.empty()) {
-    if (int code = writeTensors(files.temporary(options.outputs), options.outputs, outputs))
-      return code;
-    std::string text = files.commit();
-    if (!text.empty())
-      return fail(kFile, text);
   }
   if (options.json)
     printJson(options.entry, outputs, compared, found, checked);

@@ -341,21 +341,13 @@ private:
   /// The trainer has the parameters that the update began with.
   std::string explain(uint64_t &last) {
     note_("a loss or gradient is not finite: the batch is computed again to find where that begins");
-    const bool drops = hasDropout(runner.model);
-    std::string text;
-    const uint64_t end = last;
-    for (auto *explainCall : {explainNonFinite, explainGradients})
-      for (uint64_t number = end + 1 - uint64_t(accumulate); text.empty() && number <= end; ++number) {
-        Batch batch;
-        fillBatch(data, order, number, batch);
-        if (explainCall(options, {options.entry, runner.handle, data.tensorsOf(batch), batch.dims}, text) != kOk)
-          return "";
-        if (!text.empty())
-          last = number;
-      }
-    if (!text.empty())
-      return text + (drops ? " (computed without dropout)" : "");
-    text = "; every value of the forward pass is finite" + nodeOfGradient(runner.model, [&](const std::string &name) {
+    const uint64_t first = last + 1 - uint64_t(accumulate);
+    auto callOf = [&](size_t i) {
+      Batch batch;
+      fillBatch(data, order, first + i, batch);
+      return NonFiniteCall{options.entry, runner.handle, data.tensorsOf(batch), batch.dims, memory.total};
+    };
+    auto isFinite = [&](const std::string &name) {
       float *gradient = nullptr;
       const weft_param_desc *desc = nullptr;
       if (weft_trainer_tensor(trainer, name.c_str(), WEFT_ROLE_GRADIENT, &gradient, &desc) != WEFT_OK)
@@ -364,8 +356,10 @@ private:
       for (int32_t axis = 0; axis < desc->rank; ++axis)
         count *= desc->shape[axis];
       return std::all_of(gradient, gradient + count, [](float value) { return std::isfinite(value); });
-    });
-    return text + (drops ? " (computed without dropout)" : "");
+    };
+    const NonFiniteReason reason = reasonOf(options, runner.model, size_t(accumulate), callOf, isFinite);
+    last = first + reason.call;
+    return reason.text + (hasDropout(runner.model) ? " (computed without dropout)" : "");
   }
 
   /// The first update that is left out says why; later ones are counted.
