@@ -10,11 +10,18 @@ RankedTensorType typeOf(Value v) { return cast<RankedTensorType>(v.getType()); }
 Type elementOf(Value v) { return typeOf(v).getElementType(); }
 
 bool isParameterOnly(Value v) {
-  Operation *op = v.getDefiningOp();
-  if (isa_and_nonnull<ParameterOp>(op))
-    return true;
-  return isa_and_nonnull<SliceOp, ReshapeOp, TransposeOp, ConcatOp>(op) &&
-         llvm::all_of(op->getOperands(), isParameterOnly);
+  llvm::SmallPtrSet<Operation *, 8> seen;
+  SmallVector<Value> work{v};
+  while (!work.empty()) {
+    Operation *op = work.pop_back_val().getDefiningOp();
+    if (isa_and_nonnull<SliceOp, ReshapeOp, TransposeOp, ConcatOp>(op)) {
+      if (seen.insert(op).second)
+        llvm::append_range(work, op->getOperands());
+    } else if (!isa_and_nonnull<ParameterOp>(op)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 Value reshapeTo(OpBuilder &b, Location loc, Value v, ArrayRef<DimExpr> shape) {

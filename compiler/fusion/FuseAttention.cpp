@@ -296,24 +296,30 @@ private:
     Value keyMask, mask, bias;
   };
 
-  static void addMask(OpBuilder &b, Location loc, Value m, bool keeps, const Shape &at, const Layout &layout,
-                      Extras &out) {
-    if (isCausal({m, keeps, at})) {
-      out.causal = true;
-      return;
+  /// Conjunctions are masks one after the other: not (x or y) = not x and not y. One that occurs again adds nothing.
+  static void addMask(OpBuilder &b, Location loc, const ScoreMask &mask, const Layout &layout, Extras &out) {
+    llvm::DenseSet<Value> seen[2];
+    SmallVector<std::pair<Value, bool>> work{{mask.value, mask.keeps}};
+    while (!work.empty()) {
+      auto [m, keeps] = work.pop_back_val();
+      if (!seen[keeps].insert(m).second)
+        continue;
+      Operation *op = m.getDefiningOp();
+      if (isCausal({m, keeps, mask.at}))
+        out.causal = true;
+      else if (auto inverted = dyn_cast_or_null<NotOp>(op))
+        work.emplace_back(inverted.getX(), !keeps);
+      else if (keeps ? isa_and_nonnull<AndOp>(op) : isa_and_nonnull<OrOp>(op))
+        for (Value part : llvm::reverse(op->getOperands()))
+          work.emplace_back(part, keeps);
+      else
+        addPart(b, loc, {m, keeps, mask.at}, layout, out);
     }
-    // Conjunctions are masks one after the other: not (x or y) = not x and not y.
-    if (Operation *op = m.getDefiningOp()) {
-      if (auto inverted = dyn_cast<NotOp>(op))
-        return addMask(b, loc, inverted.getX(), !keeps, at, layout, out);
-      if (keeps ? isa<AndOp>(op) : isa<OrOp>(op)) {
-        for (Value part : op->getOperands())
-          addMask(b, loc, part, keeps, at, layout, out);
-        return;
-      }
-    }
-    Value aligned = *alignExtra(&b, loc, m, at, layout);
-    if (!keeps)
+  }
+
+  static void addPart(OpBuilder &b, Location loc, const ScoreMask &mask, const Layout &layout, Extras &out) {
+    Value aligned = *alignExtra(&b, loc, mask.value, mask.at, layout);
+    if (!mask.keeps)
       aligned = NotOp::create(b, loc, aligned);
     Shape shape = shapeOf(aligned);
     bool ofKeys = shape == Shape{layout.batch, DimExpr(1), DimExpr(1), layout.keys};
@@ -332,7 +338,7 @@ private:
       out.bias = out.bias ? Value(AddOp::create(b, loc, out.bias, value)) : value;
     }
     for (const ScoreMask &mask : scores.masks)
-      addMask(b, loc, mask.value, mask.keeps, mask.at, layout, out);
+      addMask(b, loc, mask, layout, out);
     for (const ScoreMask &fill : scores.fills) {
       if (makesCausal(scores)) {
         out.causal = true;

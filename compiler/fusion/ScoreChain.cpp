@@ -32,10 +32,12 @@ template <typename Reduction> Reduction keptReduction(Value v) {
   return shapeOf(v) == kept ? reduction : nullptr;
 }
 
-/// The scores' path up to a product, through any of an op's operands that keeps their shape.
-bool trace(Value v, SmallVectorImpl<Step> &steps, MatmulOp &product, unsigned depth = 0) {
+/// The scores' path up to a product, through any of an op's operands that keeps their shape. `missed`: values that no path
+/// leads up from, with the depth at which that was found.
+bool trace(Value v, SmallVectorImpl<Step> &steps, MatmulOp &product, llvm::DenseMap<Value, unsigned> &missed, unsigned depth = 0) {
   Operation *op = v.getDefiningOp();
-  if (!op || depth > 16)
+  auto known = missed.find(v);
+  if (!op || depth > 16 || (known != missed.end() && known->second <= depth))
     return false;
   if ((product = dyn_cast<MatmulOp>(op)))
     return true;
@@ -50,10 +52,11 @@ bool trace(Value v, SmallVectorImpl<Step> &steps, MatmulOp &product, unsigned de
     if (!isa<ReshapeOp>(op) && path.getType() != v.getType())
       continue;
     steps.push_back({op, path});
-    if (trace(path, steps, product, depth + 1))
+    if (trace(path, steps, product, missed, depth + 1))
       return true;
     steps.pop_back();
   }
+  missed[v] = depth;
   return false;
 }
 
@@ -266,7 +269,8 @@ LogicalResult readProbabilities(Value p, Probabilities &out, Refuse refuse) {
 
 LogicalResult readScores(const Probabilities &p, ScoreChain &out, Refuse refuse) {
   SmallVector<Step> steps;
-  if (!trace(p.scores, steps, out.product))
+  llvm::DenseMap<Value, unsigned> missed;
+  if (!trace(p.scores, steps, out.product, missed))
     return refuse("expected scores from a matrix product");
   for (Step step : steps)
     if (!step.chain.hasOneUse())

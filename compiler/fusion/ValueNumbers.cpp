@@ -8,14 +8,17 @@ using namespace mlir;
 
 namespace weft {
 
-bool isStateful(Operation *op) {
+/// Of an op without its regions.
+static bool hasState(Operation *op) {
   if (auto attention = dyn_cast<AttentionOp>(op))
     return bool(attention.getCache());
   if (auto positions = dyn_cast<PositionsOp>(op))
     return bool(positions.getState());
-  if (auto repeat = dyn_cast<RepeatOp>(op))
-    return repeat.getBody().walk([](Operation *inner) { return isStateful(inner) ? WalkResult::interrupt() : WalkResult::advance(); }).wasInterrupted();
   return isa<LastTokenOp, KeepOp, RecallOp, DropoutOp>(op);
+}
+
+bool isStateful(Operation *op) {
+  return op->walk([](Operation *inner) { return hasState(inner) ? WalkResult::interrupt() : WalkResult::advance(); }).wasInterrupted();
 }
 
 int ValueNumbers::ofArgument(BlockArgument argument) {

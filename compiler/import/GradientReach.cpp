@@ -6,6 +6,7 @@
 #include "import/TrainGroups.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace weft {
@@ -61,16 +62,17 @@ public:
 private:
   void repeat(const Node &node, std::set<ValueId> &asked) {
     const Graph &body = *node.body;
-    std::set<ValueId> inner;
+    std::set<ValueId> &inner = askedIn[&body];
     for (size_t i = 0; i < node.results.size(); ++i)
       if (asked.count(node.results[i]) && isFloat(body.values[size_t(body.outputs[i])].type.dtype))
         inner.insert(body.outputs[i]);
-    for (size_t before = 0; before != inner.size() && !found;) {
-      before = inner.size();
+    for (bool grows = true; grows && !found;) {
+      const size_t before = inner.size();
       nodes(body, listOf({&body.nodes}), inner);
       for (size_t c = 0; c < node.carry.size(); ++c)
         if (inner.count(body.inputs[size_t(node.carry[c])]))
           inner.insert(body.outputs[c]);
+      grows = inner.size() != before;
     }
     for (size_t i = 0; i < node.operands.size(); ++i)
       if (inner.count(body.inputs[i]))
@@ -91,6 +93,7 @@ private:
   }
 
   std::set<int32_t> trainable;
+  std::map<const Graph *, std::set<ValueId>> askedIn; ///< of a repeat's body: what an outer one asked for before stays
 };
 
 } // namespace

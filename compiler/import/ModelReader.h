@@ -151,7 +151,7 @@ public:
   void unrollRepeat(const JsonValue &json, Frame &frame, std::vector<Node> &nodes, const BlockUse &use,
                     const std::vector<int32_t> &carry, const std::string &index, const std::string &scope,
                     int64_t count, const std::vector<std::string> &names);
-  bool dependsOnIndex(const Block &block, const std::vector<std::string> &tainted, unsigned depth = 0) const;
+  bool dependsOnIndex(const Block &block, const std::string &index) const;
   bool readScope(const JsonValue &json, const std::string &index, std::string &scope);
 
   const JsonValue &root;

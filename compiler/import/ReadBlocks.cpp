@@ -3,6 +3,8 @@
 #include "import/ModelReader.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 namespace weft {
 
@@ -240,41 +242,47 @@ static void collectIdentifiers(const JsonValue &value, std::vector<std::string> 
   }
 }
 
-bool ModelReader::dependsOnIndex(const Block &block, const std::vector<std::string> &tainted, unsigned depth) const {
-  if (depth > limits.callDepth || !block.nodes)
-    return false;
-  auto mentions = [&](const JsonValue &value) {
-    std::vector<std::string> names;
-    collectIdentifiers(value, names);
-    return std::any_of(names.begin(), names.end(), [&](const std::string &name) {
-      return std::find(tainted.begin(), tainted.end(), name) != tainted.end();
-    });
-  };
-  for (const JsonValue *node : block.nodes->items) {
-    const JsonValue *op = node->find("op");
-    if (!op)
-      continue;
-    bool isUse = op->text == "call" || op->text == "repeat";
-    const OpInfo *info = findOp(op->text);
-    for (const JsonMember &member : node->members) {
-      if (isUse && member.key == "count" && mentions(*member.value))
-        return true;
-      const AttrInfo *attr = info ? info->attr(member.key) : nullptr;
-      bool symbolic = !attr || attr->type == AttrType::cache || attr->type == AttrType::offset ||
-                      attr->type == AttrType::text || attr->type == AttrType::word || attr->type == AttrType::dtype;
-      if (!symbolic && mentions(*member.value))
-        return true;
+bool ModelReader::dependsOnIndex(const Block &block, const std::string &index) const {
+  std::map<const Block *, std::set<std::string>> tainted = {{&block, {index}}};
+  std::vector<const Block *> work = {&block};
+  while (!work.empty()) {
+    const Block &at = *work.back();
+    work.pop_back();
+    const std::set<std::string> &names = tainted[&at];
+    auto mentions = [&](const JsonValue &value) {
+      std::vector<std::string> found;
+      collectIdentifiers(value, found);
+      return std::any_of(found.begin(), found.end(), [&](const std::string &name) { return names.count(name); });
+    };
+    for (size_t i = 0; at.nodes && i < at.nodes->items.size(); ++i) {
+      const JsonValue &node = *at.nodes->items[i];
+      const JsonValue *op = node.find("op");
+      if (!op)
+        continue;
+      bool isUse = op->text == "call" || op->text == "repeat";
+      const OpInfo *info = findOp(op->text);
+      for (const JsonMember &member : node.members) {
+        if (isUse && member.key == "count" && mentions(*member.value))
+          return true;
+        const AttrInfo *attr = info ? info->attr(member.key) : nullptr;
+        bool symbolic = !attr || attr->type == AttrType::cache || attr->type == AttrType::offset ||
+                        attr->type == AttrType::text || attr->type == AttrType::word || attr->type == AttrType::dtype;
+        if (!symbolic && mentions(*member.value))
+          return true;
+      }
+      const JsonValue *args = isUse ? node.find("args") : nullptr, *name = node.find("block");
+      auto used = args && name ? blocks.find(name->text) : blocks.end();
+      if (used == blocks.end())
+        continue;
+      // A block may be used from many places: it is looked at again only where another of its args depends on the index.
+      std::set<std::string> &inner = tainted[&used->second];
+      const size_t before = inner.size();
+      for (const JsonMember &arg : args->members)
+        if (mentions(*arg.value))
+          inner.insert(arg.key);
+      if (inner.size() != before)
+        work.push_back(&used->second);
     }
-    const JsonValue *args = isUse ? node->find("args") : nullptr, *name = node->find("block");
-    if (!args || !name)
-      continue;
-    std::vector<std::string> inner;
-    for (const JsonMember &arg : args->members)
-      if (mentions(*arg.value))
-        inner.push_back(arg.key);
-    auto found = blocks.find(name->text);
-    if (!inner.empty() && found != blocks.end() && dependsOnIndex(found->second, inner, depth + 1))
-      return true;
   }
   return false;
 }
@@ -327,7 +335,7 @@ void ModelReader::readRepeat(const JsonValue &json, Frame &frame, std::vector<No
   }
   if (!good)
     return;
-  if (!index.empty() && dependsOnIndex(block, {index})) {
+  if (!index.empty() && dependsOnIndex(block, index)) {
     unrollRepeat(json, frame, nodes, use, carry, index, scope, count, names);
     return;
   }

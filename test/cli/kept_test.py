@@ -174,6 +174,20 @@ class Kept(CommandTest):
         self.assertIn("The session keeps for steps: src_keys [B, S] bool (0 or 1), decoded.cross [B, S, 32] f32.", header)
         self.assertIn("After a call of 'prefill', whose sizes it takes where dims has 0, and which kept: ", header)
 
+    def test_the_encoder_may_have_repeats_in_repeats(self):
+        text, norm, target = MODEL.read_text(), '"id": "memory"', '{ "id": "tgt_emb"'
+        self.assertTrue(norm in text and target in text)
+        blocks = {"in_0": {"in": ["x"], "nodes": [{"id": "y", "op": "sin", "in": "x"}], "out": "y"}}
+        for i in range(1, 30):
+            repeat = {"id": "y", "op": "repeat", "block": f"in_{i - 1}", "count": 1, "in": {"x": "x"}, "carry": "x"}
+            blocks[f"in_{i}"] = {"in": ["x"], "nodes": [repeat], "out": "y"}
+        text = text.replace('"blocks": {', '"blocks": {' + json.dumps(blocks)[1:-1] + ",")
+        around = {"id": "memory", "op": "repeat", "block": "in_29", "count": 1, "in": {"x": "normed"}, "carry": "x"}
+        text = text.replace(norm, '"id": "normed"').replace(target, json.dumps(around) + ", " + target)
+        (self.folder / "m.json").write_text(text)
+        kept = json.loads(self.weft("check", "m.json", *SIZES, "--dim", "B=2,S=5", "--json")[0])["kept"]
+        self.assertEqual([one["name"] for one in kept], ["decoded.cross", "src_keys"])
+
     def test_a_step_can_be_timed(self):
         for cached in (0, 3):
             result = json.loads(self.weft("bench", MODEL, *SIZES, "--init", "0", "--entry", "decode", "--dim", "B=2,S=5", "--cached", cached, "--iterations", "2", "--json")[0])

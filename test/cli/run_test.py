@@ -166,6 +166,38 @@ class Run(CommandTest):
                 self.weft("run", "m.json", "--entry", entry, "--weights", "w.safetensors", "--inputs", "x.safetensors", "--outputs", "out.safetensors")
                 self.assertEqual(list(read_safetensors(self.folder / "out.safetensors").values())[0][1], expected)
 
+    def output(self, model):
+        (self.folder / "m.json").write_text(json.dumps({"format": "1.0", "name": "m", **model}))
+        self.weft("run", "m.json", "--init", "1", "--inputs", "in.safetensors", "--outputs", "out.safetensors")
+        return read_safetensors(self.folder / "out.safetensors")["y"][1]
+
+    def test_a_mask_may_have_a_part_any_number_of_times(self):
+        write_safetensors(self.folder / "in.safetensors", {"x": ("F32", [1, 3, 4], list(range(12))), "m": ("BOOL", [3, 3], [1, 1, 0, 1, 1, 1, 1, 0, 1]),
+                                                           "n": ("BOOL", [3, 3], [1, 0, 1, 1, 1, 1, 0, 1, 1])})
+        results = []
+        for depth in (1, 60):
+            parts, last = [], "m"
+            for i in range(depth):
+                parts += [{"id": f"u{i}", "op": "and", "in": [last, "n"]}, {"id": f"a{i}", "op": "and", "in": [last, f"u{i}"]}]
+                last = f"a{i}"
+            graph = [*({"id": name, "op": "linear", "in": "x", "features": 4} for name in "qkv"), {"id": "none", "op": "constant", "value": "-inf", "shape": [], "dtype": "f32"},
+                     *parts, {"id": "s", "op": "matmul", "in": ["q", "k"], "transpose_b": True}, {"id": "seen", "op": "where", "in": [last, "s", "none"]},
+                     {"id": "p", "op": "softmax", "axis": 2}, {"id": "y", "op": "matmul", "in": ["p", "v"]}]
+            results.append(self.output({"inputs": {"x": {"dtype": "f32", "shape": [1, 3, 4]}, "m": {"dtype": "bool", "shape": [3, 3]}, "n": {"dtype": "bool", "shape": [3, 3]}},
+                                        "graph": graph, "outputs": {"y": "y"}}))
+        self.assertEqual(*results)
+
+    def test_a_parameter_may_be_joined_with_itself_any_number_of_times(self):
+        write_safetensors(self.folder / "in.safetensors", {"x": ("F32", [2, 4], list(range(8)))})
+        results = []
+        for turns in (2, 60):  # each by two columns of the four
+            graph, last = [{"id": "w", "op": "parameter", "shape": [4, 4]}], "w"
+            for i in range(turns):
+                graph += [{"id": f"two{i}", "op": "concat", "in": [last, last], "axis": 1}, {"id": f"turned{i}", "op": "slice", "axis": 1, "start": 2, "end": 6}]
+                last = f"turned{i}"
+            results.append(self.output({"inputs": {"x": {"dtype": "f32", "shape": [2, 4]}}, "graph": [*graph, {"id": "y", "op": "matmul", "in": ["x", last]}], "outputs": {"y": "y"}}))
+        self.assertEqual(*results)
+
     def test_a_label_that_the_loss_ignores_but_its_range_refuses(self):
         labels = {"dtype": "i32", "shape": ["B"], "range": [0, 1]}
         loss = {"id": "loss", "op": "cross_entropy", "in": {"logits": "y", "labels": "labels"}}

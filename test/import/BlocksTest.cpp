@@ -251,4 +251,18 @@ TEST(Blocks, ExponentialExpansionMeetsTheLimit) {
   EXPECT_EQ(got.diagnostics.errorCount(), 1u) << got.errors();
 }
 
+TEST(Blocks, ABlockIsAskedOnceWhetherItDependsOnAnIndex) {
+  std::string blocks = R"("blocks": {"b0": {"in": ["x"], "args": {"n": 0}, "nodes": [{"id": "y", "op": "relu", "in": "x"}], "out": "y"})";
+  for (int i = 1; i < 30; ++i) {
+    std::string inner = R"("op": "call", "block": "b)" + std::to_string(i - 1) + R"(", "args": {"n": "n"}, "in": {"x": )";
+    blocks += ", \"b" + std::to_string(i) + R"(": {"in": ["x"], "args": {"n": 0}, "nodes": [{"id": "p", )" + inner + R"("x"}}, {"id": "q", )" + inner +
+              R"("p"}}], "out": "q"})";
+  }
+  blocks += R"(, "top": {"in": ["x"], "nodes": [{"id": "y", "op": "call", "block": "b29", "in": {"x": "x"}, "args": {"n": "i"}}], "out": "y"}},)";
+  ReadOptions options;
+  options.limits.nodes = 20000;
+  Reading got = readParts("x:f32[B,8]", R"({"id": "y", "op": "repeat", "block": "top", "count": 2, "index": "i", "in": {"x": "x"}, "carry": "x"})", "y", blocks, options);
+  EXPECT_ERROR(got, "more than 20000 nodes after blocks are expanded");
+}
+
 } // namespace

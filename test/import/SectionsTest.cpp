@@ -283,6 +283,17 @@ TEST(Train, ALossReachesParametersThroughAnyNumberOfConditions) {
   EXPECT_READS(readParts("x:f32[B,8] z:f32[B,3] c:bool[B,3]", nodes, last, train));
 }
 
+/// Each round of the walk over a repeat went over the ones inside it twice.
+TEST(Train, ALossReachesParametersThroughRepeatsInRepeats) {
+  std::string blocks = R"("b0": {"in": ["h"], "nodes": [{"id": "r", "op": "neg", "in": "h"}], "out": "r"})";
+  for (int i = 1; i < 30; ++i)
+    blocks += R"(, "b)" + std::to_string(i) + R"(": {"in": ["h"], "nodes": [{"id": "n", "op": "neg", "in": "h"}, {"id": "r", "op": "repeat", "block": "b)" +
+              std::to_string(i - 1) + R"(", "count": 2, "in": {"h": "n"}, "carry": "h"}], "out": "r"})";
+  const std::string repeat = R"(, {"id": "r", "op": "repeat", "block": "b29", "count": 2, "in": {"h": "y"}, "carry": "h"})";
+  const std::string train = R"("train": {"nodes": [{"id": "l", "op": "mean", "in": "r"}], "loss": "l"},)";
+  EXPECT_READS(readParts("x:f32[B,8]", kNode + repeat, "r", "\"blocks\": {" + blocks + "}, " + train));
+}
+
 /// A repeat whose second carry is the parameters' only way out: it needs two rounds of the walk.
 TEST(Train, ALossReachesParametersThroughCarriedValues) {
   const std::string block = R"("blocks": {"swap": {"in": ["a", "b"], "nodes": [{"id": "w", "op": "linear", "in": "a", "features": 8}, {"id": "n", "op": "neg", "in": "b"}], "out": ["n", "w"]}},)";
