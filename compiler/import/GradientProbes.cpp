@@ -23,6 +23,35 @@ int64_t writtenNodes(const Node &node) {
   return node.count * nodes;
 }
 
+std::vector<Node> cloneNodes(const std::vector<Node> &nodes) {
+  std::vector<Node> copies;
+  for (const Node &node : nodes)
+    copies.push_back(cloneNode(node));
+  return copies;
+}
+
+/// A node that may be probed.
+struct Candidate {
+  using Name = std::pair<bool, std::string>; ///< whether it is one of the graph's, and its path
+  Name name;
+  std::vector<size_t> operands; ///< that have gradients in question
+  std::set<int32_t> tensors;
+  int64_t bytes; ///< of these gradients
+};
+
+/// Those of the piece.
+std::vector<Candidate> choose(const std::vector<Candidate> &all, GradientPiece &piece) {
+  const size_t end = std::min(piece.end, all.size());
+  size_t begin = end;
+  for (int64_t left = piece.bytes; begin > 0; --begin) {
+    if (begin < end && all[begin - 1].bytes > left)
+      break;
+    left -= std::min(all[begin - 1].bytes, left);
+  }
+  piece.end = begin;
+  return {all.begin() + std::ptrdiff_t(begin), all.begin() + std::ptrdiff_t(end)};
+}
+
 class Prober {
 public:
   Prober(ModelDesc &model, const EntryDesc &entry) : model(model) {
@@ -34,7 +63,16 @@ public:
           varied.insert(input.value);
   }
 
-  void writeOut(const std::string &path) {
+  /// Back to these nodes, as they were before anything was written out.
+  void restore(std::vector<Node> graph, std::vector<Node> train, ValueId loss) {
+    model.graph.nodes = std::move(graph);
+    model.train->nodes = std::move(train);
+    model.train->loss = loss;
+    renamed.clear();
+  }
+
+  /// The rounds [first, end) of the repeat `path`, at most all; those before and after stay loops.
+  void writeOut(const std::string &path, int64_t first, int64_t end) {
     for (std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes}) {
       std::vector<Node> written;
       for (Node &node : *nodes) {
@@ -42,12 +80,17 @@ public:
           written.push_back(std::move(node));
           continue;
         }
+        end = std::min(end, node.count);
         std::vector<ValueId> given = node.operands, last;
-        for (int64_t round = 0; round < node.count; ++round) {
+        if (first > 0)
+          last = loop(node, 0, first, given, written);
+        for (int64_t round = first; round < end; ++round) {
           last = writeOutRound(model.graph, node, round, given, written);
           for (size_t i = 0; i < node.carry.size(); ++i)
             given[size_t(node.carry[i])] = last[i];
         }
+        if (end < node.count)
+          last = loop(node, end, node.count, given, written);
         for (size_t i = 0; i < node.results.size() && i < last.size(); ++i)
           renamed[node.results[i]] = last[i];
       }
@@ -60,39 +103,39 @@ public:
     rename(model.train->loss);
   }
 
-  /// `within`: the beginning of the paths of nodes to probe.
-  void probe(const std::string &within, GradientPiece &piece, std::vector<GradientProbe> &probes) {
-    for (const std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes})
-      for (const Node &node : *nodes)
-        countUses(node, uses);
-    std::vector<std::pair<const Node *, std::set<int32_t>>> candidates;
+  /// The nodes whose paths begin with `within` that have gradients in question.
+  std::vector<Candidate> candidates(const std::string &within, const GradientPiece &piece) {
+    std::vector<Candidate> found;
     for (const std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes})
       for (const Node &node : *nodes) {
-        std::set<int32_t> tensors;
-        collect(node, tensors);
-        if (tensors.empty() && std::none_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return varied.count(v); }))
+        Candidate candidate{{nodes == &model.graph.nodes, node.path}, {}, {}, 0};
+        collect(node, candidate.tensors);
+        for (int32_t tensor : candidate.tensors)
+          ++uses[tensor];
+        for (size_t i = 0; i < node.operands.size(); ++i)
+          if (varied.count(node.operands[i]))
+            candidate.operands.push_back(i);
+        if (candidate.tensors.empty() && candidate.operands.empty())
           continue;
         for (ValueId result : node.results)
           if (isFloat(model.graph.values[size_t(result)].type.dtype))
             varied.insert(result);
+        candidate.bytes = gradientBytes(node, candidate, piece);
         if (node.path.compare(0, within.size(), within) == 0)
-          candidates.emplace_back(&node, std::move(tensors));
+          found.push_back(std::move(candidate));
       }
-    const size_t end = std::min(piece.end, candidates.size());
-    size_t begin = end;
-    for (int64_t left = piece.bytes; begin > 0; --begin) {
-      const int64_t bytes = gradientBytes(*candidates[begin - 1].first, candidates[begin - 1].second, piece);
-      if (begin < end && bytes > left)
-        break;
-      left -= std::min(bytes, left);
-    }
-    piece.end = begin;
-    const std::map<const Node *, std::set<int32_t>> chosen(candidates.begin() + std::ptrdiff_t(begin), candidates.begin() + std::ptrdiff_t(end));
+    return found;
+  }
+
+  void probe(const std::vector<Candidate> &chosen, std::vector<GradientProbe> &probes) {
+    std::map<Candidate::Name, const Candidate *> named;
+    for (const Candidate &candidate : chosen)
+      named[candidate.name] = &candidate;
     for (std::vector<Node> *nodes : {&model.graph.nodes, &model.train->nodes}) {
       std::vector<Node> all;
       for (Node &node : *nodes) {
-        if (auto found = chosen.find(&node); found != chosen.end())
-          probes.push_back(probeOf(node, found->second, all));
+        if (auto found = named.find({nodes == &model.graph.nodes, node.path}); found != named.end())
+          probes.push_back(probeOf(node, *found->second, all));
         all.push_back(std::move(node));
       }
       *nodes = std::move(all);
@@ -116,25 +159,27 @@ private:
         collect(inner, tensors);
   }
 
-  void countUses(const Node &node, std::map<int32_t, int> &counts) const {
-    std::set<int32_t> tensors;
-    collect(node, tensors);
-    for (int32_t tensor : tensors)
-      ++counts[tensor];
+  /// Some rounds as a loop; its results.
+  std::vector<ValueId> loop(const Node &repeat, int64_t first, int64_t end, std::vector<ValueId> &given, std::vector<Node> &nodes) {
+    Node part = someRounds(repeat, first, end - first);
+    part.operands = given;
+    for (size_t i = 0; i < part.results.size(); ++i)
+      given[size_t(part.carry[i])] = part.results[i] = add(ValueDesc(model.graph.values[size_t(repeat.results[i])]));
+    nodes.push_back(std::move(part));
+    return nodes.back().results;
   }
 
   /// Not more than all of the piece's.
-  int64_t gradientBytes(const Node &node, const std::set<int32_t> &tensors, const GradientPiece &piece) const {
+  int64_t gradientBytes(const Node &node, const Candidate &candidate, const GradientPiece &piece) const {
     double bytes = 0; // a sum of products that may be of any size
-    for (ValueId operand : node.operands)
-      if (operand != kNoValue && varied.count(operand)) {
-        const TensorType &type = model.graph.values[size_t(operand)].type;
-        double elements = 1;
-        for (const DimExpr &size : type.shape)
-          elements *= double(size.evaluate(piece.sizes).value_or(piece.bytes));
-        bytes += elements * (type.dtype == DType::f64 ? 8 : 4);
-      }
-    for (int32_t tensor : tensors) {
+    for (size_t operand : candidate.operands) {
+      const TensorType &type = model.graph.values[size_t(node.operands[operand])].type;
+      double elements = 1;
+      for (const DimExpr &size : type.shape)
+        elements *= double(size.evaluate(piece.sizes).value_or(piece.bytes));
+      bytes += elements * (type.dtype == DType::f64 ? 8 : 4);
+    }
+    for (int32_t tensor : candidate.tensors) {
       double elements = 1;
       for (int64_t size : model.tensors[size_t(tensor)].shape)
         elements *= double(size);
@@ -143,19 +188,19 @@ private:
     return int64_t(std::min(bytes, double(piece.bytes)));
   }
 
-  GradientProbe probeOf(Node &node, const std::set<int32_t> &tensors, std::vector<Node> &before) {
+  GradientProbe probeOf(Node &node, const Candidate &candidate, std::vector<Node> &before) {
     GradientProbe probe;
     probe.path = node.path;
     probe.pos = node.pos;
     probe.nodes = writtenNodes(node);
     probe.isRepeat = bool(node.body);
-    for (ValueId &operand : node.operands)
-      if (operand != kNoValue && varied.count(operand)) {
-        const std::string name = model.graph.values[size_t(operand)].name;
-        operand = shifted(operand, node.pos, before);
-        probe.gradients.push_back({"grad." + model.inputs.back().name, "operand " + quote(name), false});
-      }
-    for (int32_t tensor : tensors) {
+    for (size_t i : candidate.operands) {
+      ValueId &operand = node.operands[i];
+      const std::string name = model.graph.values[size_t(operand)].name;
+      operand = shifted(operand, node.pos, before);
+      probe.gradients.push_back({"grad." + model.inputs.back().name, "operand " + quote(name), false});
+    }
+    for (int32_t tensor : candidate.tensors) {
       const std::string &name = model.tensors[size_t(tensor)].name;
       probe.gradients.push_back({"grad." + name, "parameter " + quote(name), uses.at(tensor) > 1});
     }
@@ -206,10 +251,28 @@ std::string addGradientProbes(ModelDesc &model, const std::string &entry, const 
   added.mode = EntryDesc::Mode::grad;
   added.fixedDims = named(entry)->fixedDims;
   added.pos = named(entry)->pos;
+  const std::string within = writtenOut.empty() ? "" : writtenOut.back() + "[";
+  /// "3" of "enc[3].inner" in "enc"
+  auto roundIn = [](const std::string &path, const std::string &repeat) { return int64_t(std::stoll(path.substr(repeat.size() + 1))); };
+  auto writeOut = [&](Prober &prober, int64_t first, int64_t end) {
+    for (size_t i = 0; i < writtenOut.size(); ++i)
+      if (i + 1 < writtenOut.size()) {
+        const int64_t round = roundIn(writtenOut[i + 1], writtenOut[i]);
+        prober.writeOut(writtenOut[i], round, round + 1);
+      } else {
+        prober.writeOut(writtenOut[i], first, end);
+      }
+  };
+  // With all rounds written out the piece is chosen; then only those that it is in are, as the others as a loop keep less.
+  std::vector<Node> graph = cloneNodes(model.graph.nodes), train = cloneNodes(model.train->nodes);
+  const ValueId loss = model.train->loss;
   Prober prober(model, *named(entry));
-  for (const std::string &path : writtenOut)
-    prober.writeOut(path);
-  prober.probe(writtenOut.empty() ? "" : writtenOut.back() + "[", piece, probes);
+  writeOut(prober, 0, INT64_MAX);
+  const std::vector<Candidate> chosen = choose(prober.candidates(within, piece), piece);
+  prober.restore(std::move(graph), std::move(train), loss);
+  if (!writtenOut.empty() && !chosen.empty())
+    writeOut(prober, roundIn(chosen.front().name.second, writtenOut.back()), roundIn(chosen.back().name.second, writtenOut.back()) + 1);
+  prober.probe(chosen, probes);
   std::set<std::string> names;
   for (const GradientProbe &probe : probes)
     for (const GradientProbe::Gradient &gradient : probe.gradients)

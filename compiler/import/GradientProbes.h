@@ -30,8 +30,8 @@ struct GradientPiece {
 };
 
 /// Adds an entry of mode `grad` for the probes of a piece of the graph's nodes in order of execution, then those of `train`.
-/// With `writtenOut`, paths of repeats from the outside in ("enc", "enc[3].inner"), the rounds of these stand in the graph, and
-/// only the nodes of the last one are probed. In question is what `entry`, of mode train or grad, has gradients of. Returns the
+/// With `writtenOut`, paths of repeats from the outside in ("enc", "enc[3].inner"), rounds of these stand in the graph, and only
+/// the nodes of the last one are probed. In question is what `entry`, of mode train or grad, has gradients of. Returns the
 /// entry's name. Its inputs beyond those of `entry` are optional and are to be left out.
 std::string addGradientProbes(ModelDesc &model, const std::string &entry, const std::vector<std::string> &writtenOut, GradientPiece &piece,
                               std::vector<GradientProbe> &probes);

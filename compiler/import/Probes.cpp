@@ -123,7 +123,7 @@ private:
     const Node repeat = cloneNode(graph.nodes[number]);
     std::vector<ValueId> given = repeat.operands;
     if (round > 0) {
-      Node loop = firstRounds(repeat, round);
+      Node loop = someRounds(repeat, 0, round);
       for (size_t i = 0; i < repeat.carry.size(); ++i)
         given[repeat.carry[i]] = loop.results[i] = add(graph.values[repeat.results[i]]);
       graph.nodes.push_back(std::move(loop));

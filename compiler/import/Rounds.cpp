@@ -46,6 +46,17 @@ void fix(Node &node, const std::string &index, int64_t round, const std::string 
     fix(nested, index, round, outer, prefix);
 }
 
+/// Replaces names in attributes and types.
+void shift(Node &node, const Names &names) {
+  substituteSizes(node.attrs, names);
+  if (!node.body)
+    return;
+  for (ValueDesc &value : node.body->values)
+    substitute(value.type.shape, names);
+  for (Node &nested : node.body->nodes)
+    shift(nested, names);
+}
+
 } // namespace
 
 void substituteSizes(std::map<std::string, AttrValue> &attrs, const Names &names) {
@@ -82,11 +93,16 @@ Node cloneNode(const Node &node) {
   return copy;
 }
 
-Node firstRounds(const Node &repeat, int64_t rounds) {
+Node someRounds(const Node &repeat, int64_t first, int64_t rounds) {
   Node loop = cloneNode(repeat);
   loop.count = rounds;
-  for (Node &inner : loop.body->nodes)
-    keepRounds(inner, repeat.index, repeat.count, 0, rounds);
+  const Names names{{repeat.index, DimExpr::dim(repeat.index) + DimExpr(first)}};
+  for (ValueDesc &value : loop.body->values)
+    substitute(value.type.shape, names);
+  for (Node &inner : loop.body->nodes) {
+    keepRounds(inner, repeat.index, repeat.count, first, rounds);
+    shift(inner, names);
+  }
   return loop;
 }
 

@@ -13,8 +13,8 @@ void substituteSizes(std::map<std::string, AttrValue> &attrs, const std::map<std
 /// A copy with its body.
 Node cloneNode(const Node &node);
 
-/// The repeat's rounds [0, rounds) alone, with the same operands and results.
-Node firstRounds(const Node &repeat, int64_t rounds);
+/// The repeat's rounds [first, first + rounds) alone, with the same operands and results.
+Node someRounds(const Node &repeat, int64_t first, int64_t rounds);
 
 /// Appends the body of one round of `repeat` to `nodes`, whose values are those of `graph`. `given`: the values of the body's
 /// inputs. Paths become "enc[3].attn". Returns the values of the body's outputs. `repeat` is no element of `nodes`.
