@@ -6,6 +6,8 @@
 #include "lowering/Views.h"
 #include "tiling/RowKernel.h"
 
+#include "llvm/ADT/BitVector.h"
+
 #include <algorithm>
 
 using namespace mlir;
@@ -366,25 +368,21 @@ private:
       offset[i] = at;
     }
     // The order of addresses at the hints is kept for all sizes: that alone makes the offsets valid for them.
-    plan.arenaPlan.below.resize(n);
+    std::vector<llvm::BitVector> below(n, llvm::BitVector(unsigned(n)));
     for (size_t i = 0; i < n; ++i)
       for (size_t j = 0; j < n; ++j)
         if (i != j && overlap(i, j) && std::make_pair(offset[j], j) < std::make_pair(offset[i], i))
-          plan.arenaPlan.below[i].push_back(j);
-    reduceBelow();
+          below[i].set(unsigned(j));
+    for (const llvm::BitVector &lower : below) {
+      // What lies below one of them is below already.
+      llvm::BitVector nearest = lower;
+      for (unsigned k : lower.set_bits())
+        nearest.reset(below[k]);
+      auto bits = nearest.set_bits();
+      plan.arenaPlan.below.emplace_back(bits.begin(), bits.end());
+    }
     for (int buffer : plan.arena)
       plan.arenaPlan.bytes.push_back(plan.buffers[buffer].bytes);
-  }
-
-  /// Drops j from below[i] when another buffer of below[i] already lies above j.
-  void reduceBelow() {
-    size_t n = plan.arenaPlan.below.size();
-    std::vector<std::vector<int>> reduced(n);
-    for (size_t i = 0; i < n; ++i)
-      for (int j : plan.arenaPlan.below[i])
-        if (llvm::none_of(plan.arenaPlan.below[i], [&](int k) { return llvm::is_contained(plan.arenaPlan.below[k], j); }))
-          reduced[i].push_back(j);
-    plan.arenaPlan.below = std::move(reduced);
   }
 
   bool overlap(size_t i, size_t j) const {
