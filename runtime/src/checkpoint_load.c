@@ -130,6 +130,13 @@ static float *place_of(const weft_trainer *trainer, const char *name, const weft
   return NULL;
 }
 
+/* A whole one has the number of its folder; a greater one than a folder can have would leave the next saves without a name. */
+static verdict check_step(loading *l) {
+  if (l->numbers[WEFT_META_STEP] == (uint64_t)l->found) return WHOLE_ONE;
+  return damaged(l, "%s: expected step %lld, as its folder is named, but got %s", WEFT_CHECKPOINT_TRAINER, (long long)l->found,
+                 weft_quote(l->values[WEFT_META_STEP]).text);
+}
+
 /* Whole, but is it this model's? */
 static verdict check_match(loading *l) {
   const weft_trainer *trainer = l->trainer;
@@ -217,6 +224,7 @@ static verdict try_checkpoint(loading *l, char *note, size_t note_size) {
   }
   if (result == WHOLE_ONE) result = read_values(l);
   if (result == WHOLE_ONE) result = check_digest(l);
+  if (result == WHOLE_ONE) result = check_step(l);
   if (result == WHOLE_ONE) result = check_model_file(l);
   if (result == WHOLE_ONE) result = read_checkpoint(l, note, note_size);
   weft_tensor_file_close(l->tensors);

@@ -192,17 +192,35 @@ static int compare_names(const void *context, int32_t a, int32_t b) {
   return strcmp(tensors[a].name, tensors[b].name);
 }
 
-static weft_status check_all(writer *w, const plan *p, int32_t *scratch) {
+/* Readers refuse a header that is not valid UTF-8. */
+static bool is_utf8(const char *string) {
+  while (*string) {
+    size_t length = weft_utf8_length(string, 4); /* the zero at the end is no continuation */
+    if (!length) return false;
+    string += length;
+  }
+  return true;
+}
+
+static weft_status check_metadata(writer *w, const plan *p) {
   if (p->pairs < 0 || (p->pairs && !p->metadata)) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "expected pairs of metadata");
   for (int64_t i = 0; i < 2 * p->pairs; ++i)
     if (!p->metadata[i]) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "expected pairs of metadata");
+  for (int64_t i = 0; i < 2 * p->pairs; ++i)
+    if (!is_utf8(p->metadata[i])) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "metadata '%s': expected valid UTF-8", weft_quote(p->metadata[i / 2 * 2]).text);
+  return WEFT_OK;
+}
+
+static weft_status check_all(writer *w, const plan *p, int32_t *scratch) {
+  weft_status status = check_metadata(w, p);
+  if (status) return status;
   for (int64_t i = 0; i < p->count; ++i) {
     const char *name = p->tensors[i].name;
     if (!name || (int64_t)strlen(name) > w->limits.name_bytes || !strcmp(name, "__metadata__"))
       return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor %lld: expected a name of at most %lld bytes", (long long)i, (long long)w->limits.name_bytes);
+    if (!is_utf8(name)) return weft_fail(&w->error, WEFT_ERR_ARGUMENT, "tensor '%s': expected a name of valid UTF-8", weft_quote(name).text);
     int64_t bytes;
-    weft_status status = check_tensor(w, &p->tensors[i], &bytes);
-    if (status) return status;
+    if ((status = check_tensor(w, &p->tensors[i], &bytes)) != WEFT_OK) return status;
     p->order[i] = (int32_t)i;
   }
   weft_sort_indices(p->order, scratch, p->count, compare_names, p->tensors);

@@ -342,6 +342,70 @@ static void a_loaded_trainer_knows_no_loss(void) {
   finish(trainer);
 }
 
+/* What could not be read again must not push out what can. */
+static void a_note_that_is_no_utf8_is_refused(void) {
+  weft_checkpoint_options options = {.keep = 1, .note = "fine"};
+  char note[40];
+  empty();
+  weft_trainer *trainer = make(NULL, 0);
+  run(trainer, 1);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_OK);
+  run(trainer, 1);
+  options.note = "caf\xe9";
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, &options), WEFT_ERR_ARGUMENT);
+  CHECK_CONTAINS(weft_trainer_error(trainer), "metadata 'note': expected valid UTF-8");
+  CHECK_EQUAL(entries(folder), 1);
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, note, sizeof note), WEFT_OK);
+  CHECK_TEXT(note, "fine");
+  finish(trainer);
+}
+
+/* Writes trainer.safetensors again with another step and a right digest. */
+static void forge_step(const char *name, const char *step) {
+  weft_tensor_file *file;
+  weft_tensor tensors[8];
+  float data[8][TRAINED_WIDTH];
+  const char *pairs[2 * WEFT_METAS];
+  char digest_text[24];
+  weft_digest digest;
+  CHECK_EQUAL(weft_tensor_file_open(in(name), NULL, &file), WEFT_OK);
+  weft_digest_begin(&digest);
+  for (int i = 0; i < WEFT_METAS; ++i) {
+    pairs[2 * i] = weft_checkpoint_keys[i];
+    pairs[2 * i + 1] = i == WEFT_META_STEP ? step : weft_tensor_file_metadata(file, weft_checkpoint_keys[i]);
+    if (i < WEFT_META_DIGEST) weft_digest_add(&digest, pairs[2 * i + 1], strlen(pairs[2 * i + 1]) + 1);
+  }
+  const int64_t count = weft_tensor_file_count(file);
+  for (int64_t i = 0; i < count; ++i) {
+    const weft_tensor_info *info = weft_tensor_file_at(file, i);
+    tensors[i] = (weft_tensor){.name = info->name, .dtype = info->dtype, .rank = info->rank, .data = data[i]};
+    memcpy(tensors[i].shape, info->shape, sizeof info->shape);
+    CHECK_EQUAL(weft_tensor_file_read(file, i, data[i], (size_t)info->bytes), WEFT_OK);
+    weft_digest_tensor(&digest, info->name, info->rank, info->shape);
+    weft_digest_add(&digest, data[i], (size_t)info->bytes);
+  }
+  snprintf(digest_text, sizeof digest_text, "%016llx", (unsigned long long)weft_digest_end(&digest));
+  pairs[2 * WEFT_META_DIGEST + 1] = digest_text;
+  CHECK_EQUAL(weft_safetensors_write(in(name), tensors, count, pairs, WEFT_METAS, NULL, NULL, 0), WEFT_OK);
+  weft_tensor_file_close(file);
+}
+
+static void a_step_that_is_not_its_folders_is_damage(void) {
+  static const char *const steps[] = {"18446744073709551615", "9223372036854775807", "5", "2"};
+  weft_trainer *trainer = with_two_checkpoints(2);
+  state newest = read_state(trainer);
+  for (int i = 0; i < 4; ++i) {
+    forge_step("step-0000000004/trainer.safetensors", steps[i]);
+    CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+    CHECK_EQUAL(read_state(trainer).step, 2);
+    CHECK_CONTAINS(warning, "trainer.safetensors: expected step 4, as its folder is named, but got ");
+  }
+  forge_step("step-0000000004/trainer.safetensors", "4");
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK(same(newest, read_state(trainer)));
+  finish(trainer);
+}
+
 static void others_are_refused(void) {
   empty();
   const weft_optimizer_desc adam = trained_train.optimizer;
@@ -436,6 +500,8 @@ int main(void) {
   damage_is_found();
   a_damaged_newest_does_not_push_out_good_ones();
   a_loaded_trainer_knows_no_loss();
+  a_note_that_is_no_utf8_is_refused();
+  a_step_that_is_not_its_folders_is_damage();
   others_are_refused();
   every_allocation_may_fail();
   empty();

@@ -190,6 +190,14 @@ static void refuses_places_and_tensors(void) {
   CHECK_EQUAL(weft_safetensors_write(path, &good, 1, half, 1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_safetensors_write(path, &good, 1, half, -1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
   CHECK_TEXT(text, "expected pairs of metadata");
+  /* What no reader takes. */
+  const char *const value_in_latin_1[] = {"other", "\xc3\xa9", "key", "caf\xe9"}, *const key_cut_short[] = {"k\xc3", "value"};
+  CHECK_EQUAL(weft_safetensors_write(path, &good, 1, value_in_latin_1, 2, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "metadata 'key': expected valid UTF-8");
+  CHECK_EQUAL(weft_safetensors_write(path, &good, 1, key_cut_short, 1, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "metadata 'k\\xc3': expected valid UTF-8");
+  CHECK_EQUAL(weft_safetensors_write(path, &(weft_tensor){"a\xff", WEFT_F32, 0, {0}, &value}, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);
+  CHECK_TEXT(text, "tensor 'a\\xff': expected a name of valid UTF-8");
   CHECK_EQUAL(weft_safetensors_write(path, &good, -1, NULL, 0, NULL, text, 0), WEFT_ERR_ARGUMENT); /* no room for the text */
   CHECK_EQUAL(weft_safetensors_write("relative/nowhere", &good, 1, NULL, 0, NULL, text, sizeof text), WEFT_ERR_IO);
   CHECK_EQUAL(weft_npy_write(path, &(weft_tensor){NULL, WEFT_F32, 0, {0}, NULL}, NULL, text, sizeof text), WEFT_ERR_ARGUMENT);

@@ -90,8 +90,8 @@ const char *weft_tensor_file_metadata(const weft_tensor_file *file, const char *
 /* ---- Writing: the file appears whole or not at all (temporary file beside it, fsync, rename) ---------------------- */
 
 /* `metadata`: `pairs` keys and values, alternating; may be NULL. Tensors are stored in order of falling alignment, then
- * as given. On failure `error` (may be NULL) receives the text, cut at `error_size`.
- * Fails: WEFT_ERR_IO, WEFT_ERR_ARGUMENT (names twice, bad shapes), WEFT_ERR_MEMORY. */
+ * as given. Names and metadata are valid UTF-8. On failure `error` (may be NULL) receives the text, cut at `error_size`.
+ * Fails: WEFT_ERR_IO, WEFT_ERR_ARGUMENT (names twice or not UTF-8, bad shapes), WEFT_ERR_MEMORY. */
 weft_status weft_safetensors_write(const char *path, const weft_tensor *tensors, int64_t count,
                                    const char *const *metadata, int64_t pairs, const weft_tensor_options *options,
                                    char *error, size_t error_size);

@@ -159,10 +159,11 @@ weft_status weft_trainer_tensor(weft_trainer *trainer, const char *name, weft_ro
 typedef struct weft_checkpoint_options {
   int64_t keep;      /* delete older ones once this one is safe, so that so many remain, with it; 0: keep all; below: an error.
                       * Checkpoints of later steps neither count nor go: a training that goes on behind them found them damaged */
-  const char *note;  /* the application's own, stored and given back */
+  const char *note;  /* the application's own, stored and given back; valid UTF-8 */
 } weft_checkpoint_options;
 
-/* Saves into `folder`, which is created if its parent exists. Not between the batches of one update (WEFT_ERR_ARGUMENT).
+/* Saves into `folder`, which is created if its parent exists. Not between the batches of one update (WEFT_ERR_ARGUMENT,
+ * as for a note that is not UTF-8).
  * One folder holds one training: trainers that train together (with seeds of their own) save into folders of their own.
  * When it fails (WEFT_ERR_IO, WEFT_ERR_MEMORY) older checkpoints are untouched, and training can go on. */
 weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const weft_checkpoint_options *options);
