@@ -293,15 +293,30 @@ static weft_status check_lengths(snapshot *s, int32_t state) {
   return WEFT_OK;
 }
 
-/* A kept value's dims must be possible here, and give the size that its data has. */
+/* The largest size of a dim that a call which keeps the value can have in this session. */
+static int64_t most_of(const snapshot *s, int32_t k, int32_t d) {
+  int64_t most = s->session->max_dims[d];
+  for (int32_t e = 0; e < s->desc->entries; ++e) {
+    const weft_entry_desc *entry = &s->desc->entry[e];
+    for (int32_t i = 0; i < entry->keeps && entry->fixed_dims; ++i)
+      if (entry->keep[i] == k && entry->fixed_dims[d] > most) most = entry->fixed_dims[d];
+  }
+  return most;
+}
+
+/* A kept value's own dims must be possible here, and give the size that its data has. The other dims are those of the call
+ * that kept it, perhaps in a larger session; nothing reads them. */
 static weft_status check_sizes(snapshot *s, int32_t k) {
   const piece *data = &s->pieces[2 * (s->desc->states + k)], *sizes = data + 1;
-  const int64_t *dims = sizes->tensor.data, *most = s->session->max_dims, rounds = s->desc->kept[k].rounds;
+  const int64_t *dims = sizes->tensor.data, rounds = s->desc->kept[k].rounds;
   const int32_t row_dim = s->session->model->kept_row_dim[k];
   int64_t bytes = 0;
   if (data->index < 0) return WEFT_OK;
-  for (int32_t d = 0; d < s->desc->dims; ++d)
-    if (dims[d] < 0 || dims[d] > most[d]) return fail_piece(s, WEFT_ERR_DIM, sizes, "a size of this session: at most ", most[d], dims[d]);
+  for (int32_t d = 0; d < s->desc->dims; ++d) {
+    if (!s->session->model->kept_mentions[(int64_t)k * s->desc->dims + d]) continue;
+    const int64_t most = most_of(s, k, d);
+    if (dims[d] < 0 || dims[d] > most) return fail_piece(s, WEFT_ERR_DIM, sizes, "a size of this session: at most ", most, dims[d]);
+  }
   if (!weft_kept_bytes(s->desc, dims, s->session->kept_sizes, k, &bytes) || bytes > s->session->kept[k].round_bytes || bytes * rounds != data->bytes)
     return fail_piece(s, WEFT_ERR_FORMAT, data, "bytes: ", bytes * rounds, data->bytes);
   const int64_t rows = dims[s->desc->dims], most_rows = row_dim >= 0 ? dims[row_dim] : 0;

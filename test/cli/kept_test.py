@@ -69,9 +69,9 @@ int main(void) {
 
 
 class Kept(CommandTest):
-    def generate(self, *words, source=SOURCES[0], code=0):
+    def generate(self, *words, source=SOURCES[0], prompt="1", code=0):
         given = ("--input", "src=" + ",".join(map(str, source))) if source else ()
-        out, err = self.weft("generate", MODEL, *SIZES, "--init", "4", "--tokens", "1", "--json", *given, *words, code=code)
+        out, err = self.weft("generate", MODEL, *SIZES, "--init", "4", "--tokens", prompt, "--json", *given, *words, code=code)
         return json.loads(out)["tokens"] if code == 0 else err
 
     def log_probabilities(self, source, rows):
@@ -131,6 +131,12 @@ class Kept(CommandTest):
     def test_source_from_a_file(self):
         write_safetensors(self.folder / "source.safetensors", {"src": ("I32", [1, 6], SOURCES[1])})
         self.assertEqual(self.generate("--inputs", "source.safetensors", "--max-new", "6", source=None), self.generate("--max-new", "6", source=SOURCES[1]))
+
+    def test_a_translation_goes_on_from_a_file_with_a_shorter_prompt(self):
+        prompt, greedy = "1,5,6,7,8,9,10,11", ("--beams", "1", "--max-new", "4")
+        whole = self.generate(*greedy, prompt=prompt + ",3")
+        self.generate("--beams", "1", "--max-new", "1", "--save-cache", "c.safetensors", prompt=prompt)
+        self.assertEqual(self.generate(*greedy, "--load-cache", "c.safetensors", prompt="3"), whole)
 
     def test_wrong_inputs(self):
         write_safetensors(self.folder / "two.safetensors", {"src": ("I32", [2, 6], SOURCES[0] + SOURCES[1])})

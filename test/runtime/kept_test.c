@@ -212,6 +212,40 @@ static void kept_values_come_back_from_a_file(void) {
   unlink(path);
 }
 
+/* The tokens of the call that kept a value are no size of the value. */
+static void kept_values_come_back_where_calls_are_shorter(void) {
+  weft_session *session = open_session(), *other;
+  weft_session_options options = {.threads = 1};
+  int32_t src[MAX_B * MAX_S], tokens[MAX_B * 6] = {0};
+  char path[] = "weft-kept-XXXXXX.safetensors";
+  close(mkstemps(path, 12));
+  write_source(src, 3, 5, 1);
+  CHECK_EQUAL(weft_session_run(session, PREFILL, (const int64_t[]){3, 5, 4}, (const void *const[]){src, tokens}, (void *const[]){logits}), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK);
+  weft_session_destroy(session);
+  CHECK_EQUAL(weft_session_create(model, (const int64_t[]){MAX_B, MAX_S, 1}, &options, &other), WEFT_OK);
+  CHECK_EQUAL(weft_session_restore(other, path), WEFT_OK);
+  CHECK_EQUAL(run_decode(other, 3, 0), WEFT_OK);
+  for (int64_t b = 0; b < 3; ++b) CHECK_EQUAL(best(b), expected(src, 5, b, 5));
+  weft_session_destroy(other);
+  /* An entry that fixes its tokens may have more than other calls of the session. */
+  static const int64_t six[] = {0, 0, 6};
+  weft_entry_desc fixed[2] = {entries[0], entries[1]};
+  weft_model_desc desc = model_desc;
+  weft_model *fixes;
+  fixed[0].fixed_dims = six;
+  desc.entry = fixed;
+  CHECK_EQUAL(weft_model_open(&desc, NULL, &fixes), WEFT_OK);
+  CHECK_EQUAL(weft_session_create(fixes, (const int64_t[]){MAX_B, MAX_S, 4}, &options, &session), WEFT_OK);
+  CHECK_EQUAL(weft_session_run(session, PREFILL, (const int64_t[]){3, 5, 0}, (const void *const[]){src, tokens}, (void *const[]){logits}), WEFT_OK);
+  CHECK_EQUAL(weft_session_save(session, path), WEFT_OK);
+  CHECK_EQUAL(weft_session_restore(session, path), WEFT_OK);
+  CHECK_EQUAL(run_decode(session, 3, 0), WEFT_OK);
+  weft_session_destroy(session);
+  weft_model_close(fixes);
+  unlink(path);
+}
+
 static void session_has_memory_for_its_sizes(void) {
   const int64_t small[] = {1, 1, 4}, large[] = {1, 33, 4};
   weft_session_options options = {.threads = 1};
@@ -358,6 +392,7 @@ int main(void) {
   reset_forgets_and_rewind_does_not();
   failed_prefill_keeps_nothing();
   kept_values_come_back_from_a_file();
+  kept_values_come_back_where_calls_are_shorter();
   session_has_memory_for_its_sizes();
   generation_takes_the_source();
   beams_of_a_prompt_share_its_source();
