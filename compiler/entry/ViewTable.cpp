@@ -6,13 +6,13 @@ using namespace mlir;
 
 namespace weft {
 
-// Looking a symbol up goes through all symbols before it.
+// Looking one symbol up goes through all symbols before it.
 ParamOp ViewTable::paramOf(Value parameter) {
   auto op = parameter.getDefiningOp<ParameterOp>();
-  ParamOp &found = params[op.getParamAttr().getAttr()];
-  if (!found)
-    found = SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, op.getParamAttr());
-  return found;
+  if (params.empty())
+    for (ParamOp param : op->getParentOfType<ModuleOp>().getOps<ParamOp>())
+      params[param.getSymNameAttr()] = param;
+  return params.lookup(op.getParamAttr().getAttr());
 }
 
 ValueRange ViewTable::roundIndices(ArrayRef<ParameterPart> parts) {
@@ -25,7 +25,7 @@ ValueRange ViewTable::roundIndices(ArrayRef<ParameterPart> parts) {
 int ViewTable::addPlain(ArrayRef<ParameterPart> parts) {
   Type element = cast<RankedTensorType>(parts.front().parameter.getType()).getElementType();
   weft_dtype dtype = element.isF64() ? WEFT_F64 : element.isBF16() ? WEFT_BF16 : element.isF16() ? WEFT_F16 : WEFT_F32;
-  return add(WEFT_VIEW_PLAIN, dtype, parts, 1, 0);
+  return add(plain, dtype, parts, 1, 0);
 }
 
 int ViewTable::addPanels(ArrayRef<ParameterPart> parts, int64_t k, int64_t nr, weft_dtype dtype) {

@@ -29,6 +29,8 @@ public:
   /// `panelType`: how the model has packed panels stored; kernels widen half precision as they read.
   explicit ViewTable(weft_dtype panelType) : panelType(panelType) {}
 
+  /// Views of the next entry. `copied`: it computes with parameters as they were published, while others train them.
+  void beginEntry(bool copied) { plain = copied ? WEFT_VIEW_COPY : WEFT_VIEW_PLAIN; }
   /// The number of the first round's view: parts as they are, in the type of their parameters' values.
   int addPlain(llvm::ArrayRef<ParameterPart> parts);
   /// The same for panels of `nr` columns and `k` rows, stored as `dtype`.
@@ -43,6 +45,7 @@ private:
   ParamOp paramOf(mlir::Value parameter);
 
   weft_dtype panelType;
+  weft_view_kind plain = WEFT_VIEW_PLAIN;
   llvm::DenseMap<mlir::Attribute, ParamOp> params;  ///< by symbol
   std::vector<Entry> views;
   std::map<std::string, int> known;

@@ -325,6 +325,8 @@ private:
       Variant &variant = *variants.back();
       for (const EntryPlan &entry : plans) {
         NoKernel missing;
+        llvm::StringRef name = func::FuncOp(entry.func).getSymName();
+        variant.views.beginEntry(/*copied=*/training && name != training->entry && name != training->eval);
         FailureOr<ChosenLaunches> chosen = chooseKernels(entry, variant.cpu.info, variant.views, variant.cache, missing);
         if (failed(chosen)) {
           Location loc = missing.op->getLoc();

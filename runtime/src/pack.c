@@ -47,7 +47,7 @@ bool weft_use_target(const weft_model *model, int32_t param, const weft_use *use
   const weft_view_source *source = &model->variant->sources[view->first_source + use->source];
   const int64_t *shape = model->desc->param[param].shape;
   void *to = (void *)(uintptr_t)model->views[use->view];
-  if (view->kind == WEFT_VIEW_PLAIN) {
+  if (view->kind != WEFT_VIEW_PANELS) {
     *out = plain_target(to, view->dtype, use->column, source->offset, source->n);
     return !turned || !source->n || turn_plain(out, shape[0], shape[1]);
   }

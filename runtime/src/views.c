@@ -35,7 +35,7 @@ static bool source_fits(const weft_model *model, const weft_view_desc *view, con
       source->stride_k < 0 || source->stride_n < 0)
     return false;
   int64_t elements = model->params[source->param].elements, last = source->offset, step;
-  if (view->kind == WEFT_VIEW_PLAIN) return weft_ck_add(source->offset, source->n, &last) && last <= elements;
+  if (view->kind != WEFT_VIEW_PANELS) return weft_ck_add(source->offset, source->n, &last) && last <= elements;
   if (view->k == 0 || source->n == 0) return true;
   return weft_ck_mul(view->k - 1, source->stride_k, &step) && weft_ck_add(last, step, &last) &&
          weft_ck_mul(source->n - 1, source->stride_n, &step) && weft_ck_add(last, step, &last) && last < elements;
@@ -46,7 +46,7 @@ weft_status weft_check_views(weft_model *model) {
   for (int32_t v = 0; v < variant->views; ++v) {
     const weft_view_desc *view = &variant->view[v];
     int64_t columns = 0, bytes;
-    bool good = (view->kind == WEFT_VIEW_PLAIN || view->kind == WEFT_VIEW_PANELS) && weft_view_bytes(view, &bytes);
+    bool good = view->kind >= WEFT_VIEW_PLAIN && view->kind <= WEFT_VIEW_COPY && weft_view_bytes(view, &bytes);
     for (int32_t i = 0; good && i < view->sources; ++i)
       good = source_fits(model, view, source_of(model, view, i)) && weft_ck_add(columns, source_of(model, view, i)->n, &columns);
     if (!good || columns != view->n)

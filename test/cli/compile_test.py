@@ -294,7 +294,7 @@ int main(void) {
     def test_inspect(self):
         self.weft("compile", self.model())
         out, _ = self.weft("inspect", "small.o")
-        for text in ("small", "ABI version 5", "B 1..16", "forward(x [B, 3] f32) -> y [B, 2] f32"):
+        for text in ("small", "ABI version 6", "B 1..16", "forward(x [B, 3] f32) -> y [B, 2] f32"):
             self.assertIn(text, out)
         facts = json.loads(self.weft("inspect", "small.o", "--json")[0])
         self.assertEqual([entry["name"] for entry in facts["entries"]], ["forward", "look"])

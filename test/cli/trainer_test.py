@@ -145,6 +145,48 @@ int main(void) {
 """
 
 
+# What sessions compute, forward and gradients, before and after updates, publishing and the trainer's end.
+BESIDE = r"""
+#include "net.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { B = 2, T = 6 };
+typedef struct results { float logits[B * T * 20], loss, gradient[20 * 24]; } results;
+
+static int compute(weft_session *session, const int32_t *tokens, results *out) {
+  net_forward_args forward = {.dims = {.B = B, .T = T}, .tokens = tokens, .logits = out->logits};
+  net_slope_args slope = {.dims = {.B = B, .T = T}, .tokens = tokens, .targets = tokens, .loss = &out->loss, .grad_x2ee_x2eweight = out->gradient};
+  return net_forward(session, &forward) || net_slope(session, &slope);
+}
+
+int main(void) {
+  weft_model *model;
+  weft_session *session;
+  weft_trainer *trainer;
+  weft_evaluation first, later;
+  static results before, beside, published, after;
+  int32_t tokens[B * T];
+  for (int k = 0; k < B * T; ++k) tokens[k] = k * 7 % 20;
+  net_train_step_args args = {.dims = {.B = B, .T = T}, .tokens = tokens, .targets = tokens};
+  if (net_open(NULL, &model) || weft_model_init(model, 1)) return 1;
+  if (net_session(model, &(net_dims){.B = B, .T = T}, NULL, &session) || net_trainer(model, &(net_dims){.B = B, .T = T}, NULL, &trainer)) return 2;
+  if (compute(session, tokens, &before) || net_train_step_eval(trainer, &args, &first)) return 3;
+  for (int step = 0; step < 3; ++step)
+    if (net_train_step(trainer, &args, NULL)) return 4;
+  if (compute(session, tokens, &beside) || memcmp(&beside, &before, sizeof before)) return 5;
+  if (net_train_step_eval(trainer, &args, &later) || !(later.loss < first.loss)) return 6; /* the trainer's own are the new ones */
+  if (weft_trainer_publish(trainer) || compute(session, tokens, &published) || !memcmp(&published, &before, sizeof before)) return 7;
+  if (!(published.loss < before.loss)) return 8;
+  if (net_train_step(trainer, &args, NULL)) return 9;
+  weft_trainer_destroy(trainer);
+  if (compute(session, tokens, &after) || memcmp(&after, &published, sizeof after)) return 10;
+  weft_session_destroy(session);
+  return weft_model_close(model) ? 11 : 0;
+}
+"""
+
+
 class Trainer(CommandTest):
     def setUp(self):
         super().setUp()
@@ -186,6 +228,13 @@ class Trainer(CommandTest):
         (self.folder / "pair.c").write_text('#include "net.h"\n#include <string.h>\n' + callbacks + PAIR)
         self.build("cc", "-std=c99", "pair.c", "-o", "pair")
         self.assertEqual(subprocess.run(["./pair"], cwd=self.folder).returncode, 0)
+
+    def test_sessions_beside_a_trainer_compute_with_what_was_published(self):
+        (self.folder / "net.json").write_text(json.dumps({**MODEL, "entries": {"forward": {}, "slope": {"mode": "grad", "gradients": ["e.weight"]}, "train_step": {"mode": "train"}}}))
+        self.weft("compile", "net.json", "--entry", "train_step", "--entry", "forward", "--entry", "slope", "-o", "net")
+        (self.folder / "beside.c").write_text(BESIDE)
+        self.build("cc", "-std=c99", "beside.c", "-o", "beside")
+        self.assertEqual(subprocess.run(["./beside"], cwd=self.folder).returncode, 0)
 
     def test_the_header_is_clean_as_cpp(self):
         (self.folder / "main.cpp").write_text('#include "net.h"\nint main() { weft_trainer *trainer = nullptr; net_train_step_args args = {}; '

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes. An object and a runtime with different numbers refuse each other. */
-#define WEFT_ABI_VERSION 5u
+#define WEFT_ABI_VERSION 6u
 #define WEFT_ABI_MAGIC 0x54464557u /* "WEFT", little-endian */
 #define WEFT_MAX_RANK 8
 
@@ -127,12 +127,13 @@ typedef struct weft_param_desc {
 } weft_param_desc;
 
 typedef enum weft_view_kind {
-  WEFT_VIEW_PLAIN = 0, /* the sources' elements, one source after the other, row-major */
-  WEFT_VIEW_PANELS = 1 /* a [k, n] matrix as [ceil(n / nr)][k][nr], columns past n zero */
+  WEFT_VIEW_PLAIN = 0,  /* the sources' elements, one source after the other, row-major; may be the parameter's own memory */
+  WEFT_VIEW_PANELS = 1, /* a [k, n] matrix as [ceil(n / nr)][k][nr], columns past n zero */
+  WEFT_VIEW_COPY = 2    /* as PLAIN, but never the parameter's own memory, which training changes */
 } weft_view_kind;
 
 /* One source of a view: a part of a parameter seen as the matrix element (k, n) = data[offset + k * stride_k +
- * n * stride_n] for n < this source's n. Sources stand side by side along n. For PLAIN views the part is the n contiguous
+ * n * stride_n] for n < this source's n. Sources stand side by side along n. For PLAIN and COPY views the part is the n contiguous
  * elements from offset on, and the strides are not used. */
 typedef struct weft_view_source {
   int32_t param;
@@ -140,7 +141,8 @@ typedef struct weft_view_source {
 } weft_view_source;
 
 /* The form in which kernels read one or several parameters; made once when weights are loaded. Training entries read
- * parameters as they are: their views are PLAIN, of one whole tensor.
+ * parameters as they are: their views are PLAIN, of one whole tensor. Entries beside them, which compute with the parameters
+ * as they were published, have COPY in the place of PLAIN.
  * `dtype` is the element type of the packed memory (converted from the parameter's). */
 typedef struct weft_view_desc {
   int32_t kind;  /* weft_view_kind */
