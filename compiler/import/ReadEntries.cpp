@@ -55,6 +55,9 @@ void ModelReader::readEntries() {
         readEntry(member);
     }
   checkEntryNames(*json);
+  // Each is compiled from nodes of its own.
+  if (nodeCount > 0 && model.entries.size() > limits.nodes / nodeCount)
+    limitError(*json, "more than " + std::to_string(limits.nodes) + " nodes in " + std::to_string(model.entries.size()) + " entries of a graph of " + std::to_string(nodeCount), "nodes");
 }
 
 /// Entries, dims and states are symbols of one table; so is the entry that stands beside a training entry.

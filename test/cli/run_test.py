@@ -145,6 +145,7 @@ class Run(CommandTest):
         self.run_small("--weights", "w.safetensors", code=2)
         _, err = self.run_small("--rtol", "-1", code=2)
         self.assertIn("--rtol: expected 0 or more but got -1", err)
+        self.assertIn("--atol: expected 0 or more but got nan", self.run_small("--atol", "nan", code=2)[1])
         for ids in ("1,,2,3", ",1,2,3", "1,2,3,"):
             _, err = self.weft("run", "small.json", "--init", "1", "--entry", "look", "--input", f"ids={ids}", code=2)
             self.assertIn(f"expected a list of integers but got '{ids}'", err)

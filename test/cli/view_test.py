@@ -171,6 +171,13 @@ class View(CommandTest):
         self.check_labels(root)
         self.assertIn("the fields are 'loss', 'eval_loss' or 'lr'", self.weft("view", "log", "a.jsonl", "--field", "los", code=2)[1])
 
+    def test_a_log_that_is_being_written(self):
+        """A last line that is not whole is left out; numbers that no picture has room for are gaps."""
+        (self.folder / "a.jsonl").write_text('{"step": 1, "loss": 1e308, "lr": 1}\n{"step": 2, "loss": -1e308, "lr": 2}\n{"step": 3, "lo')
+        _, err = self.weft("view", "log", "a.jsonl")
+        self.assertEqual(err, "a.jsonl:3: warning: the last line is not whole and is left out: it was cut, or is being written\n")
+        self.assertNotIn("nan", (self.folder / "log.svg").read_text())
+
     def test_a_damaged_log_is_refused_at_its_line(self):
         for text, code, expect in (('{"step": 1, "loss": 2}\n{"step": 2, "loss"\n', 1, "a.jsonl:2:"), ('{"loss": 2}\n', 1, "a.jsonl:1:1: error: expected a number 'step'"),
                                    ('{"step": 2, "loss": 2}\n{"step": 2, "loss": 1}\n', 1, "expected a step above 2 but got 2"), ("[1]\n", 1, "expected an object"), ("", 1, "expected lines with 'step'")):

@@ -121,6 +121,11 @@ TEST(Graph, LongChainsTakeLinearTimeAndLimitsHold) {
   Reading got = readParts("x:f32[B,8]", nodes, "n29999", "", options);
   EXPECT_ERROR(got, "more than 100 nodes");
   EXPECT_EQ(got.diagnostics.exitCode(), 4);
+  // Entries have nodes of their own.
+  options.limits.nodes = 5;
+  const std::string two = R"({"id": "a", "op": "relu", "in": "x"}, {"id": "b", "op": "relu", "in": "a"})";
+  EXPECT_READS(readParts("x:f32[B,8]", two, "b", R"("entries": {"one": {}, "two": {}},)", options));
+  EXPECT_ERROR(readParts("x:f32[B,8]", two, "b", R"("entries": {"one": {}, "two": {}, "three": {}},)", options), "more than 5 nodes in 3 entries of a graph of 2");
   EXPECT_ERROR(readParts("x:f32[2,2,2,2,2,2,2,2,2]", R"({"id": "a", "op": "relu", "in": "x"})", "a"),
                "rank 9, the limit is 8");
   EXPECT_ERROR(readParts("x:f32[4294967296,4294967296]", R"({"id": "a", "op": "relu", "in": "x"})", "a"),

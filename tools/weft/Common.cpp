@@ -260,7 +260,7 @@ int chooseEntry(const ModelDesc &model, std::string &name, bool mayTrain) {
 bool hasEmptyPart(const std::string &text) { return text.find(",,") != std::string::npos || text.front() == ',' || text.back() == ','; }
 
 CLI::Validator notNegative() {
-  return CLI::Validator([](std::string &text) { return text.find('-') == 0 ? "expected 0 or more but got " + text : std::string(); }, "NONNEGATIVE");
+  return CLI::Validator([](std::string &text) { return text.find('-') == 0 || std::isnan(std::strtod(text.c_str(), nullptr)) ? "expected 0 or more but got " + text : std::string(); }, "NONNEGATIVE");
 }
 
 std::vector<std::string> splitList(const std::string &text, char separator) {

@@ -48,12 +48,14 @@ int readLine(const std::string &file, const std::string &text, int64_t line, dou
     return wrong("expected a step above " + tickText(last) + " but got " + step->text, step->column);
   last = *at;
   for (const JsonMember &member : document->root()->members) {
-    bool isGap = member.value->kind == JsonValue::Kind::null;
+    // Differences of larger numbers could overflow.
+    std::optional<double> number = member.value->real();
+    bool isGap = member.value->kind == JsonValue::Kind::null || (number && std::fabs(*number) > 1e300);
     if (member.key == "step" || (!member.value->isNumber() && !isGap))
       continue;
     if (!log.curves.count(member.key))
       log.fields.push_back(member.key);
-    log.curves[member.key].emplace_back(*at, isGap ? NAN : *member.value->real());
+    log.curves[member.key].emplace_back(*at, isGap ? NAN : *number);
   }
   return kOk;
 }
@@ -68,6 +70,10 @@ int readLog(const std::string &file, Log &log) {
     ++line;
     if (text.find_first_not_of(" \t\r") == std::string::npos)
       continue;
+    if (in.eof() && text.back() != '}') {
+      std::fprintf(stderr, "%s:%lld: warning: the last line is not whole and is left out: it was cut, or is being written\n", escapeText(file).c_str(), (long long)line);
+      break;
+    }
     if (text.size() > (1 << 20))
       return fail(kLimit, quote(file) + ": line " + std::to_string(line) + " is longer than 1 MiB");
     if (int code = readLine(file, text, line, last, log))
