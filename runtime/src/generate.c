@@ -88,7 +88,7 @@ static weft_status check_sequences(generation *g) {
   return WEFT_OK;
 }
 
-/* Before anything is stored: a prompt that the caches can't hold changes nothing. */
+/* Before anything is stored: a prompt that the caches can't hold changes nothing. Bounds the prompts' lengths. */
 static weft_status check_room(const generation *g) {
   weft_session *session = g->session;
   for (int32_t s = 0; s < session->desc->states; ++s)
@@ -98,6 +98,19 @@ static weft_status check_room(const generation *g) {
         return weft_fail(&session->error, WEFT_ERR_LENGTH, "%s_%s: the prompt of sequence %lld has %lld tokens, expected at most %lld: '%s' holds %lld of %lld positions",
                          session->desc->name, g->desc->name, (long long)b, (long long)g->sequences[b].prompt_length, (long long)room,
                          session->desc->state[s].name, (long long)held, (long long)session->desc->state[s].capacity);
+    }
+  return WEFT_OK;
+}
+
+/* Before the calls do, which know no more of a prompt than their part. */
+static weft_status check_tokens(const generation *g) {
+  const weft_tensor_desc *input = &g->session->desc->input[g->desc->token_input];
+  for (int64_t b = 0; b < g->count && input->has_range; ++b)
+    for (int64_t t = 0; t < g->sequences[b].prompt_length; ++t) {
+      const int32_t token = g->sequences[b].prompt[t];
+      if (token < input->low || token > input->high)
+        return weft_fail(&g->session->error, WEFT_ERR_INDEX, "%s_%s: token %lld of the prompt of sequence %lld is %d, expected %lld..%lld", g->session->desc->name,
+                         g->desc->name, (long long)t, (long long)b, token, (long long)input->low, (long long)input->high);
     }
   return WEFT_OK;
 }
@@ -165,7 +178,7 @@ const float *weft_generation_logits(generation *g, int32_t index, int64_t b, int
   return g->room->row;
 }
 
-weft_status weft_generation_feed(generation *g) {
+static weft_status feed(generation *g) {
   weft_session *session = g->session;
   const int32_t dim = g->prefill->token_dim;
   int64_t fixed = g->prefill->fixed_dims ? g->prefill->fixed_dims[dim] : 0, most = fixed ? fixed : session->max_dims[dim];
@@ -204,10 +217,29 @@ weft_status weft_generation_feed(generation *g) {
       memcpy(session->valid, g->room->valid, (size_t)g->count * sizeof(int32_t));
       session->valid_count = g->count;
     }
+    session->exec.fault[0] = 0;
     status = call(g, g->desc->prefill, tokens, g->options.prefill_inputs);
+    g->stored = g->stored || !status || session->exec.fault[0];
     if (status) return status;
   }
   return WEFT_OK;
+}
+
+weft_status weft_generation_feed(generation *g) {
+  weft_session *session = g->session;
+  const uint64_t states = g->prefill->states | g->step->states;
+  for (int32_t s = 0; s < session->desc->states; ++s)
+    for (int64_t b = 0; b < g->count && states >> s & 1; ++b) {
+      int64_t *length = &session->caches[s].lengths[b];
+      g->room->saved[s * session->batch + b] = *length;
+      if (!g->options.append) *length = 0;
+    }
+  weft_status status = feed(g);
+  /* Parts of a prompt do not count. Without `append` what was there is gone once a call has stored something over it. */
+  for (int32_t s = 0; status && s < session->desc->states; ++s)
+    for (int64_t b = 0; b < g->count && states >> s & 1; ++b)
+      session->caches[s].lengths[b] = g->options.append || !g->stored ? g->room->saved[s * session->batch + b] : 0;
+  return status;
 }
 
 /* ---- Choosing --------------------------------------------------------------------------------------------------- */
@@ -290,11 +322,6 @@ weft_status weft_generation_step(generation *g) {
 }
 
 static weft_status generate(generation *g) {
-  weft_session *session = g->session;
-  if (!g->options.append)
-    for (int32_t s = 0; s < session->desc->states; ++s)
-      if ((g->prefill->states | g->step->states) >> s & 1)
-        for (int64_t b = 0; b < g->count; ++b) session->caches[s].lengths[b] = 0;
   if (g->options.sample == WEFT_SAMPLE_BEAM) return weft_generation_beams(g);
   weft_status status = weft_generation_feed(g);
   if (status) return status;
@@ -332,7 +359,8 @@ static weft_status prepare(generation *g, int32_t index, const weft_generate_opt
   if (!status) status = check_entry(g, g->step);
   if (!status) status = check_options(g);
   if (!status) status = check_sequences(g);
-  return status ? status : check_room(g);
+  if (!status) status = check_room(g);
+  return status ? status : check_tokens(g);
 }
 
 weft_status weft_session_generate(weft_session *session, int32_t generate_entry, const weft_generate_options *options, weft_sequence *sequences,

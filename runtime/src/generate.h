@@ -21,9 +21,11 @@ typedef struct weft_generation {
   int64_t count;   /* rows of the next call: prompts; in beam search, once they are fed, hypotheses */
   int64_t running; /* rows (in beam search: prompts) that have not ended */
   int32_t token_dtype;
+  bool stored;     /* a call of the prefill entry has written to the caches */
 } weft_generation;
 
-/* Feeds the prompts in as few calls as the session's largest T allows; every sequence has a token in each call. */
+/* Feeds the prompts in as few calls as the session's largest T allows; every sequence has a token in each call. Empties the
+ * caches before, unless it appends. When it fails lengths are as they were, or 0 where what was there is overwritten. */
 weft_status weft_generation_feed(weft_generation *g);
 
 /* One step: feeds room->last. Rows with room->done ride along; their lengths are put back afterwards, so that what the
@@ -37,7 +39,7 @@ const float *weft_generation_logits(weft_generation *g, int32_t index, int64_t b
 int64_t weft_generation_limit(const weft_generation *g, int64_t b);
 bool weft_generation_stops(const weft_generation *g, int64_t token);
 
-/* Beam search from prompts that are checked and caches that are ready for them. */
+/* Beam search from prompts that are checked. */
 weft_status weft_generation_beams(weft_generation *g);
 
 #pragma GCC visibility pop

@@ -67,7 +67,7 @@ typedef struct weft_generate_room {
   int32_t *last;        /* [batch] token to feed next */
   int32_t *valid;       /* [batch] */
   int64_t *fed;         /* [batch] prompt tokens already fed */
-  int64_t *saved;       /* [states][batch] lengths before a step */
+  int64_t *saved;       /* [states][batch] lengths before a step, or the prompts */
   unsigned char *done;  /* [batch] */
   weft_beam_room beam;
 } weft_generate_room;

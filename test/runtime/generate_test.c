@@ -153,6 +153,62 @@ static void feeds_long_prompts_in_parts(void) {
   weft_session_destroy(small);
 }
 
+static int calls_before_fault;
+static void fault_later(weft_exec *exec) {
+  if (calls_before_fault-- == 0) exec->fault[0] = 1;
+}
+
+/* Three calls are needed for 8 tokens; `calls` of them succeed before one fails in the graph. */
+static void expect_lengths_after_a_fault(weft_session *small, int append, int32_t sample, int calls, int64_t wanted) {
+  static const int32_t prompt[8] = {3, 1, 4, 1, 5, 9, 2, 6};
+  weft_generate_options options = defaults();
+  weft_sequence sequences[2] = {{prompt, 2, NULL, 0, 0, 0}, {prompt, 3, NULL, 0, 0, 0}};
+  options.max_new_tokens = 0;
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, sequences, 2), WEFT_OK);
+  options.append = append;
+  options.sample = sample;
+  options.beams = 2;
+  sequences[0].prompt_length = 8;
+  calls_before_fault = calls;
+  toy_during_entry = fault_later;
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, sequences, 1), WEFT_ERR_INDEX);
+  toy_during_entry = NULL;
+  CHECK_EQUAL(weft_session_length(small, 0, 0), wanted);
+  CHECK_EQUAL(weft_session_length(small, 0, 1), 3);
+}
+
+static void a_prompt_is_stored_whole_or_not_at_all(void) {
+  const int64_t dims[TOY_DIMS] = {2, 3, 0};
+  weft_session *small;
+  CHECK_EQUAL(weft_session_create(model, dims, NULL, &small), WEFT_OK);
+  for (int calls = 0; calls < 3; ++calls)
+    for (int beam = 0; beam < 2; ++beam) {
+      expect_lengths_after_a_fault(small, 1, beam ? WEFT_SAMPLE_BEAM : WEFT_SAMPLE_GREEDY, calls, 2);
+      expect_lengths_after_a_fault(small, 0, beam ? WEFT_SAMPLE_BEAM : WEFT_SAMPLE_GREEDY, calls, 0);
+    }
+  /* What a failed call left: the text goes on as if it had not been. */
+  int32_t line[6] = {3, 1, 8, 2, 7}, results[2];
+  weft_generate_options options = defaults();
+  options.stops = 0;
+  options.max_new_tokens = 1;
+  expect_lengths_after_a_fault(small, 1, WEFT_SAMPLE_GREEDY, 1, 2);
+  options.append = 1;
+  weft_sequence sequence = {line + 2, 3, results, 2, 0, 0};
+  CHECK_EQUAL(weft_session_generate(small, 0, &options, &sequence, 1), WEFT_OK);
+  CHECK_EQUAL(results[0], reference_next(line, 5));
+  /* A wrong token is named by its place in the prompt, and seen before anything is lost. */
+  const int32_t wrong[8] = {3, 1, 4, 1, 5, 11, 2, 6};
+  sequence = (weft_sequence){wrong, 8, results, 2, 0, 0};
+  for (options.append = 0; options.append < 2; ++options.append) {
+    if (options.append) CHECK_EQUAL(weft_session_rewind(small, 0, 0, 4), WEFT_OK);
+    const int64_t length = weft_session_length(small, 0, 0);
+    CHECK_EQUAL(weft_session_generate(small, 0, &options, &sequence, 1), WEFT_ERR_INDEX);
+    CHECK_TEXT(weft_session_error(small), "toy_generate: token 5 of the prompt of sequence 0 is 11, expected 0..10");
+    CHECK_EQUAL(weft_session_length(small, 0, 0), length);
+  }
+  weft_session_destroy(small);
+}
+
 static void refuses(void) {
   const int32_t prompt[20] = {3, 1};
   weft_sequence sequence = {prompt, 2, NULL, 0, 0, 0};
@@ -203,7 +259,7 @@ static void refuses(void) {
   const int32_t bad[2] = {3, 11};
   sequence.prompt = bad;
   CHECK_EQUAL(weft_session_generate(session, 0, &options, &sequence, 1), WEFT_ERR_INDEX);
-  CHECK_TEXT(weft_session_error(session), "toy_prefill: tokens[0, 1] is 11, expected 0..10");
+  CHECK_TEXT(weft_session_error(session), "toy_generate: token 1 of the prompt of sequence 0 is 11, expected 0..10");
   sequence.prompt = prompt;
   CHECK_EQUAL(weft_session_generate(session, 1, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
   CHECK_EQUAL(weft_session_generate(session, -1, &options, &sequence, 1), WEFT_ERR_ARGUMENT);
@@ -408,6 +464,11 @@ static void generates_with_other_types(void) {
     }
     CHECK_EQUAL(weft_session_length(s, 1, b), lengths[b] + 4);
   }
+  /* A call that is refused has not emptied the caches. */
+  options.prefill_inputs = NULL;
+  CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_ARGUMENT);
+  for (int b = 0; b < 3; ++b) CHECK_EQUAL(weft_session_length(s, 1, b), lengths[b] + 4);
+  options.prefill_inputs = extra;
   static const int8_t bad[6] = {1, 2, 4};
   extra[1] = bad;
   CHECK_EQUAL(weft_session_generate(s, 0, &options, sequences, 3), WEFT_ERR_INDEX);
@@ -433,6 +494,7 @@ int main(void) {
   calls_back();
   appends();
   feeds_long_prompts_in_parts();
+  a_prompt_is_stored_whole_or_not_at_all();
   refuses();
   samples_reproducibly();
   draws_by_probability();

@@ -286,6 +286,7 @@ weft_status weft_generate_defaults(const weft_model *model, int32_t generate, we
  * The choice at a position depends on the logits, the seed, the sequence's number and the position alone; equal logits:
  * the lowest token wins. Allocates nothing.
  * Fails as weft_session_run, and with WEFT_ERR_NUMERIC, WEFT_ERR_UNSUPPORTED. Counts then say what was generated before.
+ * Prompts that fail are in no part in the caches: with `append` these hold what they held, else that or nothing.
  *
  * WEFT_SAMPLE_BEAM: each prompt has up to `beams` running hypotheses, the best by their sums of log-probabilities among
  * all continuations that take no stop token. Of all continuations the best `beams` are looked at: those that take a stop
