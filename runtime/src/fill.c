@@ -257,8 +257,6 @@ static weft_status run(filling *f, int64_t threads, bool fresh) {
   char *scratch = weft_allocate(&model->allocator, bytes);
   if (!scratch) return weft_fail(&model->error, WEFT_ERR_MEMORY, "%s: out of memory", model->desc->name);
   weft_threads *pool = NULL;
-  for (int32_t p = 0; p < model->desc->params; ++p)
-    if (f->origins[p].kind != WEFT_ORIGIN_NONE) model->params[p].set = false;
   if (threads > 1 && weft_threads_create(threads, &model->allocator, &pool) == WEFT_OK) threads = weft_threads_count(pool);
   weft_job job = {touch_pages, f, model->weights_bytes / WEFT_HUGE_PAGE, threads, scratch, f->rooms.bytes};
   if (pool && threads > 1 && fresh) weft_threads_run(pool, &job);
@@ -281,7 +279,6 @@ static weft_status finish(const filling *f, int32_t p) {
   if (failure != NO_FAILURE) return weft_fail(&model->error, WEFT_ERR_IO, "tensor '%s': cannot read: %s", name.text, weft_errno(-(int)(failure & 0xffff)).text);
   if (bad && model->options.reject_nonfinite) return weft_fail(&model->error, WEFT_ERR_FORMAT, "tensor '%s': %lld elements are not finite", name.text, bad);
   if (bad) weft_log(model->options.log, model->options.log_user, WEFT_LOG_WARNING, "tensor '%s': %lld elements are not finite", name.text, bad);
-  model->params[p].set = true;
   return WEFT_OK;
 }
 
@@ -300,7 +297,12 @@ weft_status weft_fill(weft_model *model, const weft_tensor_file *file, weft_orig
   atomic_init(&f.next, 0);
   atomic_init(&f.stop, 0);
   status = run(&f, thread_count(&f, bytes), fresh);
-  for (int32_t p = 0; !status && p < model->desc->params; ++p)
-    if (origins[p].kind != WEFT_ORIGIN_NONE) status = finish(&f, p);
+  if (status) return status; /* nothing was written */
+  /* Those after one that failed may be written in part. */
+  for (int32_t p = 0; p < model->desc->params; ++p) {
+    if (origins[p].kind == WEFT_ORIGIN_NONE) continue;
+    if (!status) status = finish(&f, p);
+    model->params[p].set = !status;
+  }
   return status;
 }

@@ -237,6 +237,33 @@ static void a_load_that_fails_says_so(void) {
   }
 }
 
+static int64_t (*system_read)(void *user, int file, void *buffer, size_t bytes, int64_t offset);
+static int reads, reads_without_a_value;
+
+static int64_t read_and_look(void *user, int file, void *buffer, size_t bytes, int64_t offset) {
+  const void *data;
+  ++reads;
+  reads_without_a_value += weft_model_get(model, "w", &data, NULL) != WEFT_OK;
+  return system_read(user, file, buffer, bytes, offset);
+}
+
+/* Only reading that has failed takes a parameter's value away. */
+static void parameters_have_values_while_a_checkpoint_is_read(void) {
+  empty();
+  faulty_files files;
+  faulty_files_begin(&files, -1, 0);
+  system_read = files.ops.read;
+  files.ops.read = read_and_look;
+  weft_trainer *trainer = make(&files.ops, 0);
+  run(trainer, 1);
+  CHECK_EQUAL(weft_trainer_save(trainer, folder, NULL), WEFT_OK);
+  reads = 0;
+  CHECK_EQUAL(weft_trainer_load(trainer, folder, NULL, 0), WEFT_OK);
+  CHECK(reads > 4);
+  CHECK_EQUAL(reads_without_a_value, 0);
+  finish(trainer);
+}
+
 /* ---- Damage ------------------------------------------------------------------------------------------------------ */
 
 static char *slurp(const char *file, long *size) {
@@ -497,6 +524,7 @@ int main(void) {
   a_save_that_fails_leaves_the_older_one();
   the_folder_itself_is_synced();
   a_load_that_fails_says_so();
+  parameters_have_values_while_a_checkpoint_is_read();
   damage_is_found();
   a_damaged_newest_does_not_push_out_good_ones();
   a_loaded_trainer_knows_no_loss();

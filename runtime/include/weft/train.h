@@ -13,9 +13,9 @@
  *   weft_model_save(model, "gpt.safetensors");
  *
  * A trainer changes its model's parameters in place. While there is one, weights can't be loaded, drawn or set, and a
- * second trainer is WEFT_ERR_BUSY; sessions may be created and used, by any thread but not during weft_trainer_publish:
- * they compute with the parameters as they were when the trainer was created, loaded or last published. A trainer is used
- * by one thread at a time. A call that fails leaves the trainer as it was before, unless said otherwise. */
+ * second trainer is WEFT_ERR_BUSY; sessions may be created and used, by any thread but not during weft_trainer_publish or
+ * weft_trainer_load: they compute with the parameters as they were when the trainer was created, loaded or last published.
+ * A trainer is used by one thread at a time. A call that fails leaves the trainer as it was before, unless said otherwise. */
 #ifndef WEFT_TRAIN_H
 #define WEFT_TRAIN_H
 
@@ -126,7 +126,7 @@ weft_status weft_trainer_eval(weft_trainer *trainer, const int64_t *dims, const 
 /* The counters, and loss, norm and rate of the last update. */
 weft_status weft_trainer_metrics(const weft_trainer *trainer, weft_metrics *out_metrics);
 
-/* Copies the parameters to where sessions' kernels read them (see above). No session may be running. */
+/* Copies the parameters to where sessions' kernels read them (see above). No session may be running or be created. */
 weft_status weft_trainer_publish(weft_trainer *trainer);
 
 /* ---- Inside ------------------------------------------------------------------------------------------------------ */
@@ -162,17 +162,18 @@ typedef struct weft_checkpoint_options {
   const char *note;  /* the application's own, stored and given back; valid UTF-8 */
 } weft_checkpoint_options;
 
-/* Saves into `folder`, which is created if its parent exists. Not between the batches of one update (WEFT_ERR_ARGUMENT,
- * as for a note that is not UTF-8).
- * One folder holds one training: trainers that train together (with seeds of their own) save into folders of their own.
- * When it fails (WEFT_ERR_IO, WEFT_ERR_MEMORY) older checkpoints are untouched, and training can go on. */
+/* Saves into `folder`, which is created if its parent exists. Not between the batches of one update, and
+ * with no note that is not UTF-8 (WEFT_ERR_ARGUMENT). One folder holds one training: trainers that train together (with
+ * seeds of their own) save into folders of their own. When it fails (WEFT_ERR_IO, WEFT_ERR_MEMORY) older checkpoints are
+ * untouched, and training can go on. */
 weft_status weft_trainer_save(weft_trainer *trainer, const char *folder, const weft_checkpoint_options *options);
 
-/* Continues from the newest whole checkpoint in `folder`; damaged ones are logged as warnings and passed over. `note` (may
- * be NULL) receives the stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none, or no folder),
- * WEFT_ERR_FORMAT (none is whole; or of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Of another
- * model: of another name, or with other parameters; `weft train` compares the nodes too. Everything is verified first; only
- * when reading fails after that (WEFT_ERR_IO), parameters and moments may hold anything until a load succeeds. */
+/* Continues from the newest whole checkpoint in `folder`; damaged ones are logged as warnings and passed over. Publishes
+ * what it loads: as during weft_trainer_publish, no session may be running or be created. `note` (may be NULL) receives the
+ * stored note, cut at `note_size`. Fails: WEFT_ERR_MISSING (there is none, or no folder), WEFT_ERR_FORMAT (none is whole; or
+ * of another model, optimizer, seed or version), WEFT_ERR_IO, WEFT_ERR_MEMORY. Of another model: of another name, or with
+ * other parameters; `weft train` compares the nodes too. Everything is verified first; only when reading fails after that
+ * (WEFT_ERR_IO), parameters and moments may hold anything until a load succeeds. */
 weft_status weft_trainer_load(weft_trainer *trainer, const char *folder, char *note, size_t note_size);
 
 /* ---- Data --------------------------------------------------------------------------------------------------------- */
