@@ -16,6 +16,7 @@ constexpr uint64_t kBytes = uint64_t(1) << 40;
 const Row kRows[] = {
     {"fileBytes", &Limits::fileBytes, kBytes}, {"depth", &Limits::depth, kCounts},
     {"nameBytes", &Limits::nameBytes, kBytes}, {"nodes", &Limits::nodes, kCounts / 8},
+    {"entryNodes", &Limits::entryNodes, kCounts / 8},
     {"tensors", &Limits::tensors, kCounts / 8}, {"elements", &Limits::elements, uint64_t(1) << 56},
     {"rounds", &Limits::rounds, kCounts},      {"callDepth", &Limits::callDepth, 1000}, // each level is a recursion
     {"headerBytes", &Limits::headerBytes, kBytes}, {"metadata", &Limits::metadata, kCounts}, {"shards", &Limits::shards, kCounts},

@@ -15,6 +15,7 @@ struct Limits {
   uint64_t depth = 64;                  ///< nesting of arrays and objects
   uint64_t nameBytes = 1024;            ///< any identifier, also a full parameter name
   uint64_t nodes = 1000000;             ///< after blocks are expanded
+  uint64_t entryNodes = 1000000;        ///< of all entries: nodes times entries
   uint64_t tensors = 1000000;           ///< parameters, tensors of files
   uint64_t elements = uint64_t(1) << 40; ///< of one value at the hints of the dims, of one parameter, of one tensor of a file
   uint64_t rounds = 100000;             ///< of one repeat

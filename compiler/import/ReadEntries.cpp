@@ -56,8 +56,8 @@ void ModelReader::readEntries() {
     }
   checkEntryNames(*json);
   // Each is compiled from nodes of its own.
-  if (nodeCount > 0 && model.entries.size() > limits.nodes / nodeCount)
-    limitError(*json, "more than " + std::to_string(limits.nodes) + " nodes in " + std::to_string(model.entries.size()) + " entries of a graph of " + std::to_string(nodeCount), "nodes");
+  if (nodeCount > 0 && model.entries.size() > limits.entryNodes / nodeCount)
+    limitError(*json, "more than " + std::to_string(limits.entryNodes) + " nodes in " + std::to_string(model.entries.size()) + " entries of a graph of " + std::to_string(nodeCount), "entryNodes");
 }
 
 /// Entries, dims and states are symbols of one table; so is the entry that stands beside a training entry.

@@ -122,7 +122,7 @@ TEST(Graph, LongChainsTakeLinearTimeAndLimitsHold) {
   EXPECT_ERROR(got, "more than 100 nodes");
   EXPECT_EQ(got.diagnostics.exitCode(), 4);
   // Entries have nodes of their own.
-  options.limits.nodes = 5;
+  options.limits.entryNodes = 5;
   const std::string two = R"({"id": "a", "op": "relu", "in": "x"}, {"id": "b", "op": "relu", "in": "a"})";
   EXPECT_READS(readParts("x:f32[B,8]", two, "b", R"("entries": {"one": {}, "two": {}},)", options));
   EXPECT_ERROR(readParts("x:f32[B,8]", two, "b", R"("entries": {"one": {}, "two": {}, "three": {}},)", options), "more than 5 nodes in 3 entries of a graph of 2");
