@@ -39,7 +39,7 @@ def changes(path, table):
     for number, row in enumerate(table):
         if min(row) <= 0:
             raise DataError(f"{path}: expected numbers above 0 for relative changes but data row {number + 1} has {min(row)}", "--of level bins the numbers themselves")
-    return [[now / before - 1 for now, before in zip(row, last)] for last, row in zip(table, table[1:])]
+    return [[price / last_price - 1 for price, last_price in zip(row, last)] for last, row in zip(table, table[1:])]
 
 
 def edges(values, bins):

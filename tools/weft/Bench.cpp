@@ -114,10 +114,7 @@ private:
     std::vector<HostTensor> given;
     if (int code = readGivenInputs(options, options.inputFiles, {}, given))
       return code;
-    std::vector<std::string> inputFiles = weightFilesOf(options, runner.model);
-    inputFiles.insert(inputFiles.end(), options.inputFiles.begin(), options.inputFiles.end());
-    inputFiles.push_back(options.weights);
-    if (int code = refuseInputs(options, {options.outputs}, inputFiles))
+    if (int code = refuseInputs(options, {options.outputs}, withWeightFiles(options, runner.model, options.inputFiles, {options.weights})))
       return code;
     if (!options.outputs.empty()) {
       std::string text = files.add(options.outputs);

@@ -87,8 +87,8 @@ CLI::Validator notNegative();
 int refuseInputs(const std::vector<std::string> &outputs, const std::vector<std::string> &inputs);
 /// The same, with the model file among the inputs.
 int refuseInputs(const CommonOptions &options, const std::vector<std::string> &outputs, const std::vector<std::string> &inputs);
-/// The weights files that the model names: inputs of what loads them.
-std::vector<std::string> weightFilesOf(const CommonOptions &options, const ModelDesc &model);
+/// `files` and `more`, and the weights files that the model names: the inputs of what loads these.
+std::vector<std::string> withWeightFiles(const CommonOptions &options, const ModelDesc &model, std::vector<std::string> files, const std::vector<std::string> &more);
 /// A path written in the model file, seen from the model's folder.
 std::string besideModel(const CommonOptions &options, const std::string &path);
 

@@ -291,7 +291,7 @@ int compile(CompileCommand options) {
   OutputFiles files;
   std::vector<std::string> embedded = {options.weights};
   if (options.embedWeights && options.weights.empty())
-    embedded = weightFilesOf(options, model);
+    embedded = withWeightFiles(options, model, {}, {});
   if (!compile.stopAfter)
     for (const Form &form : forms) {
       std::string path = options.prefix + form.ending;

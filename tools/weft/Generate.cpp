@@ -179,10 +179,7 @@ int generate(const GenerateOptions &options, bool seedGiven) {
   std::vector<HostTensor> given, inputs;
   if (int code = readGivenInputs(options, options.inputFiles, options.inputs, given))
     return code;
-  std::vector<std::string> inputFiles = weightFilesOf(options, runner.model);
-  inputFiles.insert(inputFiles.end(), options.inputFiles.begin(), options.inputFiles.end());
-  inputFiles.insert(inputFiles.end(), {options.weights, options.tokenizer});
-  if (int code = refuseInputs(options, {options.saveCache}, inputFiles))
+  if (int code = refuseInputs(options, {options.saveCache}, withWeightFiles(options, runner.model, options.inputFiles, {options.weights, options.tokenizer})))
     return code;
   if (int code = runner.compile(options, CompileOptions()))
     return code;

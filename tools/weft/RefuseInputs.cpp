@@ -54,8 +54,8 @@ int refuseInputs(const CommonOptions &options, const std::vector<std::string> &o
   return refuseInputs(outputs, inputs);
 }
 
-std::vector<std::string> weightFilesOf(const CommonOptions &options, const ModelDesc &model) {
-  std::vector<std::string> files;
+std::vector<std::string> withWeightFiles(const CommonOptions &options, const ModelDesc &model, std::vector<std::string> files, const std::vector<std::string> &more) {
+  files.insert(files.end(), more.begin(), more.end());
   for (const std::string &file : model.weightFiles)
     files.push_back(besideModel(options, file));
   return files;

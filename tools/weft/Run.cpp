@@ -210,9 +210,7 @@ int run(RunOptions options) {
       return code;
   OutputFiles files;
   if (!options.outputs.empty()) {
-    std::vector<std::string> inputFiles = weightFilesOf(options, runner.model);
-    inputFiles.insert(inputFiles.end(), options.inputFiles.begin(), options.inputFiles.end());
-    inputFiles.insert(inputFiles.end(), {options.weights, options.compare});
+    std::vector<std::string> inputFiles = withWeightFiles(options, runner.model, options.inputFiles, {options.weights, options.compare});
     for (const std::string &named : options.inputs)
       inputFiles.push_back(named.substr(std::min(named.size(), named.find('=') + 1)));
     if (int code = refuseInputs(options, {options.outputs}, inputFiles))

@@ -343,10 +343,8 @@ int view(AttentionOptions options) {
     for (NodeMaps &one : maps)
       shrink(one, block);
   std::string title = options.title.empty() ? "Attention of " + runner.model.name : options.title;
-  std::vector<std::string> files = weightFilesOf(options, runner.model);
-  files.insert(files.end(), options.inputFiles.begin(), options.inputFiles.end());
-  files.insert(files.end(), {options.weights, options.model});
-  return writePicture(options.output, Picture(std::move(maps), title, subtitle).draw(), files);
+  return writePicture(options.output, Picture(std::move(maps), title, subtitle).draw(),
+                      withWeightFiles(options, runner.model, options.inputFiles, {options.weights, options.model}));
 }
 
 } // namespace
